@@ -1,0 +1,1 @@
+//! The `AzureKeyVaultSecret` custom resource.

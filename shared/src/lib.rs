@@ -1,0 +1,18 @@
+//! What every akv2k8s-rs program shares.
+//!
+//! ```text
+//!  reference ──▶ keyvault ──▶ object ──▶ key/value pairs
+//!                   ▲            │
+//!               identity     diagnosis ──▶ status, event, log line
+//! ```
+//!
+//! The library decides and fetches; it has no policy of its own about processes, logs or exit codes.
+
+#[cfg(feature = "kube")]
+pub mod api;
+pub mod diagnosis;
+pub mod identity;
+pub mod keyvault;
+pub mod object;
+pub mod reference;
+pub mod secret;
