@@ -11,6 +11,8 @@
 #[cfg(feature = "kube")]
 pub mod api;
 pub mod diagnosis;
+pub mod environment;
+pub mod http;
 pub mod identity;
 pub mod keyvault;
 pub mod object;

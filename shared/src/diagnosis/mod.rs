@@ -4,76 +4,136 @@
 
 use std::fmt;
 
-/// A stable code of the failure catalogue. Its name is the condition's reason, the event's note and the metric's label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Code {
-    // Entra token endpoint
-    ClientSecretInvalid,
-    ClientSecretExpired,
-    AppNotFoundInTenant,
-    AssertionSignatureInvalid,
-    UserPasswordInvalid,
-    AssertionOutsideValidity,
-    NoFederatedCredential,
-    TenantNotFound,
-    TokenRequestFailed,
-    // Environment and files
-    WorkloadIdentityIncomplete,
-    TokenFileUnreadable,
-    EnvironmentIncomplete,
-    CloudConfigUnreadable,
-    // IMDS
-    ImdsIdentityNotAssigned,
-    ImdsAmbiguousIdentity,
-    ImdsGateway,
-    ImdsUnreachable,
-    ImdsThrottled,
-    // Key Vault
-    ForbiddenByRbac,
-    ForbiddenByPolicy,
-    ForbiddenByFirewall,
-    WrongPermissionKind,
-    ObjectDisabled,
-    ObjectNotYetValid,
-    ObjectExpired,
-    ObjectNotFound,
-    VaultNotFound,
-    WrongAudience,
-    WrongTenant,
-    Throttled,
-    VaultUnavailable,
-    VaultResponseInvalid,
-    ChallengeRefused,
-    NotExportable,
-    // Vault object → data
-    InvalidSpec,
-    TransformFailed,
-    DataKeyMissing,
-    DataKeyInvalid,
-    ValueMalformed,
-    ValueTooLarge,
-    CertificateUnreadable,
-    CertificatePasswordProtected,
-    // Kubernetes output
-    OutputConflict,
-    OutputNotOwned,
-    OutputTypeRefused,
-    OutputTypeImmutable,
-    OutputImmutable,
-    OutputRejected,
-    ApiServerUnavailable,
-    ApiServerForbidden,
+/// Declares [`Code`] with each name written once.
+macro_rules! codes {
+    ($($(#[$documentation:meta])* $name:ident,)*) => {
+        /// A stable code of the failure catalogue. Its name is the condition's reason, the event's note and the metric's label.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code {
+            $($(#[$documentation])* $name,)*
+        }
+
+        impl Code {
+            /// Every code, in the catalogue's order.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The code as written in conditions, events, logs and metrics.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+        }
+    };
 }
 
-impl Code {
-    /// The code as written in conditions, events, logs and metrics.
-    pub fn as_str(self) -> &'static str {
-        // Variants are named as the catalogue spells them, and `Debug` of a fieldless variant is its name.
-        match self {
-            Self::ClientSecretInvalid => "ClientSecretInvalid",
-            _ => "TODO",
-        }
-    }
+codes! {
+    // Entra token endpoint
+    /// AADSTS7000215: the client secret is wrong.
+    ClientSecretInvalid,
+    /// AADSTS7000222: the client secret has expired.
+    ClientSecretExpired,
+    /// AADSTS700016: no such application in that tenant.
+    AppNotFoundInTenant,
+    /// AADSTS700027: the assertion's certificate is not registered.
+    AssertionSignatureInvalid,
+    /// AADSTS50126: wrong user name or password.
+    UserPasswordInvalid,
+    /// AADSTS700024: the assertion is expired or not yet valid.
+    AssertionOutsideValidity,
+    /// AADSTS70021 and 70021x: no federated credential matches the token's issuer, subject and audience.
+    NoFederatedCredential,
+    /// AADSTS90002, 900023: no such tenant.
+    TenantNotFound,
+    /// Any other refusal or failure of a token request.
+    TokenRequestFailed,
+    // Environment and files
+    /// Some, not all, variables of workload identity are set.
+    WorkloadIdentityIncomplete,
+    /// The federated token file is missing, empty, or not a token.
+    TokenFileUnreadable,
+    /// No method of authentication is completely configured.
+    EnvironmentIncomplete,
+    /// The cloud's name is unknown, or its file cannot be used.
+    CloudConfigUnreadable,
+    // Instance metadata service (IMDS)
+    /// IMDS knows no such managed identity on this node.
+    ImdsIdentityNotAssigned,
+    /// Several identities are on this node, and none was named.
+    ImdsAmbiguousIdentity,
+    /// 502 or 504: something answered in place of IMDS.
+    ImdsGateway,
+    /// Nothing answers at the IMDS address.
+    ImdsUnreachable,
+    /// IMDS asks to slow down, or is failing.
+    ImdsThrottled,
+    // Key Vault
+    /// 403: no role assignment allows it.
+    ForbiddenByRbac,
+    /// 403: no access policy allows it.
+    ForbiddenByPolicy,
+    /// 403: the vault's network rules do not admit this client.
+    ForbiddenByFirewall,
+    /// 403 on the secret behind a certificate whose private key is wanted.
+    WrongPermissionKind,
+    /// 403: the version is disabled.
+    ObjectDisabled,
+    /// 403: before its `nbf`.
+    ObjectNotYetValid,
+    /// 403: after its `exp`.
+    ObjectExpired,
+    /// 404: no such object or version, or it is deleted.
+    ObjectNotFound,
+    /// DNS knows no such vault.
+    VaultNotFound,
+    /// 401: the token is meant for another cloud or service.
+    WrongAudience,
+    /// 401: the vault belongs to another tenant.
+    WrongTenant,
+    /// 429: the vault or the subscription is over its limit.
+    Throttled,
+    /// 5xx, timeout, reset or TLS failure.
+    VaultUnavailable,
+    /// The answer is not what the Key Vault REST reference says.
+    VaultResponseInvalid,
+    /// A server asked for a token that it must not have; none was sent.
+    ChallengeRefused,
+    /// The certificate's policy keeps its private key in the vault.
+    NotExportable,
+    // Vault object → data
+    /// The specification asks for something that cannot be.
+    InvalidSpec,
+    /// A transform cannot be applied to the value.
+    TransformFailed,
+    /// The output names no key to write to.
+    DataKeyMissing,
+    /// The output's key is not one Kubernetes accepts.
+    DataKeyInvalid,
+    /// The value is not in the format its type needs.
+    ValueMalformed,
+    /// The output would exceed what Kubernetes stores.
+    ValueTooLarge,
+    /// The certificate or its key cannot be parsed.
+    CertificateUnreadable,
+    /// The PFX is protected by a password.
+    CertificatePasswordProtected,
+    // Kubernetes output
+    /// Another object claims the same key.
+    OutputConflict,
+    /// The output exists and belongs to somebody else.
+    OutputNotOwned,
+    /// That Secret type is never written.
+    OutputTypeRefused,
+    /// The Secret exists with another type.
+    OutputTypeImmutable,
+    /// The output is marked immutable.
+    OutputImmutable,
+    /// The API server refuses the output.
+    OutputRejected,
+    /// The API server does not answer.
+    ApiServerUnavailable,
+    /// The controller lacks a right in the cluster.
+    ApiServerForbidden,
 }
 
 impl fmt::Display for Code {
@@ -104,3 +164,17 @@ impl fmt::Display for Diagnosis {
         )
     }
 }
+
+impl Diagnosis {
+    /// A diagnosis of `code`; the texts are whole sentences.
+    pub fn new(code: Code, what: impl Into<String>, cause: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            code,
+            what: what.into(),
+            cause: cause.into(),
+            fix: fix.into(),
+        }
+    }
+}
+
+impl std::error::Error for Diagnosis {}

@@ -1,0 +1,57 @@
+//! The process environment as a value, so that everything that reads variables can be tested without touching it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use crate::secret::SecretBytes;
+
+/// A snapshot of environment variables. Some hold secrets: there is no `Debug`, and values are zeroised when dropped.
+#[derive(Clone, Default)]
+pub struct Environment {
+    variables: HashMap<String, SecretBytes>,
+}
+
+impl Environment {
+    /// The variables of this process; those that are not UTF-8 are left out.
+    pub fn from_process() -> Self {
+        let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        std::env::vars_os().filter_map(utf8).collect()
+    }
+
+    /// The value of `name`; a variable that is empty or only white space counts as unset.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let value = self.variables.get(name)?.expose_str()?.trim();
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// Like [`Self::get`], as a path.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        self.get(name).map(PathBuf::from)
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        let variables = pairs
+            .into_iter()
+            .map(|(name, value)| (name.into(), SecretBytes::from(value.into())))
+            .collect();
+        Self { variables }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_variable_counts_as_unset() {
+        let environment = Environment::from_iter([("A", " "), ("B", " b\n"), ("C", "")]);
+        assert_eq!(environment.get("A"), None);
+        assert_eq!(environment.get("B"), Some("b"));
+        assert_eq!(environment.get("C"), None);
+        assert_eq!(environment.get("D"), None);
+    }
+}
