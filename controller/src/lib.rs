@@ -1,1 +1,3 @@
-//! stub
+//! Keeps Kubernetes Secrets and ConfigMaps equal to objects in Azure Key Vault.
+
+pub mod output;
