@@ -2,9 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnosis::Diagnosis;
-use crate::keyvault::model::VaultObject;
 use crate::secret::SecretBytes;
+
+pub use self::output::{config_map_data, secret_data};
+
+mod basic_auth;
+mod certificate;
+mod docker;
+mod limits;
+mod multi_key;
+mod output;
+mod problem;
+mod public_key;
+mod transform;
 
 /// What an AKVS names: `spec.vault.object.type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,26 +98,4 @@ pub struct ConfigMapData {
 /// type `kubernetes.io/tls` and for an explicit `Opaque`.
 pub fn needs_private_key(source: SourceType, output: &SecretOutput) -> bool {
     source == SourceType::Certificate && matches!(output.secret_type.as_deref(), Some("kubernetes.io/tls" | "Opaque"))
-}
-
-/// The data of a Secret output. `name` is how messages call the object (its `Display`).
-pub fn secret_data(
-    _source: SourceType,
-    _transforms: &[Transform],
-    _output: &SecretOutput,
-    _object: &VaultObject,
-    _name: &str,
-) -> Result<SecretData, Box<Diagnosis>> {
-    todo!()
-}
-
-/// The data of a ConfigMap output.
-pub fn config_map_data(
-    _source: SourceType,
-    _transforms: &[Transform],
-    _output: &ConfigMapOutput,
-    _object: &VaultObject,
-    _name: &str,
-) -> Result<ConfigMapData, Box<Diagnosis>> {
-    todo!()
 }

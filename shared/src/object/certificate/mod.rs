@@ -1,0 +1,137 @@
+//! Certificates with or without their private key: PFX or PEM in, PEM out.
+
+mod chain;
+mod pem;
+mod pfx;
+mod private_key;
+mod signature;
+
+use der::asn1::AnyRef;
+use der::{Decode, Tag, Tagged};
+
+use self::private_key::PrivateKey;
+use super::problem::Problem;
+use super::transform::decode_base64;
+use crate::diagnosis::Code;
+use crate::secret::SecretBytes;
+
+/// What a PFX or PEM file holds, in stored order.
+struct Bundle {
+    keys: Vec<PrivateKey>,
+    /// DER, one certificate each.
+    certificates: Vec<Vec<u8>>,
+}
+
+/// How a certificate with its key is stored in a vault's secret. The value decides, not the content type: the latter
+/// may be missing or wrong, and the forms cannot be confused.
+enum Stored<'a> {
+    Pem(&'a str),
+    /// DER.
+    Pfx(SecretBytes),
+}
+
+/// `tls.crt` and `tls.key`.
+pub(crate) struct KeyPair {
+    /// All certificates as PEM: in stored order, or with `server_first` the private key's own certificate and its chain.
+    pub(crate) certificates: SecretBytes,
+    /// The private key as PEM: PKCS#1 for RSA, SEC 1 for EC, PKCS#8 for what has no older form.
+    pub(crate) key: SecretBytes,
+}
+
+/// Reads a PFX (DER, or its base64) or PEM with key and certificates; `server_first` orders the chain.
+pub(crate) fn key_pair(value: &SecretBytes, server_first: bool) -> Result<KeyPair, Problem> {
+    let Bundle { keys, certificates } = match stored(value)? {
+        Stored::Pem(text) => pem::read(text)?,
+        Stored::Pfx(der) => pfx::read(der.expose())?,
+    };
+    if certificates.is_empty() {
+        return Err(unreadable(
+            "it holds no certificate",
+            "Store the certificate together with its private key.",
+        ));
+    }
+    let key = chain::matching_key(&keys, &certificates).ok_or_else(|| {
+        unreadable(
+            "it holds no private key",
+            "Store the private key together with the certificate.",
+        )
+    })?;
+    let ordered;
+    let certificates = if server_first && certificates.len() > 1 {
+        ordered = chain::leaf_first(key, &certificates)?;
+        &ordered
+    } else {
+        &certificates
+    };
+    Ok(KeyPair {
+        certificates: pem_of(certificates.iter().map(Vec::as_slice)),
+        key: key.to_pem(),
+    })
+}
+
+/// The bundle as stored: DER of a PFX, or the PEM text.
+pub(crate) fn raw(value: &SecretBytes) -> Result<SecretBytes, Problem> {
+    Ok(match stored(value)? {
+        Stored::Pem(_) => value.clone(),
+        Stored::Pfx(der) => der,
+    })
+}
+
+/// PEM of a certificate's DER.
+pub(crate) fn public(der: &[u8]) -> Result<SecretBytes, Problem> {
+    if is_sequence(der) {
+        Ok(pem_of(std::iter::once(der)))
+    } else {
+        Err(unreadable(
+            "it is not DER",
+            "Look at it with `az keyvault certificate show`.",
+        ))
+    }
+}
+
+fn pem_of<'a>(certificates: impl Iterator<Item = &'a [u8]>) -> SecretBytes {
+    SecretBytes::from(
+        certificates
+            .map(|der| pem::write("CERTIFICATE", der))
+            .collect::<String>(),
+    )
+}
+
+fn stored(value: &SecretBytes) -> Result<Stored<'_>, Problem> {
+    if let Some(text) = value.expose_str().filter(|text| text.contains("-----BEGIN ")) {
+        return Ok(Stored::Pem(text));
+    }
+    if is_sequence(value.expose()) {
+        return Ok(Stored::Pfx(value.clone()));
+    }
+    decode_base64(value.expose().trim_ascii())
+        .filter(|der| is_sequence(der.expose()))
+        .map(Stored::Pfx)
+        .ok_or_else(|| {
+            unreadable(
+                "it is neither PEM nor a PFX in base64",
+                "Store a PEM file, or the base64 of a PFX file without password.",
+            )
+        })
+}
+
+/// Whether `der` is exactly one DER SEQUENCE, as certificates and PFX are.
+fn is_sequence(der: &[u8]) -> bool {
+    AnyRef::from_der(der).is_ok_and(|any| any.tag() == Tag::Sequence)
+}
+
+fn unreadable(cause: &str, fix: &str) -> Problem {
+    Problem::new(
+        Code::CertificateUnreadable,
+        format!("The certificate cannot be used: {cause}."),
+        fix,
+    )
+}
+
+fn password_protected(form: &str, fix: &str) -> Problem {
+    Problem::new(
+        Code::CertificatePasswordProtected,
+        format!("The {form} is protected by a password, which cannot be given here."),
+        fix,
+    )
+}

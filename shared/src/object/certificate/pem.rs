@@ -1,0 +1,94 @@
+//! PEM (RFC 7468) read leniently, written strictly.
+
+use std::fmt::Write;
+
+use base64::Engine;
+use zeroize::Zeroizing;
+
+use super::private_key::PrivateKey;
+use super::{Bundle, is_sequence, password_protected, unreadable};
+use crate::object::problem::Problem;
+use crate::object::transform::{BASE64, decode_base64};
+use crate::secret::SecretBytes;
+
+const BEGIN: &str = "-----BEGIN ";
+const DASHES: &str = "-----";
+
+/// Certificates and private keys of `text`, in order. Text around the blocks and blocks of other kinds (parameters,
+/// public keys, requests) are skipped; any line ending will do.
+pub(super) fn read(text: &str) -> Result<Bundle, Problem> {
+    let mut bundle = Bundle {
+        keys: Vec::new(),
+        certificates: Vec::new(),
+    };
+    let mut rest = text;
+    while let Some((label, body, after)) = next_block(rest)? {
+        match label {
+            "CERTIFICATE" | "X509 CERTIFICATE" => {
+                let der = decode(body)?;
+                if !is_sequence(der.expose()) {
+                    return Err(damaged());
+                }
+                bundle.certificates.push(der.expose().to_vec());
+            }
+            "ENCRYPTED PRIVATE KEY" => return Err(encrypted()),
+            label if label.ends_with("PRIVATE KEY") => {
+                if body.contains("ENCRYPTED") {
+                    return Err(encrypted());
+                }
+                bundle.keys.push(PrivateKey::from_der(decode(body)?.expose())?);
+            }
+            _ => {}
+        }
+        rest = after;
+    }
+    Ok(bundle)
+}
+
+/// Label and body of the first block, and what follows it.
+fn next_block(text: &str) -> Result<Option<(&str, &str, &str)>, Problem> {
+    let Some((_, from_label)) = text.split_once(BEGIN) else {
+        return Ok(None);
+    };
+    let (label, from_body) = from_label.split_once(DASHES).ok_or_else(damaged)?;
+    let (body, after) = from_body.split_once(DASHES).ok_or_else(damaged)?;
+    let end = after
+        .strip_prefix("END ")
+        .and_then(|after| after.strip_prefix(label))
+        .and_then(|after| after.strip_prefix(DASHES));
+    Ok(Some((label, body, end.ok_or_else(damaged)?)))
+}
+
+/// The bytes of a body: base64 with white space anywhere.
+fn decode(body: &str) -> Result<SecretBytes, Problem> {
+    let compact: Zeroizing<Vec<u8>> = Zeroizing::new(body.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect());
+    decode_base64(&compact).ok_or_else(damaged)
+}
+
+fn damaged() -> Problem {
+    unreadable(
+        "a PEM block is damaged",
+        "Check it with `openssl storeutl -noout -text FILE` and store it again.",
+    )
+}
+
+fn encrypted() -> Problem {
+    password_protected(
+        "private key",
+        "Remove the password with `openssl pkey -in FILE -out FILE` and store the result.",
+    )
+}
+
+/// One PEM block: lines of 64 characters, LF, a line feed at the end.
+pub(super) fn write(label: &str, der: &[u8]) -> String {
+    let body = Zeroizing::new(BASE64.encode(der));
+    // The full size at once: a growing buffer would leave copies of a private key behind.
+    let mut pem = String::with_capacity(body.len() + body.len() / 64 + 2 * label.len() + 40);
+    let _ = writeln!(pem, "{BEGIN}{label}{DASHES}"); // Writing to a String cannot fail.
+    for line in body.as_bytes().chunks(64) {
+        pem.extend(line.iter().map(|byte| char::from(*byte)));
+        pem.push('\n');
+    }
+    let _ = writeln!(pem, "-----END {label}{DASHES}");
+    pem
+}

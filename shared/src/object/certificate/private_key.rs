@@ -1,0 +1,127 @@
+//! A private key, re-encoded the way upstream writes it.
+
+use der::asn1::{ObjectIdentifier, OctetStringRef};
+use der::{Decode, Encode};
+use pkcs1::RsaPrivateKeyRef;
+use pkcs8::PrivateKeyInfoRef;
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use sec1::{EcParameters, EcPrivateKey};
+use zeroize::Zeroizing;
+
+use super::{pem, unreadable};
+use crate::object::problem::Problem;
+use crate::secret::SecretBytes;
+
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
+/// A private key in the form it is written in.
+pub(super) struct PrivateKey {
+    label: &'static str,
+    der: Zeroizing<Vec<u8>>,
+    /// The bits of its `subjectPublicKey`, by which its certificate is found; `None` when they cannot be told.
+    public: Option<Vec<u8>>,
+}
+
+impl PrivateKey {
+    /// Reads PKCS#1, PKCS#8 or SEC 1 DER, whatever a PEM label said.
+    pub(super) fn from_der(der: &[u8]) -> Result<Self, Problem> {
+        if let Ok(rsa) = RsaPrivateKeyRef::from_der(der) {
+            Self::rsa(&rsa, der)
+        } else if let Ok(info) = PrivateKeyInfoRef::from_der(der) {
+            Self::pkcs8(&info)
+        } else if let Ok(ec) = EcPrivateKey::from_der(der) {
+            Self::ec(&ec, None)
+        } else {
+            Err(malformed())
+        }
+    }
+
+    fn pkcs8(info: &PrivateKeyInfoRef<'_>) -> Result<Self, Problem> {
+        let inner = info.private_key.as_bytes();
+        match info.algorithm.oid {
+            RSA_ENCRYPTION => Self::rsa(&RsaPrivateKeyRef::from_der(inner).map_err(|_| malformed())?, inner),
+            EC_PUBLIC_KEY => {
+                let curve = info
+                    .algorithm
+                    .parameters
+                    .and_then(|parameters| parameters.decode_as().ok());
+                Self::ec(&EcPrivateKey::from_der(inner).map_err(|_| malformed())?, curve)
+            }
+            _ => Self::other(info),
+        }
+    }
+
+    fn rsa(key: &RsaPrivateKeyRef<'_>, der: &[u8]) -> Result<Self, Problem> {
+        let public = key.public_key().to_der().map_err(|_| malformed())?;
+        Ok(Self {
+            label: "RSA PRIVATE KEY",
+            der: Zeroizing::new(der.to_vec()),
+            public: Some(public),
+        })
+    }
+
+    /// `curve` is what PKCS#8 says outside the key; it wins over what the key says itself.
+    fn ec(key: &EcPrivateKey<'_>, curve: Option<ObjectIdentifier>) -> Result<Self, Problem> {
+        let curve = curve
+            .or(key.parameters.and_then(EcParameters::named_curve))
+            .ok_or_else(|| {
+                unreadable(
+                    "its EC key names no curve",
+                    "Store a key on a named curve, e.g. from `openssl ecparam -name prime256v1 -genkey`.",
+                )
+            })?;
+        let public = key.public_key;
+        let complete = EcPrivateKey {
+            private_key: key.private_key,
+            parameters: Some(EcParameters::NamedCurve(curve)),
+            public_key: public,
+        };
+        let der = Zeroizing::new(complete.to_der().map_err(|_| malformed())?);
+        Ok(Self {
+            label: "EC PRIVATE KEY",
+            der,
+            public: public.map(<[u8]>::to_vec),
+        })
+    }
+
+    /// Ed25519 and whatever else has PKCS#8 as its only form: version 1 of it, which every reader knows, without
+    /// attributes.
+    fn other(info: &PrivateKeyInfoRef<'_>) -> Result<Self, Problem> {
+        let plain = PrivateKeyInfoRef::new(info.algorithm, info.private_key);
+        let der = Zeroizing::new(plain.to_der().map_err(|_| malformed())?);
+        let stored = info.public_key.and_then(|bits| bits.as_bytes().map(<[u8]>::to_vec));
+        Ok(Self {
+            label: "PRIVATE KEY",
+            der,
+            public: ed25519_public(info).or(stored),
+        })
+    }
+
+    /// The key as PEM.
+    pub(super) fn to_pem(&self) -> SecretBytes {
+        SecretBytes::from(pem::write(self.label, &self.der))
+    }
+
+    /// Whether `subject_public_key`, the bits of a certificate's key, are this key's.
+    pub(super) fn belongs_to(&self, subject_public_key: &[u8]) -> bool {
+        self.public.as_deref() == Some(subject_public_key)
+    }
+}
+
+/// RFC 8410 §7: the key is an OCTET STRING of 32 bytes inside the OCTET STRING of PKCS#8.
+fn ed25519_public(info: &PrivateKeyInfoRef<'_>) -> Option<Vec<u8>> {
+    let seed = <&OctetStringRef>::from_der(info.private_key.as_bytes())
+        .ok()
+        .filter(|_| info.algorithm.oid == ED25519)?;
+    let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_bytes()).ok()?;
+    Some(pair.public_key().as_ref().to_vec())
+}
+
+fn malformed() -> Problem {
+    unreadable(
+        "its private key is damaged or of an unknown kind",
+        "Check it with `openssl pkey -in FILE -check -noout`; RSA, EC and Ed25519 keys are known.",
+    )
+}

@@ -1,0 +1,104 @@
+//! What the API server accepts as data of a Secret or ConfigMap, checked before anything is sent.
+
+use super::problem::Problem;
+use crate::diagnosis::Code;
+use crate::secret::SecretBytes;
+
+/// The API server's limit on all values of one Secret or ConfigMap together, in bytes (keys do not count).
+pub(crate) const MAX_DATA: usize = 1_048_576;
+
+/// The longest vault value that is looked at, in bytes. Key Vault itself stops at 25 kB; twice [`MAX_DATA`] leaves room
+/// for the base64 of anything that fits.
+pub(crate) const MAX_VALUE: usize = 2 * MAX_DATA;
+
+/// Refuses a vault value that cannot lead to data within [`MAX_DATA`].
+pub(crate) fn check_value(value: &SecretBytes) -> Result<(), Problem> {
+    if value.len() <= MAX_VALUE {
+        Ok(())
+    } else {
+        Err(too_large(value.len()))
+    }
+}
+
+/// Refuses data the API server would refuse: an illegal key, or more than [`MAX_DATA`] bytes of values.
+pub(crate) fn check_data<'a>(data: impl Iterator<Item = (&'a String, &'a SecretBytes)>) -> Result<(), Problem> {
+    let mut total = 0;
+    for (key, value) in data {
+        check_key(key)?;
+        total += value.len();
+    }
+    if total <= MAX_DATA {
+        Ok(())
+    } else {
+        Err(too_large(total))
+    }
+}
+
+fn too_large(bytes: usize) -> Problem {
+    Problem::new(
+        Code::ValueTooLarge,
+        format!("The values add up to {bytes} bytes; a Secret or ConfigMap holds at most {MAX_DATA}."),
+        "Store a shorter value, or spread it over several vault objects with an AzureKeyVaultSecret each.",
+    )
+}
+
+/// The rule is the API server's for keys of Secrets and ConfigMaps:
+/// <https://kubernetes.io/docs/concepts/configuration/configmap/#configmap-object>.
+fn check_key(key: &str) -> Result<(), Problem> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    let valid = (1..=253).contains(&key.len()) && key.bytes().all(allowed) && key != "." && !key.starts_with("..");
+    if valid {
+        return Ok(());
+    }
+    let shown: String = key.chars().take(64).collect();
+    let dots = if key.chars().count() > 64 { "…" } else { "" };
+    Err(Problem::new(
+        Code::DataKeyInvalid,
+        format!("{shown:?}{dots} cannot be a key of a Secret or ConfigMap."),
+        "Use 1 to 253 letters, digits, '-', '_' or '.', not \".\" and not beginning with \"..\".",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_checked_as_the_api_server_does() {
+        for good in ["a", "tls.crt", ".dockerconfigjson", "A-b_c.9", &"k".repeat(253)] {
+            assert!(check_key(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            ".",
+            "..",
+            "..data",
+            "a b",
+            "a/b",
+            "ä",
+            "a\0",
+            "<<",
+            &"k".repeat(254),
+        ] {
+            let problem = check_key(bad).expect_err(bad);
+            assert_eq!(problem.code, Code::DataKeyInvalid);
+        }
+    }
+
+    #[test]
+    fn a_refused_key_is_named_and_a_long_one_shortened() {
+        assert!(check_key("a b").expect_err("blank").cause.contains("\"a b\""));
+        assert!(check_key(&"ä".repeat(10_000)).expect_err("long").cause.len() < 300);
+    }
+
+    #[test]
+    fn values_may_fill_the_limit_but_not_a_byte_more() {
+        let half = SecretBytes::new(vec![b'x'; MAX_DATA / 2]);
+        let more = SecretBytes::new(vec![b'x'; MAX_DATA / 2 + 1]);
+        let (a, b) = ("a".to_owned(), "b".to_owned());
+        assert!(check_data([(&a, &half), (&b, &half)].into_iter()).is_ok());
+        let problem = check_data([(&a, &half), (&b, &more)].into_iter()).expect_err("one byte too many");
+        assert_eq!(problem.code, Code::ValueTooLarge);
+        assert!(problem.cause.contains("1048577"));
+    }
+}

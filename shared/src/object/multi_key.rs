@@ -1,0 +1,423 @@
+//! `multi-key-value-secret`: one vault secret that holds many pairs, as a JSON object or a YAML mapping.
+//!
+//! | value            | JSON                                  | YAML                                              |
+//! |------------------|---------------------------------------|---------------------------------------------------|
+//! | string           | its characters                        | its characters                                    |
+//! | number, boolean  | its text as written: `1.50` → `1.50`  | its text as written: `0644` → `0644`, `yes` → `yes` |
+//! | null             | empty                                 | empty                                             |
+//! | object, list     | refused                               | refused                                           |
+//!
+//! A key that occurs twice has its last value. A byte order mark is skipped. An empty object gives no pairs; an empty
+//! document or a bare `null` is refused, since it would wipe the output.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::problem::Problem;
+use super::{MultiKeyFormat, SecretData};
+use crate::diagnosis::Code;
+use crate::secret::SecretBytes;
+
+/// The pairs of `value`. Keys are not checked here: not every reader needs them to be data keys.
+pub(crate) fn parse(format: MultiKeyFormat, value: &SecretBytes) -> Result<SecretData, Problem> {
+    let text = value
+        .expose_str()
+        .ok_or_else(|| malformed(format, "it is not UTF-8 text"))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match format {
+        MultiKeyFormat::Json => parse_json(text),
+        MultiKeyFormat::Yaml => parse_yaml(text),
+    }
+}
+
+fn parse_json(text: &str) -> Result<SecretData, Problem> {
+    // Parser messages may quote the value, so only the place is passed on.
+    let pairs: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| {
+        let place = format!(
+            "not a JSON object of strings (line {}, column {})",
+            error.line(),
+            error.column()
+        );
+        malformed(MultiKeyFormat::Json, &place)
+    })?;
+    pairs
+        .into_iter()
+        .map(|(key, raw)| {
+            let value = match raw.get().as_bytes()[0] {
+                b'"' => serde_json::from_str::<String>(raw.get())
+                    .map(SecretBytes::from)
+                    .map_err(|_| bad_value(&key, "has an escape that is not a Unicode character"))?,
+                b'{' | b'[' => return Err(nested(&key)),
+                b'n' => SecretBytes::from(""),
+                _ => SecretBytes::from(raw.get()),
+            };
+            Ok((key, value))
+        })
+        .collect()
+}
+
+/// Two passes, because a YAML reader either says what a value is or gives its text, never both: the first finds the
+/// kinds, the second reads the text of the scalars.
+fn parse_yaml(text: &str) -> Result<SecretData, Problem> {
+    if nests_too_deep(text) {
+        return Err(malformed(
+            MultiKeyFormat::Yaml,
+            &format!("it opens more than {MAX_OPEN_BRACKETS} brackets"),
+        ));
+    }
+    let unreadable = |error: &serde_yaml::Error| {
+        let place = error.location().map_or_else(String::new, |at| {
+            format!(" (line {}, column {})", at.line(), at.column())
+        });
+        malformed(MultiKeyFormat::Yaml, &format!("not one YAML mapping of strings{place}"))
+    };
+    let Kinds(kinds) = serde_yaml::from_str(text).map_err(|error| unreadable(&error))?;
+    if let Some((key, _)) = kinds.iter().find(|(_, kind)| *kind == Kind::Nested) {
+        return Err(nested(key));
+    }
+    Texts(&kinds)
+        .deserialize(serde_yaml::Deserializer::from_str(text))
+        .map_err(|error| unreadable(&error))
+}
+
+/// The YAML scanner's time per token grows with the brackets that are open.
+const MAX_OPEN_BRACKETS: usize = 1000;
+
+/// Counts brackets wherever they stand; brackets in strings are closed again, or are few.
+fn nests_too_deep(text: &str) -> bool {
+    let mut open: usize = 0;
+    text.bytes().any(|byte| {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        open > MAX_OPEN_BRACKETS
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Null,
+    Scalar,
+    Nested,
+}
+
+/// The kinds of a mapping's values, in document order.
+struct Kinds(Vec<(String, Kind)>);
+
+impl<'de> Deserialize<'de> for Kinds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MappingVisitor;
+        impl<'de> Visitor<'de> for MappingVisitor {
+            type Value = Kinds;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Kinds, A::Error> {
+                let mut kinds = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    kinds.push(pair);
+                }
+                Ok(Kinds(kinds))
+            }
+        }
+        deserializer.deserialize_any(MappingVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(KindVisitor)
+    }
+}
+
+struct KindVisitor;
+
+/// Visitor methods for scalars, whose value does not matter.
+macro_rules! scalars {
+    ($($method:ident: $type:ty),*) => {
+        $(fn $method<E>(self, _: $type) -> Result<Kind, E> { Ok(Kind::Scalar) })*
+    };
+}
+
+impl<'de> Visitor<'de> for KindVisitor {
+    type Value = Kind;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    scalars!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_i128: i128, visit_u128: u128, visit_f64: f64, visit_str: &str);
+
+    fn visit_unit<E>(self) -> Result<Kind, E> {
+        Ok(Kind::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Kind, E> {
+        Ok(Kind::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Kind, A::Error> {
+        while sequence.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Kind::Nested)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Kind, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Kind::Nested)
+    }
+
+    /// A value with a tag of the user's own (`!tag value`): the tag says nothing to us.
+    fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Kind, A::Error> {
+        let (_, value) = tagged.variant::<IgnoredAny>()?;
+        value.newtype_variant()
+    }
+}
+
+/// Reads the pairs of a mapping whose kinds are known.
+struct Texts<'a>(&'a [(String, Kind)]);
+
+impl<'de> DeserializeSeed<'de> for Texts<'_> {
+    type Value = SecretData;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<SecretData, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Texts<'_> {
+    type Value = SecretData;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a mapping")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SecretData, A::Error> {
+        let mut data = SecretData::new();
+        for (_, kind) in self.0 {
+            let Some(key) = map.next_key::<String>()? else { break };
+            let value = if *kind == Kind::Null {
+                map.next_value::<IgnoredAny>()?;
+                SecretBytes::from("")
+            } else {
+                SecretBytes::from(map.next_value::<String>()?)
+            };
+            data.insert(key, value);
+        }
+        // The kinds came from the same text, so the mapping is at its end; asking tells the parser so.
+        map.next_key::<IgnoredAny>()?;
+        Ok(data)
+    }
+}
+
+fn malformed(format: MultiKeyFormat, cause: &str) -> Problem {
+    let (name, example) = match format {
+        MultiKeyFormat::Json => ("application/x-json", "{\"key\":\"value\"}"),
+        MultiKeyFormat::Yaml => ("application/x-yaml", "key: value"),
+    };
+    Problem::new(
+        Code::ValueMalformed,
+        format!("The value cannot be read as {name}: {cause}."),
+        format!("Store a value of the form {example}, or set spec.vault.object.contentType to what the value is."),
+    )
+}
+
+fn nested(key: &str) -> Problem {
+    bad_value(key, "is an object or a list, not a string")
+}
+
+fn bad_value(key: &str, cause: &str) -> Problem {
+    let shown: String = key.chars().take(64).collect();
+    Problem::new(
+        Code::ValueMalformed,
+        format!("The value of key {shown:?} {cause}."),
+        "Make every value a string; put nested data into a string of its own, e.g. {\"key\":\"{\\\"a\\\":1}\"}.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use MultiKeyFormat::{Json, Yaml};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pairs(format: MultiKeyFormat, value: &str) -> Result<Vec<(String, String)>, Problem> {
+        let text = |bytes: &SecretBytes| bytes.expose_str().expect("text").to_owned();
+        parse(format, &SecretBytes::from(value)).map(|data| data.iter().map(|(k, v)| (k.clone(), text(v))).collect())
+    }
+
+    #[track_caller]
+    fn gives(format: MultiKeyFormat, value: &str, expected: &[(&str, &str)]) {
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        assert_eq!(pairs(format, value), Ok(expected), "{value}");
+    }
+
+    #[test]
+    fn json_strings_are_taken_verbatim() {
+        gives(
+            Json,
+            r#"{"someKey":"someValue","someOtherKey":"some other\n\u00e4 value"}"#,
+            &[("someKey", "someValue"), ("someOtherKey", "some other\nä value")],
+        );
+        gives(Json, "{}", &[]);
+        gives(Json, "\u{feff}{\"a\":\"\"} \n", &[("a", "")]);
+        gives(Json, r#"{"a":"1","a":"2"}"#, &[("a", "2")]);
+        gives(Json, r#"{"a-b":"{\"x\":1}"}"#, &[("a-b", r#"{"x":1}"#)]);
+    }
+
+    #[test]
+    fn json_numbers_and_booleans_become_their_text_and_null_becomes_empty() {
+        let value = r#"{"b":true,"big":123456789012345678901234567890,"e":1e400,"f":1.50,"n":null,"neg":-0}"#;
+        let expected = [
+            ("b", "true"),
+            ("big", "123456789012345678901234567890"),
+            ("e", "1e400"),
+            ("f", "1.50"),
+            ("n", ""),
+            ("neg", "-0"),
+        ];
+        gives(Json, value, &expected);
+    }
+
+    /// Expectations are what Go's yaml.v2 2.4.0, upstream's reader, gives for the same documents.
+    #[test]
+    fn yaml_scalars_become_their_text() {
+        gives(
+            Yaml,
+            "\nsomeKey: someValue\nsomeOtherKey: some other value",
+            &[("someKey", "someValue"), ("someOtherKey", "some other value")],
+        );
+        gives(
+            Yaml,
+            "a: 0644\nb: 1.50\nc: yes\nd: 2020-01-01\ne: 0x1F",
+            &[
+                ("a", "0644"),
+                ("b", "1.50"),
+                ("c", "yes"),
+                ("d", "2020-01-01"),
+                ("e", "0x1F"),
+            ],
+        );
+        gives(
+            Yaml,
+            "a: null\nb: ~\nc:\nd: x",
+            &[("a", ""), ("b", ""), ("c", ""), ("d", "x")],
+        );
+        gives(
+            Yaml,
+            "80: x\ntrue: y\n1.50: z",
+            &[("1.50", "z"), ("80", "x"), ("true", "y")],
+        );
+        gives(Yaml, "a: 1\na: 2", &[("a", "2")]);
+        gives(Yaml, "\u{feff}a: 1", &[("a", "1")]);
+        gives(Yaml, "a: &x hello\nb: *x", &[("a", "hello"), ("b", "hello")]);
+        gives(Yaml, "a: !!str 12\nb: !foo bar", &[("a", "12"), ("b", "bar")]);
+        gives(
+            Yaml,
+            "a: |\n  x\n  y\nb: 'null'\nc: \"\"",
+            &[("a", "x\ny\n"), ("b", "null"), ("c", "")],
+        );
+        gives(Yaml, "{}", &[]);
+        gives(Yaml, "---\n{\"json\": \"is yaml\"}\n", &[("json", "is yaml")]);
+    }
+
+    #[test]
+    fn nested_values_are_refused_with_the_name_of_their_key() {
+        for (format, value) in [
+            (Json, r#"{"ok":"1","deep":{"x":"canary"}}"#),
+            (Json, r#"{"deep":["canary"]}"#),
+            (Yaml, "ok: 1\ndeep:\n  x: canary"),
+            (Yaml, "deep: [canary]"),
+            (Yaml, "deep: !tag {x: canary}"),
+        ] {
+            let problem = pairs(format, value).expect_err(value);
+            assert_eq!(problem.code, Code::ValueMalformed);
+            assert!(problem.cause.contains("\"deep\""), "{}", problem.cause);
+            assert!(!format!("{problem:?}").contains("canary"));
+        }
+    }
+
+    #[test]
+    fn documents_that_are_no_mapping_are_refused_and_never_printed() {
+        for (format, value) in [
+            (Json, ""),
+            (Json, "null"),
+            (Json, "canary"),
+            (Json, "[\"canary\"]"),
+            (Json, "\"canary\""),
+            (Json, "{\"a\":\"canary\"} canary"),
+            (Json, "{\"a\":\"canary"),
+            (Json, r#"{"a":"canary\ud800"}"#),
+            (Yaml, ""),
+            (Yaml, "null"),
+            (Yaml, "# canary"),
+            (Yaml, "canary"),
+            (Yaml, "- canary"),
+            (Yaml, "a: canary\n---\nb: canary"),
+            (Yaml, "a: canary: canary"),
+            (Yaml, "? [canary]\n: x"),
+            (Yaml, "a: *canary"),
+        ] {
+            let problem = pairs(format, value).expect_err(value);
+            assert_eq!(problem.code, Code::ValueMalformed, "{value}");
+            assert!(!format!("{problem:?}").contains("canary"), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn hostile_documents_are_refused_quickly() {
+        const MIB: usize = 1_048_576;
+        let mut bomb = "a: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..30 {
+            let alias = format!("*a{}, ", level - 1).repeat(9);
+            bomb.push_str(&format!("b{level}: &a{level} [{alias}]\n"));
+        }
+        let start = std::time::Instant::now();
+        assert!(pairs(Json, &format!("{{\"a\":{}", "[".repeat(MIB))).is_err());
+        assert!(pairs(Yaml, &bomb).is_err());
+        for opening in [
+            "[", "{", "- ", "? ", "a: ", "&a ", "*a ", "!a ", "\"", "|\n", "[{a: ", "[]", "- [", "{[}]", "\n\t", "%",
+        ] {
+            assert!(
+                pairs(Yaml, &format!("a: {}", opening.repeat(MIB / opening.len()))).is_err(),
+                "{opening:?}"
+            );
+        }
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    }
+
+    proptest! {
+        #[test]
+        fn what_serde_json_writes_is_read_back_by_both_readers(map: BTreeMap<String, String>) {
+            let text = serde_json::to_string(&map).expect("strings");
+            let expected: Vec<_> = map.into_iter().collect();
+            prop_assert_eq!(pairs(Json, &text), Ok(expected));
+        }
+
+        #[test]
+        fn what_serde_yaml_writes_is_read_back(map: BTreeMap<String, String>) {
+            let text = serde_yaml::to_string(&map).expect("strings");
+            let expected: Vec<_> = map.into_iter().collect();
+            prop_assert_eq!(pairs(Yaml, &text), Ok(expected));
+        }
+
+        #[test]
+        fn no_bytes_make_the_readers_panic(value: Vec<u8>, text in "[\\PC\n :{}\\[\\]\"'&*!|>-]{0,64}") {
+            for format in [Json, Yaml] {
+                let _ = parse(format, &SecretBytes::new(value.clone()));
+                let _ = parse(format, &SecretBytes::from(text.as_str()));
+            }
+        }
+    }
+}

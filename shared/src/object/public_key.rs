@@ -1,0 +1,221 @@
+//! A Key Vault key: its public part as raw modulus, SPKI PEM or JSON Web Key.
+//!
+//! Formats: SPKI RFC 5280 §4.1.2.7 with RFC 3279 (RSA) and RFC 5480 (EC); JWK RFC 7517, RFC 7518 §6 and, for
+//! secp256k1, RFC 8812.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use der::asn1::{Any, BitString, Null, ObjectIdentifier, UintRef};
+use der::pem::LineEnding;
+use der::{Encode, EncodePem};
+use serde::Serialize;
+use spki::{AlgorithmIdentifier, SubjectPublicKeyInfo};
+
+use super::KeyFormat;
+use super::problem::Problem;
+use crate::diagnosis::Code;
+use crate::keyvault::model::KeyObject;
+use crate::secret::SecretBytes;
+
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+
+/// What `key_ops` of a public key may say (RFC 7517 §4.3); a vault also lists what only it can do.
+const PUBLIC_OPERATIONS: [&str; 3] = ["encrypt", "verify", "wrapKey"];
+
+/// A named curve as Key Vault, JWK and SPKI call it, with the length of a coordinate in bytes.
+struct Curve {
+    vault: &'static str,
+    jwk: &'static str,
+    oid: ObjectIdentifier,
+    coordinate: usize,
+}
+
+const CURVES: [Curve; 4] = [
+    Curve {
+        vault: "P-256",
+        jwk: "P-256",
+        oid: ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7"),
+        coordinate: 32,
+    },
+    Curve {
+        vault: "P-384",
+        jwk: "P-384",
+        oid: ObjectIdentifier::new_unwrap("1.3.132.0.34"),
+        coordinate: 48,
+    },
+    Curve {
+        vault: "P-521",
+        jwk: "P-521",
+        oid: ObjectIdentifier::new_unwrap("1.3.132.0.35"),
+        coordinate: 66,
+    },
+    Curve {
+        vault: "P-256K",
+        jwk: "secp256k1",
+        oid: ObjectIdentifier::new_unwrap("1.3.132.0.10"),
+        coordinate: 32,
+    },
+];
+
+/// The parts of a public key, checked for presence.
+enum PublicKey<'a> {
+    /// Modulus and exponent, big-endian.
+    Rsa { n: &'a [u8], e: &'a [u8] },
+    /// Coordinates, big-endian and of the curve's full length.
+    Ec {
+        curve: &'static Curve,
+        x: Vec<u8>,
+        y: Vec<u8>,
+    },
+}
+
+/// The bytes written for `key`; `format` `None` = raw for RSA, PEM for EC.
+pub(crate) fn write(key: &KeyObject, format: Option<KeyFormat>) -> Result<SecretBytes, Problem> {
+    let public = public_key(key)?;
+    match (format, &public) {
+        (None | Some(KeyFormat::Raw), PublicKey::Rsa { n, .. }) => Ok(SecretBytes::new(n.to_vec())),
+        (None | Some(KeyFormat::Pem), _) => pem(&public).map(SecretBytes::from),
+        (Some(KeyFormat::Jwk), _) => Ok(SecretBytes::from(jwk(key, &public))),
+        (Some(KeyFormat::Raw), PublicKey::Ec { .. }) => Err(Problem::new(
+            Code::InvalidSpec,
+            "keyFormat raw means the modulus of an RSA key; an EC key has none.",
+            "Set keyFormat to pem or jwk, or leave it out (an EC key is then written as PEM).",
+        )),
+    }
+}
+
+fn public_key(key: &KeyObject) -> Result<PublicKey<'_>, Problem> {
+    match key.kty.as_str() {
+        "RSA" | "RSA-HSM" => match (key.n.as_deref(), key.e.as_deref()) {
+            (Some(n), Some(e)) if !without_zeros(n).is_empty() && !without_zeros(e).is_empty() => {
+                Ok(PublicKey::Rsa { n, e })
+            }
+            _ => Err(incomplete("modulus or exponent")),
+        },
+        "EC" | "EC-HSM" => {
+            let curve = key
+                .crv
+                .as_deref()
+                .and_then(|name| CURVES.iter().find(|curve| curve.vault == name || curve.jwk == name));
+            let curve = curve.ok_or_else(|| incomplete("curve this program knows (P-256, P-384, P-521, P-256K)"))?;
+            let coordinate = |bytes: &Option<Vec<u8>>| {
+                bytes
+                    .as_deref()
+                    .and_then(|bytes| padded(bytes, curve.coordinate))
+                    .ok_or_else(|| incomplete("coordinate of the curve's length"))
+            };
+            Ok(PublicKey::Ec {
+                curve,
+                x: coordinate(&key.x)?,
+                y: coordinate(&key.y)?,
+            })
+        }
+        "oct" | "oct-HSM" => Err(Problem::new(
+            Code::ValueMalformed,
+            "The key is symmetric: it has no public part, and Key Vault never gives out the key itself.",
+            "Name an RSA or EC key, or store the key material as a secret.",
+        )),
+        _ => Err(incomplete(
+            "type this program knows (RSA, EC, each with or without -HSM)",
+        )),
+    }
+}
+
+fn incomplete(what: &str) -> Problem {
+    Problem::new(
+        Code::VaultResponseInvalid,
+        format!("The vault's answer shows no {what} for this key."),
+        "Look at the key with `az keyvault key show`; if it is complete there, please report this as a bug.",
+    )
+}
+
+fn without_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    &number[zeros..]
+}
+
+/// `number` in exactly `length` bytes; `None` when it needs more.
+fn padded(number: &[u8], length: usize) -> Option<Vec<u8>> {
+    let number = without_zeros(number);
+    let zeros = length.checked_sub(number.len())?;
+    Some([vec![0; zeros], number.to_vec()].concat())
+}
+
+fn pem(key: &PublicKey<'_>) -> Result<String, Problem> {
+    // DER lengths are limited to 256 MiB; what a vault sends is far below.
+    spki(key)
+        .and_then(|spki| spki.to_pem(LineEnding::LF))
+        .map_err(|_| incomplete("number of encodable size"))
+}
+
+fn spki(key: &PublicKey<'_>) -> der::Result<SubjectPublicKeyInfo<Any, BitString>> {
+    let (oid, parameters, bits) = match key {
+        PublicKey::Rsa { n, e } => {
+            let numbers = pkcs1::RsaPublicKey {
+                modulus: UintRef::new(n)?,
+                public_exponent: UintRef::new(e)?,
+            };
+            (RSA_ENCRYPTION, Any::encode_from(&Null)?, numbers.to_der()?)
+        }
+        PublicKey::Ec { curve, x, y } => {
+            let point = [&[4], x.as_slice(), y.as_slice()].concat(); // 4 = uncompressed, SEC 1 §2.3.3
+            (EC_PUBLIC_KEY, Any::encode_from(&curve.oid)?, point)
+        }
+    };
+    Ok(SubjectPublicKeyInfo {
+        algorithm: AlgorithmIdentifier {
+            oid,
+            parameters: Some(parameters),
+        },
+        subject_public_key: BitString::from_bytes(&bits)?,
+    })
+}
+
+/// Members in alphabetical order, so that equal keys give equal text.
+#[derive(Serialize)]
+struct Jwk<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crv: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    e: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    key_ops: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kid: Option<&'a str>,
+    kty: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    x: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    y: Option<String>,
+}
+
+fn jwk(object: &KeyObject, key: &PublicKey<'_>) -> String {
+    let number = |bytes: &[u8]| Some(URL_SAFE_NO_PAD.encode(bytes));
+    let (kty, crv, [n, e, x, y]) = match key {
+        PublicKey::Rsa { n, e } => (
+            "RSA",
+            None,
+            [number(without_zeros(n)), number(without_zeros(e)), None, None],
+        ),
+        PublicKey::Ec { curve, x, y } => ("EC", Some(curve.jwk), [None, None, number(x), number(y)]),
+    };
+    let mut key_ops: Vec<&str> = PUBLIC_OPERATIONS
+        .into_iter()
+        .filter(|operation| object.operations.iter().any(|known| known == operation))
+        .collect();
+    key_ops.dedup();
+    let jwk = Jwk {
+        crv,
+        e,
+        key_ops,
+        kid: object.kid.as_deref(),
+        kty,
+        n,
+        x,
+        y,
+    };
+    serde_json::to_string(&jwk).expect("a struct of strings has a JSON form")
+}
