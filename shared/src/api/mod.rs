@@ -11,6 +11,7 @@
 //! ```
 
 pub mod condition;
+pub mod crd;
 pub mod parse;
 pub mod spec;
 pub mod status;
@@ -19,8 +20,10 @@ pub mod v1alpha1;
 pub mod v2alpha1;
 pub mod v2beta1;
 
+mod columns;
 mod rules;
 
+pub use crd::{crd, crd_yaml};
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 pub use parse::{Request, parse};
 pub use spec::{

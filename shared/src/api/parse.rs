@@ -83,11 +83,11 @@ fn source(vault: &Vault) -> Result<SourceType, Box<Diagnosis>> {
         (ObjectType::MultiKeyValueSecret, Some(ContentType::Yaml)) => {
             Ok(SourceType::MultiKeyValue(MultiKeyFormat::Yaml))
         }
-        (ObjectType::MultiKeyValueSecret, None) => Err(invalid(
+        (ObjectType::MultiKeyValueSecret, None) => invalid(
             "spec.vault.object.contentType",
             "A multi-key-value-secret needs to say how its value is written.",
             "Write 'contentType: application/x-json' or 'contentType: application/x-yaml'.",
-        )),
+        ),
     }
 }
 
@@ -105,13 +105,13 @@ fn reference(
         SourceType::Certificate => ObjectKind::Certificate,
     };
     Ok(ObjectRef {
-        vault: VaultName::parse(&vault.name).map_err(|e| invalid_name("spec.vault.name", &e))?,
+        vault: VaultName::parse(&vault.name).or_else(|e| invalid_name("spec.vault.name", &e))?,
         kind,
-        name: ObjectName::parse(&vault.object.name).map_err(|e| invalid_name("spec.vault.object.name", &e))?,
+        name: ObjectName::parse(&vault.object.name).or_else(|e| invalid_name("spec.vault.object.name", &e))?,
         version: non_empty(vault.object.version.as_deref())
             .map(ObjectVersion::parse)
             .transpose()
-            .map_err(|e| invalid_name("spec.vault.object.version", &e))?,
+            .or_else(|e| invalid_name("spec.vault.object.version", &e))?,
     })
 }
 
@@ -143,11 +143,11 @@ fn transform(field: &str, name: &str) -> Result<Transform, Box<Diagnosis>> {
         "trim" => Ok(Transform::Trim),
         "base64encode" => Ok(Transform::Base64Encode),
         "base64decode" => Ok(Transform::Base64Decode),
-        _ => Err(invalid(
+        _ => invalid(
             field,
             &format!("There is no transform {:?}.", shorten(name)),
             "Write 'trim', 'base64encode' or 'base64decode'.",
-        )),
+        ),
     }
 }
 
@@ -205,12 +205,12 @@ fn needs_data_key(source: SourceType, secret_type: Option<&str>) -> bool {
 /// Rules of data keys: <https://kubernetes.io/docs/concepts/configuration/secret/#restriction-names-data>.
 fn check_data_key(field: &str, key: Option<&str>) -> Result<(), Box<Diagnosis>> {
     let Some(key) = key else {
-        return Err(diagnosis(
+        return refuse(
             Code::DataKeyMissing,
             field,
             "Nothing says under which key the value goes.",
             "Write the key, for example 'dataKey: password'.",
-        ));
+        );
     };
     let legal = key.len() <= 253
         && key
@@ -221,12 +221,12 @@ fn check_data_key(field: &str, key: Option<&str>) -> Result<(), Box<Diagnosis>> 
     if legal {
         return Ok(());
     }
-    Err(diagnosis(
+    refuse(
         Code::DataKeyInvalid,
         field,
         &format!("Kubernetes does not allow the data key {:?}.", shorten(key)),
         "Write up to 253 letters, digits, '-', '_' and '.', for example 'dataKey: password'.",
-    ))
+    )
 }
 
 /// Rules of object names: RFC 1123 subdomains, at most 253 characters.
@@ -242,18 +242,18 @@ fn output_name(field: &str, name: &str) -> Result<String, Box<Diagnosis>> {
     if name.len() <= 253 && name.split('.').all(legal_label) {
         return Ok(name.to_owned());
     }
-    Err(invalid(
+    invalid(
         field,
         &format!("Kubernetes does not allow the name {:?}.", shorten(name)),
         "Write lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit.",
-    ))
+    )
 }
 
 fn non_empty(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.is_empty())
 }
 
-fn invalid_name(field: &str, error: &ReferenceError) -> Box<Diagnosis> {
+fn invalid_name<T>(field: &str, error: &ReferenceError) -> Result<T, Box<Diagnosis>> {
     let fix = match error {
         ReferenceError::Vault(_) => "Write the vault's short name, for example 'name: my-vault'.",
         ReferenceError::Object(_) => "Write the object's name as the vault shows it, for example 'name: db-password'.",
@@ -262,17 +262,18 @@ fn invalid_name(field: &str, error: &ReferenceError) -> Box<Diagnosis> {
     invalid(field, &format!("{error}."), fix)
 }
 
-fn invalid(field: &str, cause: &str, fix: &str) -> Box<Diagnosis> {
-    diagnosis(Code::InvalidSpec, field, cause, fix)
+fn invalid<T>(field: &str, cause: &str, fix: &str) -> Result<T, Box<Diagnosis>> {
+    refuse(Code::InvalidSpec, field, cause, fix)
 }
 
-fn diagnosis(code: Code, field: &str, cause: &str, fix: &str) -> Box<Diagnosis> {
-    Box::new(Diagnosis {
+fn refuse<T>(code: Code, field: &str, cause: &str, fix: &str) -> Result<T, Box<Diagnosis>> {
+    let what = format!("{field} cannot be used.");
+    Err(Box::new(Diagnosis {
         code,
-        what: format!("{field} cannot be used."),
+        what,
         cause: cause.to_owned(),
         fix: fix.to_owned(),
-    })
+    }))
 }
 
 /// Keeps messages short whatever was typed.
@@ -295,260 +296,4 @@ impl KeyFormat {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    /// The AKVS with this `spec`, as the API server would hand it over.
-    fn akvs(spec: Value) -> AzureKeyVaultSecret {
-        serde_json::from_value(json!({
-            "apiVersion": "spv.no/v2beta1", "kind": "AzureKeyVaultSecret",
-            "metadata": {"name": "db", "namespace": "team"},
-            "spec": spec,
-        }))
-        .unwrap()
-    }
-
-    fn with_object(object: Value, output: Value) -> AzureKeyVaultSecret {
-        akvs(json!({"vault": {"name": "My-Vault", "object": object}, "output": output}))
-    }
-
-    #[test]
-    fn a_complete_spec_becomes_a_request() {
-        let request = parse(&with_object(
-            json!({"name": "db-password", "type": "secret", "version": "AB".repeat(16)}),
-            json!({
-                "transform": ["trim", "base64decode"],
-                "secret": {"name": "db", "dataKey": "password"},
-                "configMap": {"name": "db.settings", "dataKey": "password"},
-            }),
-        ))
-        .unwrap();
-        assert_eq!(
-            request.object.to_string(),
-            format!("secret 'db-password' in vault 'my-vault', version {}", "ab".repeat(16))
-        );
-        assert_eq!(request.transforms, [Transform::Trim, Transform::Base64Decode]);
-        let (name, secret) = request.secret.unwrap();
-        assert_eq!(
-            (name.as_str(), secret.data_key.as_deref(), secret.secret_type),
-            ("db", Some("password"), None)
-        );
-        assert_eq!(request.config_map.unwrap().0, "db.settings");
-        assert_eq!(request.warnings, Vec::<String>::new());
-    }
-
-    #[test]
-    fn without_output_there_is_nothing_to_write() {
-        let request = parse(&akvs(
-            json!({"vault": {"name": "vault", "object": {"name": "s", "type": "secret"}}}),
-        ))
-        .unwrap();
-        assert!(!request.has_output());
-    }
-
-    #[test]
-    fn the_private_key_is_read_only_for_outputs_that_hold_it() {
-        for (output, kind) in [
-            (
-                json!({"secret": {"name": "s", "type": "kubernetes.io/tls"}}),
-                ObjectKind::CertificateWithKey,
-            ),
-            (
-                json!({"secret": {"name": "s", "type": "Opaque", "dataKey": "k"}}),
-                ObjectKind::CertificateWithKey,
-            ),
-            (
-                json!({"secret": {"name": "s", "dataKey": "k"}}),
-                ObjectKind::Certificate,
-            ),
-            (
-                json!({"secret": {"name": "s", "type": "", "dataKey": "k"}}),
-                ObjectKind::Certificate,
-            ),
-            (
-                json!({"configMap": {"name": "s", "dataKey": "k"}}),
-                ObjectKind::Certificate,
-            ),
-            (json!({}), ObjectKind::Certificate),
-        ] {
-            let request = parse(&with_object(
-                json!({"name": "c", "type": "certificate"}),
-                output.clone(),
-            ))
-            .unwrap();
-            assert_eq!(request.object.kind, kind, "{output}");
-        }
-    }
-
-    #[test]
-    fn the_old_name_of_transform_is_understood() {
-        let object = json!({"name": "s", "type": "secret"});
-        let old = parse(&with_object(object.clone(), json!({"transforms": ["trim"]}))).unwrap();
-        assert_eq!((old.transforms, old.warnings.len()), (vec![Transform::Trim], 0));
-        let both = parse(&with_object(
-            object,
-            json!({"transform": ["base64encode"], "transforms": ["trim"]}),
-        ))
-        .unwrap();
-        assert_eq!(
-            (both.transforms, both.warnings.len()),
-            (vec![Transform::Base64Encode], 1)
-        );
-    }
-
-    #[test]
-    fn what_has_no_effect_is_said() {
-        let request = parse(&akvs(json!({
-            "vault": {
-                "name": "vault",
-                "azureIdentity": {"name": "me"},
-                "object": {"name": "c", "type": "certificate"},
-            },
-            "output": {"transform": ["rot13"], "keyFormat": "pem", "secret": {"name": "s", "dataKey": "k"}},
-        })))
-        .unwrap();
-        assert_eq!(request.transforms, []);
-        let fields = ["azureIdentity", "transform", "keyFormat"];
-        assert_eq!(request.warnings.len(), fields.len());
-        for (warning, field) in request.warnings.iter().zip(fields) {
-            assert!(warning.starts_with("spec.") && warning.contains(field), "{warning}");
-        }
-    }
-
-    #[test]
-    fn what_can_never_be_synced_is_refused_and_the_fix_says_what_to_write() {
-        let secret = |name: &str| json!({"name": name, "type": "secret"});
-        let keyed = json!({"secret": {"name": "s", "dataKey": "k"}});
-        for (object, output, code, field) in [
-            (
-                secret("../keys/k1"),
-                keyed.clone(),
-                Code::InvalidSpec,
-                "spec.vault.object.name",
-            ),
-            (
-                secret(&"a".repeat(500)),
-                keyed.clone(),
-                Code::InvalidSpec,
-                "spec.vault.object.name",
-            ),
-            (
-                json!({"name": "s", "type": "secret", "version": "latest"}),
-                keyed.clone(),
-                Code::InvalidSpec,
-                "spec.vault.object.version",
-            ),
-            (
-                json!({"name": "s", "type": "multi-key-value-secret"}),
-                keyed.clone(),
-                Code::InvalidSpec,
-                "spec.vault.object.contentType",
-            ),
-            (
-                secret("s"),
-                json!({"transform": ["trim", "rot13"], "secret": {"name": "s", "dataKey": "k"}}),
-                Code::InvalidSpec,
-                "spec.output.transform",
-            ),
-            (
-                secret("s"),
-                json!({"secret": {"name": "s"}}),
-                Code::DataKeyMissing,
-                "spec.output.secret.dataKey",
-            ),
-            (
-                secret("s"),
-                json!({"secret": {"name": "s", "type": "example.com/mine", "dataKey": ""}}),
-                Code::DataKeyMissing,
-                "spec.output.secret.dataKey",
-            ),
-            (
-                json!({"name": "k", "type": "key"}),
-                json!({"secret": {"name": "s", "type": "kubernetes.io/tls"}}),
-                Code::DataKeyMissing,
-                "spec.output.secret.dataKey",
-            ),
-            (
-                secret("s"),
-                json!({"configMap": {"name": "s", "dataKey": ""}}),
-                Code::DataKeyMissing,
-                "spec.output.configMap.dataKey",
-            ),
-            (
-                secret("s"),
-                json!({"secret": {"name": "s", "dataKey": "a/b"}}),
-                Code::DataKeyInvalid,
-                "spec.output.secret.dataKey",
-            ),
-            (
-                secret("s"),
-                json!({"secret": {"name": "Upper", "dataKey": "k"}}),
-                Code::InvalidSpec,
-                "spec.output.secret.name",
-            ),
-            (
-                secret("s"),
-                json!({"configMap": {"name": "a..b", "dataKey": "k"}}),
-                Code::InvalidSpec,
-                "spec.output.configMap.name",
-            ),
-        ] {
-            let failure = parse(&with_object(object, output)).unwrap_err();
-            assert_eq!(failure.code, code, "{failure:?}");
-            assert!(failure.what.starts_with(field), "{failure:?}");
-            assert!(failure.fix.starts_with("Write "), "{failure:?}");
-            assert!(failure.to_string().len() < 500, "{failure:?}");
-        }
-    }
-
-    #[test]
-    fn hostile_vault_names_are_refused() {
-        for name in [
-            "evil.com#",
-            "https://my-vault",
-            "my-vault.vault.azure.net",
-            "",
-            "ünicode",
-            "a@b",
-        ] {
-            let failure = parse(&akvs(
-                json!({"vault": {"name": name, "object": {"name": "s", "type": "secret"}}}),
-            ))
-            .unwrap_err();
-            assert_eq!(
-                (failure.code, failure.what.as_str()),
-                (Code::InvalidSpec, "spec.vault.name cannot be used.")
-            );
-        }
-    }
-
-    #[test]
-    fn keys_are_named_by_the_type_or_the_value_where_they_can_be() {
-        let typed = |object: &str, secret: &str| {
-            with_object(
-                json!({"name": "o", "type": object, "contentType": "application/x-yaml"}),
-                json!({"secret": {"name": "s", "type": secret}, "keyFormat": "jwk"}),
-            )
-        };
-        for (object, secret) in [
-            ("secret", "kubernetes.io/basic-auth"),
-            ("secret", "kubernetes.io/dockerconfigjson"),
-            ("secret", "kubernetes.io/dockercfg"),
-            ("secret", "kubernetes.io/ssh-auth"),
-            ("secret", "kubernetes.io/tls"),
-            ("certificate", "kubernetes.io/tls"),
-            ("multi-key-value-secret", "Opaque"),
-        ] {
-            assert!(parse(&typed(object, secret)).is_ok(), "{object} {secret}");
-        }
-        let key = parse(&with_object(
-            json!({"name": "k", "type": "key"}),
-            json!({"keyFormat": "jwk", "secret": {"name": "s", "dataKey": "k"}, "configMap": {"name": "s", "dataKey": "k"}}),
-        ))
-        .unwrap();
-        assert_eq!(key.secret.unwrap().1.key_format, Some(object::KeyFormat::Jwk));
-        assert_eq!(key.config_map.unwrap().1.key_format, Some(object::KeyFormat::Jwk));
-    }
-}
+mod tests;

@@ -32,6 +32,20 @@ pub(super) fn spec(schema: &mut Schema) {
          || self.output.configMap.dataKey != ''",
         "output.configMap.dataKey is empty: write the key under which the value goes, for example 'dataKey: settings.json'",
     );
+    known_transforms(schema, "transform");
+    known_transforms(schema, "transforms");
+}
+
+/// Rule on `spec`: the steps in `output.{field}` are known (they have no effect on other types than `secret`).
+fn known_transforms(schema: &mut Schema, field: &str) {
+    add(
+        schema,
+        &format!(
+            "self.vault.object.type != 'secret' || !has(self.output) || !has(self.output.{field}) \
+             || self.output.{field}.all(step, step in ['trim', 'base64encode', 'base64decode'])"
+        ),
+        &format!("unknown step in output.{field}: write 'trim', 'base64encode' or 'base64decode'"),
+    );
 }
 
 /// Rule on `spec.vault`: the vault's name.

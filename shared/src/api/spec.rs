@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::rules;
 
+/// Far more steps than anybody writes; the API server wants a bound before it accepts a rule over all of them.
+const MOST_STEPS: u32 = 100;
+
 /// `spec.vault`: the vault and the object in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -40,33 +43,32 @@ pub struct VaultObject {
     /// Pins one version of the object (32 hexadecimal digits). Left out: the latest version, followed as it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// How the value of a multi-key-value-secret is written. Needed for that type, ignored for the others.
+    /// How the value of a multi-key-value-secret is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<ContentType>,
 }
 
-/// `spec.vault.object.type`.
+/// What the object is; `multi-key-value-secret` is a secret whose value is a JSON or YAML mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ObjectType {
-    // Plain comments: a doc comment per variant would turn the schema's `enum` into a `oneOf`.
-    #[allow(missing_docs)]
+    /// A secret.
     Secret,
-    #[allow(missing_docs)]
+    /// A certificate, with its private key where the output holds it.
     Certificate,
-    #[allow(missing_docs)]
+    /// The public part of a key.
     Key,
-    #[allow(missing_docs)]
+    /// A secret whose value is a JSON or YAML mapping.
     MultiKeyValueSecret,
 }
 
-/// `spec.vault.object.contentType`.
+/// How the value of a multi-key-value-secret is written. Needed for that type, ignored for the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ContentType {
-    #[allow(missing_docs)]
+    /// A JSON object.
     #[serde(rename = "application/x-json")]
     Json,
-    #[allow(missing_docs)]
+    /// A YAML mapping.
     #[serde(rename = "application/x-yaml")]
     Yaml,
 }
@@ -77,12 +79,13 @@ pub enum ContentType {
 pub struct Output {
     /// Steps applied in order to the value of an object of type `secret`: `trim`, `base64encode`, `base64decode`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MOST_STEPS))]
     pub transform: Vec<String>,
     /// The name `transform` had in v1alpha1; used when `transform` is empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MOST_STEPS))]
     pub transforms: Vec<String>,
-    /// How an object of type `key` (its public part) is written. Left out: `raw` for RSA, `pem` for EC.
-    /// `raw` is the RSA modulus (big-endian bytes), `pem` a PEM public key (SPKI), `jwk` a JSON Web Key.
+    /// How an object of type `key` is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_format: Option<KeyFormat>,
     /// The Secret to write.
@@ -93,15 +96,16 @@ pub struct Output {
     pub config_map: Option<ConfigMapOutput>,
 }
 
-/// `spec.output.keyFormat`.
+/// How an object of type `key` (its public part) is written. Left out: `raw` for RSA, `pem` for EC.
+/// `raw` is the RSA modulus (big-endian bytes), `pem` a PEM public key (SPKI), `jwk` a JSON Web Key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyFormat {
-    #[allow(missing_docs)]
+    /// The RSA modulus, big-endian bytes.
     Raw,
-    #[allow(missing_docs)]
+    /// A PEM public key (SPKI).
     Pem,
-    #[allow(missing_docs)]
+    /// A JSON Web Key (RFC 7517).
     Jwk,
 }
 
@@ -118,16 +122,16 @@ pub struct SecretOutput {
     /// Key under which the value is written. Not needed where the type or a multi-key-value-secret names the keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_key: Option<String>,
-    /// `ensureserverfirst`: the server's certificate first, then its issuers.
+    /// Order of the certificates in `tls.crt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain_order: Option<ChainOrder>,
 }
 
-/// `spec.output.secret.chainOrder`.
+/// `ensureserverfirst`: the server's certificate first, then its issuers. Left out: the order of the vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ChainOrder {
-    #[allow(missing_docs)]
+    /// The server's certificate first, then its issuers.
     EnsureServerFirst,
 }
 

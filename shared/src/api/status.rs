@@ -71,9 +71,9 @@ pub struct StatusOutput {
 /// Kind of a written object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum StatusOutputKind {
-    #[allow(missing_docs)]
+    /// A Secret.
     Secret,
-    #[allow(missing_docs)]
+    /// A ConfigMap.
     ConfigMap,
 }
 

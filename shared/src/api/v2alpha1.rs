@@ -4,15 +4,27 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::columns::{AGE, CONFIG_MAP_NAME, Column, SECRET_NAME, SYNCHED_PATH, VAULT, VAULT_OBJECT};
 use super::spec::{Output, Vault};
 use super::{AzureKeyVaultSecretStatus, rules};
 
-/// An object in Azure Key Vault, and the Secret or ConfigMap it becomes.
+/// Columns of `kubectl get`.
+pub(super) const COLUMNS: [Column; 6] = [
+    VAULT,
+    VAULT_OBJECT,
+    SECRET_NAME,
+    CONFIG_MAP_NAME,
+    ("Last Synched", "date", SYNCHED_PATH),
+    AGE,
+];
+
+/// What to read and what to write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, CustomResource, JsonSchema)]
 #[kube(
     group = "spv.no",
     version = "v2alpha1",
     kind = "AzureKeyVaultSecret",
+    doc = "An object in Azure Key Vault, and the Secret or ConfigMap it becomes.",
     plural = "azurekeyvaultsecrets",
     singular = "azurekeyvaultsecret",
     shortname = "akvs",
@@ -20,13 +32,7 @@ use super::{AzureKeyVaultSecretStatus, rules};
     namespaced,
     status = "AzureKeyVaultSecretStatus",
     derive = "PartialEq",
-    storage = false,
-    printcolumn(name = "Vault", type_ = "string", json_path = ".spec.vault.name"),
-    printcolumn(name = "Vault Object", type_ = "string", json_path = ".spec.vault.object.name"),
-    printcolumn(name = "Secret Name", type_ = "string", json_path = ".status.secretName"),
-    printcolumn(name = "ConfigMap Name", type_ = "string", json_path = ".status.configMapName"),
-    printcolumn(name = "Last Synched", type_ = "date", json_path = ".status.lastAzureUpdate"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    storage = false
 )]
 #[schemars(transform = rules::spec)]
 pub struct AzureKeyVaultSecretSpec {
