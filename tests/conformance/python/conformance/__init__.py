@@ -1,0 +1,1 @@
+"""The conformance list of ../../checks.json, written against Microsoft's Python SDK."""
