@@ -1,1 +1,2 @@
-//! stub
+//! The test bed.
+pub mod emulator;
