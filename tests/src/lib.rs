@@ -1,2 +1,3 @@
-//! The test bed.
+//! The test bed: emulator, control plane, end-to-end tests.
+
 pub mod emulator;
