@@ -1,3 +1,54 @@
 //! Keeps Kubernetes Secrets and ConfigMaps equal to objects in Azure Key Vault.
+//!
+//! ```text
+//!  watch (AKVS) ─────────┐                    ┌─▶ reconcile: decide → fetch → output → status
+//!  watch (outputs) ──────┼─▶ objects, queue ──┤
+//!  poll (vaults' lists) ─┘                    └─▶ … one at a time per object, vaults apart
+//! ```
+//!
+//! [`Controller`] is the whole program as a value; `main` only parses arguments.
 
+mod app;
+pub mod args;
+pub mod config;
+mod events;
+mod health;
+mod http;
+mod leader;
+pub mod logging;
+mod metrics;
+mod objects;
 pub mod output;
+mod phase;
+mod poll;
+mod process;
+mod queue;
+mod reconcile;
+mod watch;
+
+pub use app::Controller;
+pub use process::stop_signal;
+
+use akv2k8s_shared::environment::Environment;
+use args::{Args, Command};
+use config::Config;
+
+/// Does what `args` ask for, until done or told to stop by a signal.
+///
+/// # Errors
+/// A configuration nobody can work with, or a lost lease: the process should exit with a failure.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    if let Some(Command::Crd) = args.command {
+        print!("{}", akv2k8s_shared::api::crd_yaml());
+        return Ok(());
+    }
+    logging::init(&args);
+    let config = Config::new(args, Environment::from_process())?;
+    tracing::info!(
+        program = env!("CARGO_PKG_VERSION"),
+        deployment = config.args.version,
+        "starting"
+    );
+    let stop = stop_signal()?;
+    Controller::new(config).await?.run(stop).await
+}

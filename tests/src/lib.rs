@@ -1,3 +1,1 @@
-//! The test bed: emulator, control plane, end-to-end tests.
-
-pub mod emulator;
+//! stub

@@ -1,0 +1,298 @@
+//! The program: connects, takes the lease, starts the tasks, and stops them in order.
+
+use std::collections::hash_map::RandomState;
+use std::future::Future;
+use std::hash::{BuildHasher, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use akv2k8s_shared::diagnosis::Diagnosis;
+use akv2k8s_shared::http::{HttpClient, Limits as HttpLimits};
+use akv2k8s_shared::identity::{Cloud, Identity};
+use akv2k8s_shared::keyvault::{KeyVault, Settings};
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
+
+use crate::config::Config;
+use crate::events::Events;
+use crate::health::{Health, Phase};
+use crate::leader::Election;
+use crate::metrics::{Metrics, Readings};
+use crate::objects::{Key, Objects};
+use crate::output::{self, Scope, Store, manager_name};
+use crate::poll::Poller;
+use crate::queue::{Limits, Queue};
+use crate::reconcile::{self, Context};
+use crate::watch::{self as watches, Selection};
+use crate::{http, process};
+
+/// How long work in flight may take after the signal to stop; below Kubernetes' usual 30 s.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// A controller that listens for probes and is ready to run.
+pub struct Controller {
+    config: Config,
+    client: kube::Client,
+    listener: TcpListener,
+    vault: KeyVault,
+    identity: Result<Identity, Box<Diagnosis>>,
+}
+
+impl Controller {
+    /// Connects nothing yet but binds the port and reads kubeconfig, certificates and identity.
+    ///
+    /// # Errors
+    /// What makes running pointless: no kubeconfig, a port in use, an unreadable CA file.
+    pub async fn new(config: Config) -> anyhow::Result<Self> {
+        let client = kube::Client::try_from(cluster(&config).await?).context("cannot set up the Kubernetes client")?;
+        let http = HttpClient::from_environment(&config.environment, HttpLimits::default())?;
+        let identity = Cloud::from_environment(&config.environment)
+            .and_then(|cloud| Identity::from_environment(&config.environment, cloud, &http));
+        let settings = Settings {
+            requests_per_10s: config.args.vault_requests_per_10s,
+            ..Settings::default()
+        };
+        let vault = KeyVault::new(http, settings);
+        let listener = http::listen(config.http_port).await?;
+        Ok(Self {
+            config,
+            client,
+            listener,
+            vault,
+            identity,
+        })
+    }
+
+    /// Where probes are answered.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn http_address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Works until `stop` resolves, then finishes what is in flight.
+    ///
+    /// # Errors
+    /// The lease was lost, or the HTTP server stopped: the process has to start anew.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
+        let Self {
+            config,
+            client,
+            listener,
+            vault,
+            identity,
+        } = self;
+        let health = Arc::new(Health::default());
+        let objects = Arc::new(Objects::default());
+        let queue = Arc::new(Queue::new(Limits::default()));
+        let metrics = Arc::new(Metrics::new(Readings {
+            vault: vault.clone(),
+            health: Arc::clone(&health),
+            objects: Arc::clone(&objects),
+            queue: Arc::clone(&queue),
+        }));
+        let me = process::name();
+        let (events, event_writer) = Events::new(client.clone(), me.clone());
+        if let Err(diagnosis) = &identity {
+            error!(code = diagnosis.code.as_str(), error = %diagnosis, "there is no identity to read vaults with");
+            health.report("identity", Some((**diagnosis).clone()));
+        }
+        let context = Arc::new(Context {
+            client: client.clone(),
+            vault,
+            identity,
+            objects,
+            store: Store::new(),
+            watch_outputs: config.args.watch_outputs,
+            period: config.args.poll_period(),
+            events,
+            metrics: Arc::clone(&metrics),
+            health: Arc::clone(&health),
+            writes: reconcile::writes(),
+        });
+        let election = config.args.leader_elect.then(|| {
+            let namespace = config
+                .args
+                .lease_namespace
+                .as_deref()
+                .or(config.own_namespace.as_deref());
+            let namespace = namespace.unwrap_or_else(|| client.default_namespace()).to_owned();
+            Election::new(client, &namespace, &config.args.lease_name, me)
+        });
+        let served = http::serve(listener, health, config.metrics.then_some(metrics));
+        tokio::pin!(stop, served);
+        tokio::select! {
+            result = &mut served => result,
+            result = lead(&config, &context, &queue, election.as_ref(), event_writer, stop) => result,
+        }
+    }
+}
+
+/// Waits for the lease, works, and gives it back.
+async fn lead(
+    config: &Config,
+    context: &Arc<Context>,
+    queue: &Arc<Queue<Key>>,
+    election: Option<&Election>,
+    event_writer: impl Future<Output = ()> + Send + 'static,
+    mut stop: impl Future<Output = ()> + Send + Unpin,
+) -> anyhow::Result<()> {
+    if let Some(election) = election {
+        tokio::select! {
+            () = &mut stop => return Ok(()),
+            () = election.win() => {}
+        }
+    }
+    let lost = async {
+        match election {
+            Some(election) => election.hold().await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut background = JoinSet::new();
+    background.spawn(event_writer);
+    let mut workers = JoinSet::new();
+    let result = tokio::select! {
+        () = &mut stop => Ok(()),
+        error = lost => Err(error),
+        () = work(config, context, queue, &mut background, &mut workers) => Ok(()),
+    };
+    if result.is_ok() {
+        info!(in_flight = workers.len(), "stopping");
+        let drained = async { while workers.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            warn!(
+                left = workers.len(),
+                "some syncs did not end in time; the next start repeats them"
+            );
+        }
+        if let Some(election) = election
+            && let Err(error) = election.release().await
+        {
+            warn!(%error, "the lease could not be given back");
+        }
+    }
+    result
+}
+
+/// Starts watching, waits for the first lists, then hands out jobs for ever.
+async fn work(
+    config: &Config,
+    context: &Arc<Context>,
+    queue: &Arc<Queue<Key>>,
+    background: &mut JoinSet<()>,
+    workers: &mut JoinSet<()>,
+) {
+    context.health.set_phase(Phase::Syncing);
+    let selection = Selection {
+        namespace: config.namespace.clone(),
+        labels: config.labels.clone(),
+    };
+    let (synced, mut is_synced) = watch::channel(false);
+    let (client, objects) = (context.client.clone(), Arc::clone(&context.objects));
+    background.spawn(watches::objects(
+        client.clone(),
+        selection,
+        Arc::clone(&objects),
+        Arc::clone(queue),
+        synced,
+    ));
+    if context.watch_outputs {
+        let scope = config.namespace.clone().map_or(Scope::Cluster, Scope::Namespace);
+        let (changed, changes) = mpsc::unbounded_channel();
+        let store = context.store.clone();
+        background.spawn(async move { store.watch(client, scope, changed).await });
+        background.spawn(watches::outputs(changes, objects, Arc::clone(queue)));
+        context.store.synced().await;
+    }
+    // The sender lives in the task above, which never ends by itself.
+    let _ = is_synced.wait_for(|synced| *synced).await;
+    context.health.set_phase(Phase::Running);
+    info!(objects = context.objects.len(), "the first lists are complete");
+    background.spawn(release_orphans(Arc::clone(context)));
+    if let Ok(identity) = &context.identity {
+        let poller = Poller {
+            vault: context.vault.clone(),
+            identity: identity.clone(),
+            objects: Arc::clone(&context.objects),
+            queue: Arc::clone(queue),
+            metrics: Arc::clone(&context.metrics),
+            health: Arc::clone(&context.health),
+            period: context.period,
+            mode: config.args.change_detection,
+            reapply_daily: !context.watch_outputs,
+        };
+        background.spawn(Arc::new(poller).run());
+    }
+    let random = RandomState::new();
+    loop {
+        let job = queue.next().await;
+        while workers.try_join_next().is_some() {}
+        let (context, queue) = (Arc::clone(context), Arc::clone(queue));
+        let jitter = jitter(&random, &job.key);
+        workers.spawn(async move {
+            let again = context.sync(&job).await;
+            queue.done(&job.key, again, jitter);
+        });
+    }
+}
+
+/// Outputs of AKVS that were deleted while no controller ran.
+async fn release_orphans(context: Arc<Context>) {
+    if !context.watch_outputs {
+        return;
+    }
+    let managers: std::collections::HashSet<_> = context
+        .objects
+        .keys()
+        .iter()
+        .map(|key| manager_name(&key.namespace, &key.name))
+        .collect();
+    match output::release_orphans(&context.client, &context.store, |manager| managers.contains(manager)).await {
+        Ok((released, failed)) => {
+            for released in released {
+                info!(output = ?released, "output released: its object was deleted while no controller ran");
+            }
+            for failed in failed {
+                warn!(output = %failed.target, error = %failed.diagnosis, "an orphaned output could not be released");
+            }
+        }
+        Err(error) => warn!(%error, "orphaned outputs cannot be looked for; the next start does"),
+    }
+}
+
+/// In 0..1, different for each job.
+fn jitter(random: &RandomState, key: &Key) -> f64 {
+    let mut hasher = random.build_hasher();
+    std::hash::Hash::hash(key, &mut hasher);
+    std::hash::Hash::hash(&std::time::Instant::now(), &mut hasher);
+    f64::from(u32::try_from(hasher.finish() >> 32).unwrap_or(0)) / f64::from(u32::MAX)
+}
+
+/// The cluster to talk to: kubeconfig, else the pod's service account.
+async fn cluster(config: &Config) -> anyhow::Result<kube::Config> {
+    use kube::config::{KubeConfigOptions, Kubeconfig};
+    let mut cluster = match &config.args.kubeconfig {
+        Some(path) => {
+            let kubeconfig = Kubeconfig::read_from(path)
+                .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
+            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+                .await
+                .with_context(|| format!("cannot use the kubeconfig {}", path.display()))?
+        }
+        None => kube::Config::infer()
+            .await
+            .context("there is neither a kubeconfig nor a service account to use")?,
+    };
+    if let Some(master) = &config.args.master {
+        cluster.cluster_url = master
+            .parse()
+            .with_context(|| format!("--master={master:?} is not a URL"))?;
+    }
+    Ok(cluster)
+}

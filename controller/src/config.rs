@@ -1,0 +1,155 @@
+//! What the process was told, checked once: the command line and the environment as one value.
+
+use akv2k8s_shared::environment::Environment;
+use anyhow::{Context, bail};
+
+use crate::args::Args;
+
+/// Everything that is decided before the first connection.
+pub struct Config {
+    /// The command line.
+    pub args: Args,
+    /// The environment, for identity and cloud.
+    pub environment: Environment,
+    /// The only namespace that is watched; `None` = all.
+    pub namespace: Option<String>,
+    /// `RUNTIME_NAMESPACE`: where this pod lives.
+    pub own_namespace: Option<String>,
+    /// Label selector for AKVS, from `OBJECT_LABELS`.
+    pub labels: Option<String>,
+    /// Port of the HTTP server; 0 lets the system choose.
+    pub http_port: u16,
+    /// Whether `/metrics` is served.
+    pub metrics: bool,
+}
+
+impl Config {
+    /// Checks `args` and the variables of the contract.
+    ///
+    /// # Errors
+    /// A variable cannot be understood; the message says which and what to write.
+    pub fn new(args: Args, environment: Environment) -> anyhow::Result<Self> {
+        let own_namespace = environment.get("RUNTIME_NAMESPACE").map(str::to_owned);
+        let namespace = match (args.watch_all_namespaces, &own_namespace) {
+            (true, _) => None,
+            (false, Some(namespace)) => Some(namespace.clone()),
+            (false, None) => bail!(
+                "--watch-all-namespaces=false needs RUNTIME_NAMESPACE: set it to the namespace to watch \
+                 (fieldRef metadata.namespace)"
+            ),
+        };
+        let http_port = match environment.get("HTTP_PORT") {
+            None => 9000,
+            Some(port) => port
+                .parse()
+                .with_context(|| format!("HTTP_PORT={port:?} is not a port: write 0 to 65535"))?,
+        };
+        let labels = environment.get("OBJECT_LABELS").map(label_selector).transpose()?;
+        let metrics = environment.get("METRICS_ENABLED").is_some_and(is_true);
+        check_auth_type(&environment)?;
+        Ok(Self {
+            namespace,
+            own_namespace,
+            labels,
+            http_port,
+            metrics,
+            args,
+            environment,
+        })
+    }
+}
+
+/// Which ways to authenticate exist, as upstream names them. Unset means the environment here, too: the cloud
+/// configuration file cannot be read yet, and an explicit wish for it must not be ignored silently.
+fn check_auth_type(environment: &Environment) -> anyhow::Result<()> {
+    match environment.get("AUTH_TYPE") {
+        None | Some("environment" | "environment-azidentity") => Ok(()),
+        Some("azureCloudConfig") => {
+            bail!("AUTH_TYPE=azureCloudConfig is not supported yet: set AUTH_TYPE=environment and AZURE_* variables")
+        }
+        Some(other) => bail!("AUTH_TYPE={other:?} is unknown: write environment or environment-azidentity"),
+    }
+}
+
+/// Go's `strconv.ParseBool`, as far as it means true.
+fn is_true(text: &str) -> bool {
+    matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
+}
+
+/// `k=v,k2=v2` → the API server's selector of the same meaning. Equality only, as upstream.
+fn label_selector(text: &str) -> anyhow::Result<String> {
+    let legal = |part: &str| {
+        part.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/'))
+    };
+    let mut pairs = Vec::new();
+    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some((key, value)) if !key.trim().is_empty() && legal(key.trim()) && legal(value.trim()) => {
+                pairs.push(format!("{}={}", key.trim(), value.trim()));
+            }
+            _ => bail!("OBJECT_LABELS={text:?} is not a list of labels: write key=value,key2=value2"),
+        }
+    }
+    Ok(pairs.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(line: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<Config> {
+        let line = std::iter::once("controller")
+            .chain(line.iter().copied())
+            .map(Into::into);
+        Config::new(
+            Args::from_command_line(line).unwrap(),
+            environment.iter().copied().collect(),
+        )
+    }
+
+    #[test]
+    fn the_defaults_need_no_environment() {
+        let config = config(&[], &[]).unwrap();
+        assert_eq!(
+            (config.namespace, config.labels, config.http_port, config.metrics),
+            (None, None, 9000, false)
+        );
+    }
+
+    #[test]
+    fn namespace_mode_needs_a_namespace() {
+        let line = ["--watch-all-namespaces=false"];
+        assert_eq!(
+            config(&line, &[("RUNTIME_NAMESPACE", "a")])
+                .unwrap()
+                .namespace
+                .as_deref(),
+            Some("a")
+        );
+        assert!(config(&line, &[]).is_err());
+        assert_eq!(config(&[], &[("RUNTIME_NAMESPACE", "a")]).unwrap().namespace, None);
+    }
+
+    #[test]
+    fn object_labels_are_equality_only() {
+        assert_eq!(
+            config(&[], &[("OBJECT_LABELS", "a=b, c/d=")])
+                .unwrap()
+                .labels
+                .as_deref(),
+            Some("a=b,c/d=")
+        );
+        for bad in ["a", "=b", "a in (b)", "a=b=c", "a!=b"] {
+            assert!(config(&[], &[("OBJECT_LABELS", bad)]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_understood_stops_the_process() {
+        assert!(config(&[], &[("HTTP_PORT", "http")]).is_err());
+        assert!(config(&[], &[("AUTH_TYPE", "magic")]).is_err());
+        assert!(config(&[], &[("AUTH_TYPE", "azureCloudConfig")]).is_err());
+        assert!(config(&[], &[("METRICS_ENABLED", "true")]).unwrap().metrics);
+    }
+}

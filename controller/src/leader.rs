@@ -1,0 +1,234 @@
+//! Leader election on a Lease: one replica works, the others stand by.
+//!
+//! As client-go does it: a holder that has not renewed for the lease's duration, *as seen by our own clock*, has lost it; so
+//! clocks of different nodes are never compared. Writes carry the resource version that was read.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, ObjectMeta, PostParams};
+use tracing::{debug, info, warn};
+
+/// How long a silent holder keeps the lease.
+const DURATION: Duration = Duration::from_secs(15);
+/// A holder that could not renew for so long stops working, before anybody else may start.
+const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+/// Time between renewals.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+/// Time between looks of those that wait.
+const RETRY_EVERY: Duration = Duration::from_secs(2);
+
+/// One candidate.
+pub(crate) struct Election {
+    api: Api<Lease>,
+    name: String,
+    me: String,
+}
+
+/// What to do about a lease.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Create,
+    Take,
+    Renew,
+    Wait,
+}
+
+/// The lease as last seen changing, by our own clock.
+struct Seen {
+    version: Option<String>,
+    since: Instant,
+}
+
+impl Election {
+    /// A candidate called `me` for the lease `namespace/name`.
+    pub(crate) fn new(client: kube::Client, namespace: &str, name: &str, me: String) -> Self {
+        Self {
+            api: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            me,
+        }
+    }
+
+    /// Waits until this candidate holds the lease.
+    pub(crate) async fn win(&self) {
+        let mut seen: Option<Seen> = None;
+        let mut told = false;
+        loop {
+            match self.try_once(&mut seen).await {
+                Ok(true) => {
+                    info!(lease = self.name, me = self.me, "this replica leads");
+                    return;
+                }
+                Ok(false) if !told => {
+                    told = true;
+                    info!(lease = self.name, me = self.me, "another replica leads; standing by");
+                }
+                Ok(false) => {}
+                Err(error) => warn!(lease = self.name, %error, "the lease cannot be read or written; trying again"),
+            }
+            tokio::time::sleep(RETRY_EVERY).await;
+        }
+    }
+
+    /// Renews until the lease is lost, and says why it was.
+    pub(crate) async fn hold(&self) -> anyhow::Error {
+        let mut renewed = Instant::now();
+        loop {
+            tokio::time::sleep(if renewed.elapsed() > RENEW_EVERY {
+                RETRY_EVERY
+            } else {
+                RENEW_EVERY
+            })
+            .await;
+            let left = RENEW_DEADLINE.saturating_sub(renewed.elapsed());
+            match tokio::time::timeout(left, self.renew()).await {
+                Ok(Ok(())) => renewed = Instant::now(),
+                Ok(Err(error)) if error.is::<Lost>() => return error,
+                Ok(Err(error)) => debug!(lease = self.name, %error, "the lease could not be renewed; trying again"),
+                Err(_) => debug!(lease = self.name, "renewing the lease took too long"),
+            }
+            if renewed.elapsed() >= RENEW_DEADLINE {
+                return anyhow::anyhow!("the lease {} could not be renewed for {RENEW_DEADLINE:?}", self.name);
+            }
+        }
+    }
+
+    /// Gives the lease back, so that another replica need not wait.
+    pub(crate) async fn release(&self) -> anyhow::Result<()> {
+        let lease = self.api.get(&self.name).await?;
+        if lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) == Some(self.me.as_str()) {
+            let mut lease = lease;
+            if let Some(spec) = &mut lease.spec {
+                spec.holder_identity = None;
+                spec.lease_duration_seconds = Some(1);
+            }
+            self.replace(lease).await?;
+        }
+        Ok(())
+    }
+
+    /// True when this candidate holds the lease now.
+    async fn try_once(&self, seen: &mut Option<Seen>) -> anyhow::Result<bool> {
+        let lease = self.api.get_opt(&self.name).await.context("cannot read the lease")?;
+        let version = lease.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
+        if seen.as_ref().is_none_or(|seen| seen.version != version) {
+            *seen = Some(Seen {
+                version,
+                since: Instant::now(),
+            });
+        }
+        let silent = seen.as_ref().map_or(Duration::ZERO, |seen| seen.since.elapsed());
+        match step(lease.as_ref(), &self.me, silent) {
+            Step::Wait => return Ok(false),
+            Step::Create => {
+                self.api
+                    .create(&PostParams::default(), &self.claimed(Lease::default()))
+                    .await?;
+            }
+            Step::Take | Step::Renew => self.replace(self.claimed(lease.unwrap_or_default())).await?,
+        }
+        Ok(true)
+    }
+
+    async fn renew(&self) -> anyhow::Result<()> {
+        let Some(lease) = self.api.get_opt(&self.name).await? else {
+            bail!(Lost)
+        };
+        match step(Some(&lease), &self.me, Duration::ZERO) {
+            Step::Renew => self.replace(self.claimed(lease)).await,
+            Step::Create | Step::Take | Step::Wait => bail!(Lost),
+        }
+    }
+
+    async fn replace(&self, lease: Lease) -> anyhow::Result<()> {
+        self.api.replace(&self.name, &PostParams::default(), &lease).await?;
+        Ok(())
+    }
+
+    /// `lease` as ours, from now on.
+    fn claimed(&self, lease: Lease) -> Lease {
+        let now = MicroTime(Timestamp::now());
+        let before = lease.spec.unwrap_or_default();
+        let mine = before.holder_identity.as_deref() == Some(self.me.as_str());
+        let spec = LeaseSpec {
+            holder_identity: Some(self.me.clone()),
+            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+            acquire_time: if mine {
+                before.acquire_time.clone()
+            } else {
+                Some(now.clone())
+            },
+            renew_time: Some(now),
+            lease_transitions: Some(before.lease_transitions.unwrap_or(0) + i32::from(!mine)),
+            ..before
+        };
+        let metadata = ObjectMeta {
+            name: Some(self.name.clone()),
+            ..lease.metadata
+        };
+        Lease {
+            metadata,
+            spec: Some(spec),
+        }
+    }
+}
+
+/// Somebody else holds the lease, or it was deleted.
+#[derive(Debug, thiserror::Error)]
+#[error("the lease was lost to another replica")]
+struct Lost;
+
+/// Decides; `silent`: for how long the lease has not changed.
+fn step(lease: Option<&Lease>, me: &str, silent: Duration) -> Step {
+    let Some(lease) = lease else { return Step::Create };
+    let spec = lease.spec.as_ref();
+    let holder = spec
+        .and_then(|spec| spec.holder_identity.as_deref())
+        .filter(|holder| !holder.is_empty());
+    let seconds = spec
+        .and_then(|spec| spec.lease_duration_seconds)
+        .and_then(|seconds| u64::try_from(seconds).ok());
+    match holder {
+        None => Step::Take,
+        Some(holder) if holder == me => Step::Renew,
+        Some(_) if silent >= seconds.map_or(DURATION, Duration::from_secs) => Step::Take,
+        Some(_) => Step::Wait,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(holder: &str) -> Lease {
+        let spec = LeaseSpec {
+            holder_identity: Some(holder.to_owned()),
+            lease_duration_seconds: Some(15),
+            ..LeaseSpec::default()
+        };
+        Lease {
+            spec: Some(spec),
+            ..Lease::default()
+        }
+    }
+
+    #[test]
+    fn a_lease_changes_hands_only_when_it_is_free_or_its_holder_is_silent() {
+        assert_eq!(step(None, "a", Duration::ZERO), Step::Create);
+        assert_eq!(step(Some(&lease("")), "a", Duration::ZERO), Step::Take);
+        assert_eq!(step(Some(&Lease::default()), "a", Duration::ZERO), Step::Take);
+        assert_eq!(step(Some(&lease("a")), "a", Duration::ZERO), Step::Renew);
+        assert_eq!(step(Some(&lease("b")), "a", Duration::from_secs(14)), Step::Wait);
+        assert_eq!(step(Some(&lease("b")), "a", Duration::from_secs(15)), Step::Take);
+    }
+
+    #[test]
+    fn a_holder_stops_before_another_may_start() {
+        assert!(RENEW_DEADLINE < DURATION);
+        assert!(RENEW_EVERY < RENEW_DEADLINE);
+    }
+}

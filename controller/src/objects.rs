@@ -1,0 +1,380 @@
+//! The AKVS this controller watches, as last seen or written, and those that left.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use akv2k8s_shared::api::{AzureKeyVaultSecret, StatusOutput, condition};
+use kube::core::error_boundary::InvalidObject;
+use kube::core::{DeserializeGuard, ObjectMeta};
+
+use crate::output::{AkvsId, Kind, Target};
+
+/// Annotation of `kubectl apply`: as large as the object, and never needed here.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Namespace and name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Key {
+    /// `metadata.namespace`.
+    pub(crate) namespace: Arc<str>,
+    /// `metadata.name`.
+    pub(crate) name: Arc<str>,
+}
+
+impl Key {
+    /// The key of `namespace/name`.
+    pub(crate) fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+
+    fn of(meta: &ObjectMeta) -> Self {
+        Self::new(
+            meta.namespace.as_deref().unwrap_or_default(),
+            meta.name.as_deref().unwrap_or_default(),
+        )
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// One AKVS.
+#[derive(Debug, Clone)]
+pub(crate) enum Object {
+    /// Readable, without what nobody here needs (`managedFields`, kubectl's copy).
+    Valid(Arc<AzureKeyVaultSecret>),
+    /// Not what its type says; nothing but its metadata can be trusted.
+    Malformed(Arc<InvalidObject>),
+}
+
+impl Object {
+    fn meta(&self) -> &ObjectMeta {
+        match self {
+            Self::Valid(akvs) => &akvs.metadata,
+            Self::Malformed(invalid) => &invalid.metadata,
+        }
+    }
+
+    fn status_outputs(&self) -> &[StatusOutput] {
+        match self {
+            Self::Valid(akvs) => akvs.status.as_ref().map_or(&[], |status| &status.outputs),
+            Self::Malformed(_) => &[],
+        }
+    }
+
+    /// The vault this object names, in lower case: its room in the queue.
+    pub(crate) fn partition(&self) -> String {
+        match self {
+            Self::Valid(akvs) => akvs.spec.vault.name.to_ascii_lowercase(),
+            Self::Malformed(_) => String::new(),
+        }
+    }
+}
+
+/// An AKVS that left the watch: deleted, or no longer matching the selector.
+#[derive(Debug, Clone)]
+pub(crate) struct Gone {
+    /// Who it was.
+    pub(crate) id: AkvsId,
+    /// What it had written, as its status said.
+    pub(crate) outputs: Vec<Target>,
+}
+
+/// What an observation means for the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Never seen before.
+    Added,
+    /// Something that matters differs.
+    Changed,
+    /// Our own write, or older than what we know.
+    Nothing,
+}
+
+#[derive(Default)]
+struct Content {
+    objects: HashMap<Key, Object>,
+    gone: HashMap<Key, Vec<Gone>>,
+    by_vault: HashMap<String, BTreeSet<Key>>,
+    by_target: HashMap<(Arc<str>, Target), BTreeSet<Key>>,
+}
+
+/// The view; shared by watch, poller and workers.
+#[derive(Default)]
+pub(crate) struct Objects(Mutex<Content>);
+
+impl Objects {
+    /// Takes over what the watch or a status write showed. An older state than the one known is ignored; the same name
+    /// with another UID is a deletion and an addition.
+    pub(crate) fn observe(&self, object: DeserializeGuard<AzureKeyVaultSecret>) -> (Key, News) {
+        let object = match object.0 {
+            Ok(mut akvs) => {
+                prune(&mut akvs.metadata);
+                Object::Valid(Arc::new(akvs))
+            }
+            Err(invalid) => Object::Malformed(Arc::new(invalid)),
+        };
+        let key = Key::of(object.meta());
+        let news = self.with(|content| content.observe(&key, object));
+        (key, news)
+    }
+
+    /// Takes over the answer to our own status write: only what somebody else changed meanwhile is news.
+    pub(crate) fn wrote(&self, akvs: AzureKeyVaultSecret) -> News {
+        let mut akvs = akvs;
+        prune(&mut akvs.metadata);
+        let key = Key::of(&akvs.metadata);
+        self.with(|content| {
+            let others = match content.objects.get(&key) {
+                Some(Object::Valid(known)) => {
+                    let mut known = AzureKeyVaultSecret::clone(known);
+                    known.status.clone_from(&akvs.status);
+                    matters(&Object::Valid(Arc::new(known)), &Object::Valid(Arc::new(akvs.clone())))
+                }
+                _ => true,
+            };
+            match content.observe(&key, Object::Valid(Arc::new(akvs))) {
+                News::Changed if !others => News::Nothing,
+                news => news,
+            }
+        })
+    }
+
+    /// Moves `key` to the gone ones. False when it was not known, or is known by another UID.
+    pub(crate) fn remove(&self, key: &Key, uid: Option<&str>) -> bool {
+        self.with(|content| {
+            let same = content
+                .objects
+                .get(key)
+                .is_some_and(|it| uid.is_none() || it.meta().uid.as_deref() == uid);
+            same && content.remove(key)
+        })
+    }
+
+    /// The object, if it is watched.
+    pub(crate) fn get(&self, key: &Key) -> Option<Object> {
+        self.with(|content| content.objects.get(key).cloned())
+    }
+
+    /// Those who had this name and left; they are forgotten here.
+    pub(crate) fn take_gone(&self, key: &Key) -> Vec<Gone> {
+        self.with(|content| content.gone.remove(key).unwrap_or_default())
+    }
+
+    /// Puts `gone` back: it could not be dealt with now.
+    pub(crate) fn put_back(&self, key: &Key, gone: Gone) {
+        self.with(|content| content.gone.entry(key.clone()).or_default().push(gone));
+    }
+
+    /// Everything that is watched now.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        self.with(|content| content.objects.keys().cloned().collect())
+    }
+
+    /// Number of objects.
+    pub(crate) fn len(&self) -> usize {
+        self.with(|content| content.objects.len())
+    }
+
+    /// The vaults that are named, in lower case.
+    pub(crate) fn vaults(&self) -> Vec<String> {
+        self.with(|content| content.by_vault.keys().cloned().collect())
+    }
+
+    /// The readable objects of one vault.
+    pub(crate) fn of_vault(&self, vault: &str) -> Vec<(Key, Arc<AzureKeyVaultSecret>)> {
+        self.with(|content| {
+            let keys = content.by_vault.get(vault).into_iter().flatten();
+            let valid = keys.filter_map(|key| match content.objects.get(key) {
+                Some(Object::Valid(akvs)) => Some((key.clone(), Arc::clone(akvs))),
+                _ => None,
+            });
+            valid.collect()
+        })
+    }
+
+    /// The AKVS whose specification names `target`.
+    pub(crate) fn claimants(&self, namespace: &str, target: &Target) -> Vec<Key> {
+        self.with(|content| {
+            let keys = content.by_target.get(&(namespace.into(), target.clone()));
+            keys.into_iter().flatten().cloned().collect()
+        })
+    }
+
+    /// Who the claimants of `target` are, without `except`.
+    pub(crate) fn siblings(&self, target: &Target, except: &AkvsId) -> Vec<AkvsId> {
+        self.with(|content| {
+            let keys = content
+                .by_target
+                .get(&(except.namespace.as_str().into(), target.clone()));
+            let objects = keys.into_iter().flatten().filter_map(|key| content.objects.get(key));
+            objects
+                .map(|it| id(it.meta()))
+                .filter(|it| it.uid != except.uid)
+                .collect()
+        })
+    }
+
+    /// How many objects there are, by the reason of their Ready condition.
+    pub(crate) fn count_by_reason(&self) -> BTreeMap<String, usize> {
+        self.with(|content| {
+            let mut counts = BTreeMap::new();
+            for object in content.objects.values() {
+                *counts.entry(reason(object).to_owned()).or_default() += 1;
+            }
+            counts
+        })
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Content) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Content {
+    fn observe(&mut self, key: &Key, object: Object) -> News {
+        let news = match self.objects.get(key) {
+            None => News::Added,
+            Some(known) if known.meta().uid != object.meta().uid => {
+                self.remove(key);
+                News::Added
+            }
+            Some(known) if version(known.meta()) > version(object.meta()) => return News::Nothing,
+            Some(known) if matters(known, &object) => News::Changed,
+            Some(_) => News::Nothing,
+        };
+        self.index(key, &object, true);
+        self.objects.insert(key.clone(), object);
+        news
+    }
+
+    fn remove(&mut self, key: &Key) -> bool {
+        let Some(object) = self.objects.remove(key) else {
+            return false;
+        };
+        self.index(key, &object, false);
+        let outputs = object.status_outputs().iter().map(Target::from).collect();
+        self.gone.entry(key.clone()).or_default().push(Gone {
+            id: id(object.meta()),
+            outputs,
+        });
+        true
+    }
+
+    /// Brings the indexes up to date: `present` adds `object` in place of what was there, else takes it out.
+    fn index(&mut self, key: &Key, object: &Object, present: bool) {
+        if present && let Some(before) = self.objects.get(key).cloned() {
+            self.index(key, &before, false);
+        }
+        let Object::Valid(akvs) = object else { return };
+        enter(&mut self.by_vault, object.partition(), key, present);
+        for target in wanted(akvs) {
+            enter(&mut self.by_target, (Arc::clone(&key.namespace), target), key, present);
+        }
+    }
+}
+
+fn enter<I: std::hash::Hash + Eq>(index: &mut HashMap<I, BTreeSet<Key>>, at: I, key: &Key, present: bool) {
+    if present {
+        index.entry(at).or_default().insert(key.clone());
+    } else if let Some(keys) = index.get_mut(&at) {
+        keys.remove(key);
+        if keys.is_empty() {
+            index.remove(&at);
+        }
+    }
+}
+
+/// The outputs a specification names.
+pub(crate) fn wanted(akvs: &AzureKeyVaultSecret) -> Vec<Target> {
+    let output = akvs.spec.output.as_ref();
+    let secret = output
+        .and_then(|it| it.secret.as_ref())
+        .map(|it| (Kind::Secret, &it.name));
+    let config_map = output
+        .and_then(|it| it.config_map.as_ref())
+        .map(|it| (Kind::ConfigMap, &it.name));
+    [secret, config_map]
+        .into_iter()
+        .flatten()
+        .map(|(kind, name)| Target {
+            kind,
+            name: name.clone(),
+        })
+        .collect()
+}
+
+/// Who `meta` is.
+pub(crate) fn id(meta: &ObjectMeta) -> AkvsId {
+    AkvsId {
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        name: meta.name.clone().unwrap_or_default(),
+        uid: meta.uid.clone().unwrap_or_default(),
+        created: meta.creation_timestamp.as_ref().map(|it| it.0).unwrap_or_default(),
+    }
+}
+
+fn prune(meta: &mut ObjectMeta) {
+    meta.managed_fields = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove(LAST_APPLIED);
+    }
+}
+
+/// Resource versions of one resource are comparable numbers (Kubernetes ≥ 1.35 promises it, etcd always gave it).
+fn version(meta: &ObjectMeta) -> u64 {
+    meta.resource_version
+        .as_deref()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or_default()
+}
+
+/// Whether a sync could come to another result: not for a heartbeat of somebody's annotation in `managedFields`.
+fn matters(before: &Object, after: &Object) -> bool {
+    match (before, after) {
+        (Object::Valid(before), Object::Valid(after)) => {
+            let (b, a) = (&before.metadata, &after.metadata);
+            b.generation != a.generation
+                || b.labels != a.labels
+                || b.annotations != a.annotations
+                || before.status != after.status
+                || b.deletion_timestamp != a.deletion_timestamp
+        }
+        (Object::Malformed(before), Object::Malformed(after)) => {
+            before.metadata.generation != after.metadata.generation || before.error != after.error
+        }
+        _ => true,
+    }
+}
+
+fn reason(object: &Object) -> &str {
+    match object {
+        Object::Malformed(_) => "InvalidSpec",
+        Object::Valid(akvs) if wanted(akvs).is_empty() => "InjectorOnly",
+        Object::Valid(akvs) => {
+            let conditions = akvs.status.as_ref().map_or(&[][..], |status| &status.conditions);
+            condition::get(conditions, condition::READY).map_or("Pending", |ready| ready.reason.as_str())
+        }
+    }
+}
+
+impl From<&StatusOutput> for Target {
+    fn from(output: &StatusOutput) -> Self {
+        use akv2k8s_shared::api::StatusOutputKind as Written;
+        let kind = match output.kind {
+            Written::Secret => Kind::Secret,
+            Written::ConfigMap => Kind::ConfigMap,
+        };
+        Self {
+            kind,
+            name: output.name.clone(),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Looks at every vault once a period and asks for work where something changed.
+//!
+//! Each vault has its own turn, hashed from its name, and its own task while it is being looked at: one that hangs delays no
+//! other. [`plan`] decides; nothing here reads a value.
+
+mod plan;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::identity::Identity;
+use akv2k8s_shared::keyvault::changes::ChangeDetection;
+use akv2k8s_shared::keyvault::{Collection, KeyVault, Listing, Priority, Retry};
+use akv2k8s_shared::reference::VaultName;
+use plan::{Listed, Member, Memory, Turn};
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::objects::{Key, Objects};
+use crate::phase;
+use crate::queue::{Lane, Queue, Reasons};
+
+/// How often the calendar is looked at.
+const TICK: Duration = Duration::from_millis(500);
+
+/// What a look needs.
+pub(crate) struct Poller {
+    /// All vaults.
+    pub(crate) vault: KeyVault,
+    /// Who reads them.
+    pub(crate) identity: Identity,
+    /// Who wants to know.
+    pub(crate) objects: Arc<Objects>,
+    /// Where work is asked for.
+    pub(crate) queue: Arc<Queue<Key>>,
+    /// Counters.
+    pub(crate) metrics: Arc<Metrics>,
+    /// How vaults stand.
+    pub(crate) health: Arc<Health>,
+    /// Time between two looks.
+    pub(crate) period: Duration,
+    /// `--change-detection`.
+    pub(crate) mode: ChangeDetection,
+    /// Write outputs again in the daily pass: nothing else would notice a change.
+    pub(crate) reapply_daily: bool,
+}
+
+impl Poller {
+    /// Polls until dropped.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut memories: HashMap<String, Memory> = HashMap::new();
+        let mut looks = JoinSet::new();
+        let mut last = now();
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                Some(Ok((vault, memory))) = looks.join_next() => {
+                    memories.insert(vault, memory);
+                    continue;
+                }
+            }
+            let until = now();
+            let vaults = self.objects.vaults();
+            memories.retain(|vault, memory| memory.is_looking() || vaults.contains(vault));
+            for vault in vaults {
+                if phase::falls_between(&vault, self.period, last, until) {
+                    let memory = memories.entry(vault.clone()).or_default();
+                    if let Some(memory) = memory.begin() {
+                        looks.spawn(Arc::clone(&self).look(vault, memory));
+                    }
+                }
+            }
+            last = until;
+        }
+    }
+
+    /// One look at one vault.
+    async fn look(self: Arc<Self>, vault: String, mut memory: Memory) -> (String, Memory) {
+        let now = now();
+        let members: Vec<Member> = self
+            .objects
+            .of_vault(&vault)
+            .into_iter()
+            .filter_map(|(key, akvs)| Member::of(key, &akvs))
+            .collect();
+        if let Ok(name) = VaultName::parse(&vault)
+            && !members.is_empty()
+        {
+            let listed = self.list(&name, &members, &mut memory).await;
+            self.act(&members, &listed, &mut memory);
+        }
+        let since = memory.last_look.unwrap_or_else(|| now.saturating_sub(self.period));
+        self.daily(&members, &vault, since, now);
+        memory.last_look = Some(now);
+        (vault, memory)
+    }
+
+    async fn list(&self, vault: &VaultName, members: &[Member], memory: &mut Memory) -> Listed {
+        let mut listed = Listed::default();
+        for collection in plan::collections(members) {
+            if !memory.lists(self.mode, collection, members, Instant::now()) {
+                listed.insert(collection, None);
+                continue;
+            }
+            match self
+                .vault
+                .list(&self.identity, vault, collection, Priority::Refresh)
+                .await
+            {
+                Ok(listing) => {
+                    debug!(%vault, ?collection, items = listing.items.len(), pages = listing.pages, "listed");
+                    self.tell(vault, collection, None);
+                    memory.listed(collection, listing.pages);
+                    listed.insert(collection, Some(listing));
+                }
+                Err(error) => {
+                    let forbidden = matches!(error.diagnosis.code, Code::ForbiddenByRbac | Code::ForbiddenByPolicy);
+                    self.tell(vault, collection, Some(error.diagnosis));
+                    if memory.failed(collection, forbidden, error.retry == Retry::Slowly, Instant::now()) {
+                        listed.insert(collection, None);
+                    }
+                }
+            }
+        }
+        listed
+    }
+
+    /// Metric, `/readyz` and, when it is news, one log line.
+    fn tell(&self, vault: &VaultName, collection: Collection, problem: Option<Diagnosis>) {
+        self.metrics
+            .polled(problem.as_ref().map(|problem| problem.code.as_str()));
+        let subject = format!("list of {collection:?} of vault {vault}");
+        if !self.health.report(&subject, problem.clone()) {
+            return;
+        }
+        match problem {
+            Some(it) => warn!(%vault, ?collection, code = it.code.as_str(), error = %it, "a vault cannot be listed"),
+            None => info!(%vault, ?collection, "a vault can be listed again"),
+        }
+    }
+
+    fn act(&self, members: &[Member], listed: &Listed, memory: &mut Memory) {
+        let look = Reasons {
+            look: true,
+            reapply: false,
+        };
+        let start = Instant::now();
+        for member in members {
+            let partition = member.object.vault.as_str();
+            match plan::turn(member, listed, memory) {
+                Turn::Nothing => {}
+                Turn::Changed => self.queue.add(member.key.clone(), partition, Lane::Refresh, look),
+                Turn::FailureMayBeOver => self.queue.add(member.key.clone(), partition, Lane::New, look),
+                Turn::Get => {
+                    let at = start + phase::slot(&member.key.to_string(), self.period);
+                    self.queue.add_at(member.key.clone(), partition, look, at);
+                }
+            }
+        }
+        memory.forget_others(members);
+    }
+
+    /// Once a day everything is read, pinned versions too: each object at its own time of day.
+    fn daily(&self, members: &[Member], vault: &str, since: Duration, until: Duration) {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let reasons = Reasons {
+            look: true,
+            reapply: self.reapply_daily,
+        };
+        for member in members {
+            if phase::falls_between(&member.key.to_string(), DAY, since, until) {
+                self.queue.add(member.key.clone(), vault, Lane::Refresh, reasons);
+            }
+        }
+    }
+}
+
+/// Time since the Unix epoch.
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The lists of one look; a collection that is `None` here is looked at object by object.
+impl Listed {
+    fn insert(&mut self, collection: Collection, listing: Option<Listing>) {
+        self.0.insert(collection, listing);
+    }
+}

@@ -1,0 +1,80 @@
+//! The work queue: which object is worked on next.
+//!
+//! [`schedule`] decides and knows no clock; [`Queue`] is the thin shell that lets tasks wait on it.
+
+mod schedule;
+
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use schedule::Schedule;
+pub(crate) use schedule::{Again, Job, Lane, Limits, Reasons};
+use tokio::sync::Notify;
+
+/// A queue that tasks feed and one dispatcher drains.
+pub(crate) struct Queue<K> {
+    schedule: Mutex<Schedule<K>>,
+    changed: Notify,
+}
+
+impl<K: Clone + Eq + Hash + Ord> Queue<K> {
+    /// An empty queue.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            schedule: Mutex::new(Schedule::new(limits)),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Asks for `key` to be worked on as soon as there is room, see [`Schedule::add`].
+    pub(crate) fn add(&self, key: K, partition: &str, lane: Lane, reasons: Reasons) {
+        self.lock().add(key, partition, lane, reasons);
+        self.changed.notify_one();
+    }
+
+    /// Asks for `key` to be worked on at `at`, see [`Schedule::add_at`].
+    pub(crate) fn add_at(&self, key: K, partition: &str, reasons: Reasons, at: Instant) {
+        self.lock().add_at(key, partition, reasons, at, Instant::now());
+        self.changed.notify_one();
+    }
+
+    /// Waits for the next job.
+    pub(crate) async fn next(&self) -> Job<K> {
+        loop {
+            let wake = {
+                let mut schedule = self.lock();
+                if let Some(job) = schedule.pop(Instant::now()) {
+                    return job;
+                }
+                schedule.next_wakeup()
+            };
+            match wake {
+                // `notify_one` stores a permit, so a change between the lock and here is not lost.
+                None => self.changed.notified().await,
+                Some(at) => {
+                    tokio::select! {
+                        () = self.changed.notified() => {}
+                        () = tokio::time::sleep_until(at.into()) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says how a job ended; `jitter` is in 0..1.
+    pub(crate) fn done(&self, key: &K, again: Again, jitter: f64) {
+        self.lock().done(key, again, jitter, Instant::now());
+        self.changed.notify_one();
+    }
+
+    /// Jobs that wait in a lane right now.
+    pub(crate) fn depth(&self, lane: Lane) -> usize {
+        self.lock().depth(lane)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Schedule<K>> {
+        // The schedule has no step that can panic half-way, so a poisoned lock still guards a whole value.
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,92 @@
+//! Vault object → what the outputs shall hold, and what they hold afterwards. Pure.
+
+use std::collections::BTreeMap;
+
+use akv2k8s_shared::api::{Request, StatusOutput, StatusOutputKind};
+use akv2k8s_shared::diagnosis::Diagnosis;
+use akv2k8s_shared::keyvault::model::{Attributes, VaultObject};
+use akv2k8s_shared::object;
+
+use crate::output::{Applied, Change, Copied, Desired, Kind, Target};
+
+/// What `request` makes of `object`.
+pub(crate) fn desired(
+    request: &Request,
+    object: &VaultObject,
+    copied: &Copied,
+) -> Result<Vec<Desired>, Box<Diagnosis>> {
+    let name = request.object.to_string();
+    let mut all = Vec::new();
+    if let Some((target, output)) = &request.secret {
+        let data = object::secret_data(request.source, &request.transforms, output, object, &name)?;
+        all.push(Desired {
+            target: Target {
+                kind: Kind::Secret,
+                name: target.clone(),
+            },
+            secret_type: output.secret_type.clone(),
+            data,
+            binary: BTreeMap::new(),
+            labels: copied.labels.clone(),
+            annotations: copied.annotations.clone(),
+        });
+    }
+    if let Some((target, output)) = &request.config_map {
+        let data = object::config_map_data(request.source, &request.transforms, output, object, &name)?;
+        all.push(Desired {
+            target: Target {
+                kind: Kind::ConfigMap,
+                name: target.clone(),
+            },
+            secret_type: None,
+            data: data.data,
+            binary: data.binary_data,
+            labels: copied.labels.clone(),
+            annotations: copied.annotations.clone(),
+        });
+    }
+    Ok(all)
+}
+
+/// The outputs held after `applied`, when `before` were held.
+pub(crate) fn held(before: Vec<StatusOutput>, applied: &Applied) -> Vec<StatusOutput> {
+    let mut held: BTreeMap<Target, StatusOutput> = before.into_iter().map(|it| (Target::from(&it), it)).collect();
+    for written in &applied.written {
+        match written.change {
+            Change::Deleted | Change::Released => {
+                held.remove(&written.target);
+            }
+            Change::Created | Change::Updated | Change::Unchanged | Change::Recreated => {
+                let output = StatusOutput {
+                    kind: match written.target.kind {
+                        Kind::Secret => StatusOutputKind::Secret,
+                        Kind::ConfigMap => StatusOutputKind::ConfigMap,
+                    },
+                    name: written.target.name.clone(),
+                    keys: written.keys.clone(),
+                    uid: Some(written.uid.clone()),
+                };
+                held.insert(written.target.clone(), output);
+            }
+        }
+    }
+    held.into_values().collect()
+}
+
+/// The version that was read.
+pub(crate) fn version(object: &VaultObject) -> &str {
+    match object {
+        VaultObject::Secret(secret) => secret.version.as_str(),
+        VaultObject::Certificate(certificate) => certificate.version.as_str(),
+        VaultObject::Key(key) => key.version.as_str(),
+    }
+}
+
+/// Its attributes.
+pub(crate) fn attributes(object: &VaultObject) -> &Attributes {
+    match object {
+        VaultObject::Secret(secret) => &secret.attributes,
+        VaultObject::Certificate(certificate) => &certificate.attributes,
+        VaultObject::Key(key) => &key.attributes,
+    }
+}

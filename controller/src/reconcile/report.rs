@@ -1,0 +1,185 @@
+//! How an outcome is told besides status: one event and one log line for each change.
+
+use akv2k8s_shared::api::{AzureKeyVaultSecret, GROUP, condition};
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, Patch, PatchParams};
+use kube::core::ObjectMeta;
+use kube::core::error_boundary::InvalidObject;
+use serde_json::json;
+use tracing::{info, warn};
+
+use super::decide::status_of;
+use super::{Context, Done, Failure};
+use crate::events::Note;
+use crate::objects::id;
+use crate::output::{Kind, Target};
+
+/// Tells how a sync ended. `news`: the status changed, so this was not said before.
+pub(super) fn outcome(context: &Context, akvs: &AzureKeyVaultSecret, result: &Result<Done, Failure>, news: bool) {
+    let akvs_id = id(&akvs.metadata);
+    match result {
+        Ok(Done::Withdrawn) => {
+            info!(
+                namespace = akvs_id.namespace,
+                akvs = akvs_id.name,
+                "outputs withdrawn: the spec names none any more"
+            );
+        }
+        Ok(Done::Synced {
+            request,
+            outputs,
+            changes,
+            ..
+        }) => {
+            let status = status_of(akvs);
+            // A change of the value is the AKVS's event; the first write, or a repair, is the output's.
+            let rotated = status.object_version.is_some() && status.observed_generation == akvs.metadata.generation;
+            for (target, _) in changes {
+                if rotated {
+                    context
+                        .events
+                        .publish(reference(&akvs.metadata), &Note::SyncedWithChange);
+                    break;
+                }
+                let uid = outputs
+                    .iter()
+                    .find(|it| Target::from(*it) == *target)
+                    .and_then(|it| it.uid.clone());
+                context
+                    .events
+                    .publish(output_reference(&akvs_id.namespace, target, uid), &Note::Synced);
+            }
+            if status.observed_generation != akvs.metadata.generation {
+                for warning in &request.warnings {
+                    context
+                        .events
+                        .publish(reference(&akvs.metadata), &Note::Warning(warning.clone()));
+                }
+            }
+        }
+        Err(failure) if news => {
+            let diagnosis = &failure.diagnosis;
+            warn!(
+                namespace = akvs_id.namespace,
+                akvs = akvs_id.name,
+                vault = akvs.spec.vault.name,
+                code = diagnosis.code.as_str(),
+                what = diagnosis.what,
+                cause = diagnosis.cause,
+                fix = diagnosis.fix,
+                "sync failed",
+            );
+            context
+                .events
+                .publish(reference(&akvs.metadata), &note(akvs, diagnosis));
+        }
+        Err(_) => {}
+    }
+}
+
+fn note(akvs: &AzureKeyVaultSecret, diagnosis: &Diagnosis) -> Note {
+    let error = diagnosis.to_string();
+    match diagnosis.code {
+        Code::OutputNotOwned | Code::OutputConflict => {
+            let wanted = crate::objects::wanted(akvs);
+            let name = wanted.into_iter().next().map(|target| target.name).unwrap_or_default();
+            Note::ErrResourceExists { name, error }
+        }
+        code if is_local(code) => Note::Failed {
+            code: code.as_str(),
+            error,
+        },
+        _ => Note::ErrAzureVault {
+            akvs: akvs.metadata.name.clone().unwrap_or_default(),
+            vault: akvs.spec.vault.name.clone(),
+            error,
+        },
+    }
+}
+
+/// Whether the failure has nothing to do with the vault.
+fn is_local(code: Code) -> bool {
+    matches!(
+        code,
+        Code::InvalidSpec
+            | Code::DataKeyMissing
+            | Code::OutputTypeRefused
+            | Code::OutputTypeImmutable
+            | Code::OutputImmutable
+            | Code::OutputRejected
+            | Code::ApiServerUnavailable
+            | Code::ApiServerForbidden
+    )
+}
+
+/// An object that is not what its type says: its conditions say so, as far as the API server lets them be written.
+pub(super) async fn malformed(context: &Context, invalid: &InvalidObject) {
+    let meta = &invalid.metadata;
+    let akvs_id = id(meta);
+    let diagnosis = Diagnosis::new(
+        Code::InvalidSpec,
+        "The object cannot be read.",
+        format!("{}.", invalid.error),
+        "Correct the field, for example with 'kubectl edit akvs'.",
+    );
+    let message = format!("{} Cause: {} Fix: {}", diagnosis.what, diagnosis.cause, diagnosis.fix);
+    let now = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::now());
+    let reason = diagnosis.code.as_str();
+    let new = |type_, holds| condition::new(type_, holds, reason, &message, meta.generation, now.clone());
+    let conditions = [new(condition::READY, false), new(condition::STALLED, true)];
+    let patch = json!({
+        "metadata": {"uid": akvs_id.uid},
+        "status": {"conditions": conditions, "observedGeneration": meta.generation},
+    });
+    warn!(
+        namespace = akvs_id.namespace,
+        akvs = akvs_id.name,
+        error = invalid.error,
+        "object cannot be read"
+    );
+    context.events.publish(
+        reference(meta),
+        &Note::Failed {
+            code: reason,
+            error: diagnosis.to_string(),
+        },
+    );
+    let api = Api::<kube::core::DeserializeGuard<AzureKeyVaultSecret>>::namespaced(
+        context.client.clone(),
+        &akvs_id.namespace,
+    );
+    if let Err(error) = api
+        .patch_status(&akvs_id.name, &PatchParams::default(), &Patch::Merge(&patch))
+        .await
+    {
+        warn!(namespace = akvs_id.namespace, akvs = akvs_id.name, %error, "its status could not be written either");
+    }
+}
+
+fn reference(meta: &ObjectMeta) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(format!("{GROUP}/v2beta1")),
+        kind: Some("AzureKeyVaultSecret".to_owned()),
+        namespace: meta.namespace.clone(),
+        name: meta.name.clone(),
+        uid: meta.uid.clone(),
+        resource_version: meta.resource_version.clone(),
+        ..ObjectReference::default()
+    }
+}
+
+fn output_reference(namespace: &str, target: &Target, uid: Option<String>) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some(match target.kind {
+            Kind::Secret => "Secret".to_owned(),
+            Kind::ConfigMap => "ConfigMap".to_owned(),
+        }),
+        namespace: Some(namespace.to_owned()),
+        name: Some(target.name.clone()),
+        uid,
+        ..ObjectReference::default()
+    }
+}
