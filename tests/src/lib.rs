@@ -1,1 +1,3 @@
-//! stub
+//! The test bed: emulator, control plane, end-to-end tests.
+
+pub mod emulator;

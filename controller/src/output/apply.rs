@@ -1,9 +1,17 @@
 //! Carries a plan out: server-side apply, one field manager per AKVS.
 
-use super::Target;
-use super::failure::ApplyError;
-use super::plan::Plan;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::body::Body;
+use super::failure::{ApplyError, Attempt, Retry, is_type_mismatch};
+use super::meta::{Manager, OutputMeta};
+use super::owner::AkvsId;
+use super::plan::{Action, Application, Plan};
+use super::release::give_up;
+use super::request::Object;
 use super::store::Store;
+use super::strip::stripped;
+use super::{Desired, Target};
 
 /// What a step did to an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +57,167 @@ pub struct Applied {
 
 /// Carries `plan` out and tells the store what it wrote, so that the next look does not depend on the watch being quick.
 pub async fn apply(client: &kube::Client, store: &Store, plan: &Plan<'_>) -> Applied {
-    let _ = (client, store, &plan.actions);
-    todo!()
+    let mut applied = Applied::default();
+    let session = Session {
+        client,
+        store,
+        akvs: plan.akvs,
+        manager: plan.akvs.manager(),
+    };
+    for action in &plan.actions {
+        let result = match action {
+            Action::Create { desired } => session.create(desired).await,
+            Action::Apply(application) => session.update(application).await,
+            Action::Delete { .. } | Action::Release { .. } if !applied.failed.is_empty() => continue,
+            Action::Delete { target, seen } => session.delete(target, seen).await,
+            Action::Release { target, .. } => session.release(target).await,
+        };
+        match result {
+            Ok(written) => applied.written.push(written),
+            Err(error) => {
+                if error.retry == Retry::Observe {
+                    store.refresh(client, &plan.akvs.namespace, &error.target).await;
+                }
+                applied.failed.push(error);
+            }
+        }
+    }
+    applied
+}
+
+/// What every step needs.
+struct Session<'a> {
+    client: &'a kube::Client,
+    store: &'a Store,
+    akvs: &'a AkvsId,
+    manager: String,
+}
+
+impl Session<'_> {
+    fn object<'t>(&self, target: &'t Target) -> Object<'t> {
+        Object::new(self.client, &self.akvs.namespace, target)
+    }
+
+    fn attempt<'t>(&'t self, target: &'t Target, verb: &'static str, desired: Option<&'t Desired>) -> Attempt<'t> {
+        Attempt {
+            namespace: &self.akvs.namespace,
+            target,
+            verb,
+            desired,
+        }
+    }
+
+    /// Creates an object that was not there. Should one have appeared in the same moment, it is left as it was.
+    async fn create(&self, desired: &Desired) -> Result<Written, ApplyError> {
+        let attempt = self.attempt(&desired.target, "patch", Some(desired));
+        let body = Body::of(desired, self.akvs.owner_reference());
+        let object = self.object(&desired.target);
+        let meta = object
+            .apply(&self.manager, false, &body)
+            .await
+            .map_err(|error| attempt.failed(&error))?;
+        let seen = OutputMeta::of(&meta);
+        if !seen.managers.iter().all(Manager::is_akvs) {
+            give_up(&object, &self.manager, &meta)
+                .await
+                .map_err(|error| attempt.failed(&error))?;
+            return Err(attempt.appeared());
+        }
+        Ok(self.written(desired, &seen, Change::Created, "it did not exist"))
+    }
+
+    async fn update(&self, application: &Application<'_>) -> Result<Written, ApplyError> {
+        let Application { desired, seen, .. } = application;
+        let attempt = self.attempt(&desired.target, "patch", Some(desired));
+        let mut body = Body::of(desired, self.akvs.owner_reference())
+            .with_uid(&seen.uid)
+            .without(&application.yield_labels, &application.yield_annotations);
+        if application.force {
+            body = body.with_resource_version(&seen.resource_version);
+        }
+        let object = self.object(&desired.target);
+        let meta = match object.apply(&self.manager, application.force, &body).await {
+            Ok(meta) => meta,
+            Err(error) if is_type(&error) && application.recreate_on_type_change => {
+                self.delete(&desired.target, seen).await?;
+                let created = self.create(desired).await?;
+                return Ok(Written {
+                    change: Change::Recreated,
+                    why: "its type changed".to_owned(),
+                    ..created
+                });
+            }
+            Err(error) => return Err(attempt.failed(&error)),
+        };
+        let meta = self
+            .strip(&object, meta, &application.displaced)
+            .await
+            .map_err(|error| attempt.failed(&error))?;
+        let now = OutputMeta::of(&meta);
+        let change = if now.resource_version == seen.resource_version {
+            Change::Unchanged
+        } else {
+            Change::Updated
+        };
+        Ok(self.written(desired, &now, change, &application.why))
+    }
+
+    /// Ends claims of others to what was just applied.
+    async fn strip(
+        &self,
+        object: &Object<'_>,
+        meta: ObjectMeta,
+        displaced: &[String],
+    ) -> Result<ObjectMeta, kube::Error> {
+        match stripped(&meta, &self.manager, displaced) {
+            Some(managed_fields) => object.replace_ownership(&meta, managed_fields, None).await,
+            None => Ok(meta),
+        }
+    }
+
+    async fn delete(&self, target: &Target, seen: &OutputMeta) -> Result<Written, ApplyError> {
+        let deleted = self.object(target).delete(seen).await;
+        deleted.map_err(|error| self.attempt(target, "delete", None).failed(&error))?;
+        self.store.forget(&self.akvs.namespace, target, &seen.uid);
+        Ok(Written {
+            target: target.clone(),
+            change: Change::Deleted,
+            why: "no longer wanted".to_owned(),
+            keys: Vec::new(),
+            uid: seen.uid.to_string(),
+        })
+    }
+
+    async fn release(&self, target: &Target) -> Result<Written, ApplyError> {
+        let failed = |error: kube::Error| self.attempt(target, "patch", None).failed(&error);
+        let object = self.object(target);
+        let found = object.metadata().await.map_err(failed)?;
+        let uid = found.as_ref().and_then(|meta| meta.uid.clone()).unwrap_or_default();
+        if let Some(meta) = found {
+            let (meta, _) = give_up(&object, &self.manager, &meta).await.map_err(failed)?;
+            self.store.record(&self.akvs.namespace, target, OutputMeta::of(&meta));
+        }
+        Ok(Written {
+            target: target.clone(),
+            change: Change::Released,
+            why: "no longer wanted, and others have a part in it".to_owned(),
+            keys: Vec::new(),
+            uid,
+        })
+    }
+
+    fn written(&self, desired: &Desired, now: &OutputMeta, change: Change, why: &str) -> Written {
+        self.store.record(&self.akvs.namespace, &desired.target, now.clone());
+        Written {
+            target: desired.target.clone(),
+            change,
+            why: why.to_owned(),
+            keys: desired.keys().map(str::to_owned).collect(),
+            uid: now.uid.to_string(),
+        }
+    }
+}
+
+fn is_type(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if is_type_mismatch(status))
 }

@@ -1,8 +1,16 @@
 //! What the API server's refusals mean.
 
-use akv2k8s_shared::diagnosis::Diagnosis;
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::object::SecretData;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kube::core::Status;
+use kube::core::response::StatusCause;
 
-use super::Target;
+use super::{Desired, Target};
+
+/// Longest message of the API server (an admission webhook's, say) that is passed on, in characters.
+const LONGEST_MESSAGE: usize = 400;
 
 /// When another attempt makes sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,4 +33,225 @@ pub struct ApplyError {
     pub diagnosis: Box<Diagnosis>,
     /// When to try again.
     pub retry: Retry,
+}
+
+/// What was tried.
+pub(super) struct Attempt<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) target: &'a Target,
+    /// As RBAC spells it: `get`, `patch`, `delete`.
+    pub(super) verb: &'static str,
+    /// What was sent, so that no message of the API server can carry a value of it further.
+    pub(super) desired: Option<&'a Desired>,
+}
+
+impl Attempt<'_> {
+    /// The diagnosis of `error`.
+    pub(super) fn failed(&self, error: &kube::Error) -> ApplyError {
+        let (diagnosis, retry) = match error {
+            kube::Error::Api(status) => self.refused(status),
+            other => (self.unavailable(&outermost(other)), Retry::BackOff),
+        };
+        ApplyError {
+            target: self.target.clone(),
+            diagnosis: Box::new(diagnosis),
+            retry,
+        }
+    }
+
+    fn refused(&self, status: &Status) -> (Diagnosis, Retry) {
+        match status.code {
+            404 | 409 => (self.changed_meanwhile(status), Retry::Observe),
+            401 => (
+                self.forbidden("The API server does not accept the controller's token."),
+                Retry::Changed,
+            ),
+            403 if is_rbac(status) => (self.forbidden("Its service account lacks the right."), Retry::Changed),
+            422 if is_immutable(status) => (self.immutable(), Retry::Changed),
+            422 if is_type_mismatch(status) => (self.type_immutable(), Retry::Changed),
+            408 | 429 | 500.. => (
+                self.unavailable(&format!("It answered {} {}.", status.code, status.reason)),
+                Retry::BackOff,
+            ),
+            _ => (self.rejected(status), Retry::Changed),
+        }
+    }
+
+    /// That the object was created by somebody else in the moment of creating it.
+    pub(super) fn appeared(&self) -> ApplyError {
+        ApplyError {
+            target: self.target.clone(),
+            diagnosis: Box::new(Diagnosis::new(
+                Code::OutputNotOwned,
+                format!("{} appeared while it was being created.", self.object()),
+                "Somebody else created it in the same moment; what was added to it was removed again.",
+                "Nothing to do: it is looked at again.",
+            )),
+            retry: Retry::Observe,
+        }
+    }
+
+    fn changed_meanwhile(&self, status: &Status) -> Diagnosis {
+        let managers = conflicting_managers(status).join(", ");
+        let by = if managers.is_empty() {
+            String::new()
+        } else {
+            format!(" by {managers}")
+        };
+        Diagnosis::new(
+            Code::OutputConflict,
+            format!("{} changed while it was being written.", self.object()),
+            format!("It was written{by} in the same moment, or it was deleted."),
+            "Nothing to do: it is looked at and written again.",
+        )
+    }
+
+    fn forbidden(&self, cause: &str) -> Diagnosis {
+        let (verb, plural) = (self.verb, self.target.kind.plural());
+        let with = if verb == "patch" { "create and patch" } else { verb };
+        Diagnosis::new(
+            Code::ApiServerForbidden,
+            format!("The controller may not {verb} {}.", self.object()),
+            cause,
+            format!(
+                "Grant {with} on {plural} in namespace {} to the controller's service account.",
+                self.namespace
+            ),
+        )
+    }
+
+    fn immutable(&self) -> Diagnosis {
+        Diagnosis::new(
+            Code::OutputImmutable,
+            format!(
+                "{} is marked immutable, so its data cannot follow the vault.",
+                self.object()
+            ),
+            "Somebody set `immutable: true`; Kubernetes lets nobody change its data, nor take the mark back.",
+            format!("{} It is created again at once, from the vault.", self.delete_line()),
+        )
+    }
+
+    fn type_immutable(&self) -> Diagnosis {
+        Diagnosis::new(
+            Code::OutputTypeImmutable,
+            format!(
+                "{} exists with another type, which Kubernetes cannot change.",
+                self.object()
+            ),
+            "It is not replaced, since it holds keys that this AzureKeyVaultSecret did not write.",
+            format!(
+                "Choose another name in spec.output, or give it up: {}",
+                self.delete_line()
+            ),
+        )
+    }
+
+    fn rejected(&self, status: &Status) -> Diagnosis {
+        Diagnosis::new(
+            Code::OutputRejected,
+            format!("The API server refused {}.", self.object()),
+            self.without_values(&status.message),
+            "Correct spec.output or what it is made from, as the message says.",
+        )
+    }
+
+    fn unavailable(&self, cause: &str) -> Diagnosis {
+        Diagnosis::new(
+            Code::ApiServerUnavailable,
+            format!("{} could not be {}.", self.object(), self.done()),
+            cause,
+            "Nothing to do: it is tried again.",
+        )
+    }
+
+    fn object(&self) -> String {
+        format!("{} in namespace {}", self.target, self.namespace)
+    }
+
+    fn done(&self) -> &'static str {
+        match self.verb {
+            "get" => "read",
+            "delete" => "deleted",
+            _ => "written",
+        }
+    }
+
+    fn delete_line(&self) -> String {
+        let kind = self.target.kind.as_str().to_lowercase();
+        format!(
+            "kubectl delete {kind} --namespace {} {}.",
+            self.namespace, self.target.name
+        )
+    }
+
+    /// `message`, shortened; withheld altogether when it holds a value that was sent.
+    fn without_values(&self, message: &str) -> String {
+        let leaks = |data: &SecretData| {
+            data.values().filter(|value| !value.is_empty()).any(|value| {
+                let text = value
+                    .expose_str()
+                    .filter(|text| message.contains(*text) || message.contains(&escaped(text)));
+                text.is_some() || message.contains(&STANDARD.encode(value.expose()))
+            })
+        };
+        if self
+            .desired
+            .is_some_and(|desired| leaks(&desired.data) || leaks(&desired.binary))
+        {
+            return "Its message is withheld, since it holds a part of the value.".to_owned();
+        }
+        match message.char_indices().nth(LONGEST_MESSAGE) {
+            Some((end, _)) => format!("{}…", &message[..end]),
+            None => message.to_owned(),
+        }
+    }
+}
+
+/// `text` as it stands inside a JSON string.
+fn escaped(text: &str) -> String {
+    serde_json::Value::from(text).to_string().trim_matches('"').to_owned()
+}
+
+/// The error's own words and those of its first cause: stable for equal failures, without addresses of connections.
+fn outermost(error: &kube::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("The API server did not answer: {source}."),
+        None => format!("The API server did not answer: {error}."),
+    }
+}
+
+fn causes(status: &Status) -> impl Iterator<Item = &StatusCause> {
+    status.details.iter().flat_map(|details| &details.causes)
+}
+
+/// RBAC says `… cannot patch resource "secrets" …`; quotas, policies and webhooks answer 403 in words of their own.
+fn is_rbac(status: &Status) -> bool {
+    status.message.contains("cannot ") && status.message.contains(" resource \"")
+}
+
+fn is_immutable(status: &Status) -> bool {
+    causes(status).any(|cause| cause.message.contains("when `immutable` is set"))
+}
+
+/// Whether the object's type differs from the one applied: as validation says it (422), or as server-side apply does when
+/// another manager owns the type (409).
+pub(super) fn is_type_mismatch(status: &Status) -> bool {
+    !is_immutable(status)
+        && causes(status).any(|cause| match status.code {
+            422 => cause.field == "type",
+            409 => cause.reason == "FieldManagerConflict" && cause.field == ".type",
+            _ => false,
+        })
+}
+
+/// The managers a 409 of server-side apply names: `conflict with "kubectl-edit" using v1: .data.password`.
+fn conflicting_managers(status: &Status) -> Vec<String> {
+    let conflicts = causes(status).filter(|cause| cause.reason == "FieldManagerConflict");
+    let mut managers: Vec<_> = conflicts
+        .filter_map(|c| Some(c.message.split('"').nth(1)?.to_owned()))
+        .collect();
+    managers.sort_unstable();
+    managers.dedup();
+    managers
 }

@@ -15,7 +15,7 @@ pub(super) fn managers(meta: &ObjectMeta) -> Box<[Manager]> {
 }
 
 /// One entry; `None` when it owns nothing that matters here.
-fn manager(entry: &ManagedFieldsEntry) -> Option<Manager> {
+pub(super) fn manager(entry: &ManagedFieldsEntry) -> Option<Manager> {
     let claims = claims(&entry.fields_v1.as_ref()?.0);
     (!claims.is_empty()).then(|| Manager {
         name: entry.manager.as_deref().unwrap_or_default().into(),
@@ -25,7 +25,7 @@ fn manager(entry: &ManagedFieldsEntry) -> Option<Manager> {
 }
 
 /// How the entry's manager wrote.
-pub(super) fn operation(entry: &ManagedFieldsEntry) -> Operation {
+fn operation(entry: &ManagedFieldsEntry) -> Operation {
     match entry.operation.as_deref() {
         Some("Apply") => Operation::Apply,
         _ => Operation::Update,

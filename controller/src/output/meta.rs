@@ -22,8 +22,6 @@ pub struct OutputMeta {
     pub uid: Box<str>,
     /// `metadata.resourceVersion`.
     pub resource_version: Box<str>,
-    /// Whether the object is on its way out (`deletionTimestamp`).
-    pub deleting: bool,
     /// Owner references that name an AKVS.
     pub owners: Box<[OwnerRef]>,
     /// Whether something that is not an AKVS is an owner, too.
@@ -97,7 +95,7 @@ impl OutputMeta {
             let ours = |key: &str| {
                 managers
                     .iter()
-                    .filter(|m| is_akvs_manager(&m.name))
+                    .filter(|m| m.is_akvs())
                     .any(|m| contains(names(&m.claims), key))
             };
             let all = values.into_iter().flatten();
@@ -110,7 +108,6 @@ impl OutputMeta {
         Self {
             uid: meta.uid.as_deref().unwrap_or_default().into(),
             resource_version: meta.resource_version.as_deref().unwrap_or_default().into(),
-            deleting: meta.deletion_timestamp.is_some(),
             owners: akvs
                 .iter()
                 .map(|r| OwnerRef {
@@ -129,13 +126,13 @@ impl OutputMeta {
     pub fn applied(&self, manager: &str) -> Option<&Claims> {
         self.managers
             .iter()
-            .find(|m| m.operation == Operation::Apply && &*m.name == manager)
+            .find(|m| m.is_applied_by(manager))
             .map(|m| &m.claims)
     }
 
     /// Whether an AKVS has to do with the object at all: only such objects are kept in the store.
     pub fn concerns_an_akvs(&self) -> bool {
-        !self.owners.is_empty() || self.managers.iter().any(|m| is_akvs_manager(&m.name))
+        !self.owners.is_empty() || self.managers.iter().any(Manager::is_akvs)
     }
 
     /// Whether the object is the AKVS's own: it is named as an owner (also by upstream), or has applied to it before.
@@ -150,9 +147,7 @@ impl OutputMeta {
 
     /// Names of the managers, other than `except`, of AKVS that have a part in this object.
     pub fn other_akvs_managers<'a>(&'a self, except: &'a str) -> impl Iterator<Item = &'a Manager> {
-        self.managers
-            .iter()
-            .filter(move |m| is_akvs_manager(&m.name) && &*m.name != except)
+        self.managers.iter().filter(move |m| m.is_akvs() && &*m.name != except)
     }
 }
 
@@ -166,4 +161,32 @@ pub(super) fn digest(value: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+impl Manager {
+    /// Whether it is the manager of some AKVS.
+    pub(super) fn is_akvs(&self) -> bool {
+        is_akvs_manager(&self.name)
+    }
+
+    /// Whether this is what `manager` applied.
+    pub(super) fn is_applied_by(&self, manager: &str) -> bool {
+        self.operation == Operation::Apply && &*self.name == manager
+    }
+
+    /// Whether somebody who is no AKVS wrote this once, by a create, an update or a patch.
+    pub(super) fn is_update_of_others(&self) -> bool {
+        self.operation == Operation::Update && !self.is_akvs()
+    }
+
+    /// Whether its co-ownership of a key of ours must end: it wrote once and would keep the key from ever being pruned, or it
+    /// is another AKVS, with which a key cannot be shared.
+    pub(super) fn encroaches(&self) -> bool {
+        self.is_update_of_others() || self.is_akvs()
+    }
+
+    /// Whether it is who wrote outputs before this controller: an update that owns one of our owner references.
+    pub(super) fn wrote_reference(&self, owners: &Names) -> bool {
+        self.is_update_of_others() && self.claims.owners.iter().any(|uid| contains(owners, uid))
+    }
 }

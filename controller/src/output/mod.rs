@@ -12,6 +12,7 @@
 //! manager still owns has the value it applied.
 
 mod apply;
+mod body;
 mod failure;
 mod fields;
 mod meta;
@@ -20,13 +21,18 @@ mod observe;
 mod orphans;
 mod owner;
 mod plan;
+mod refusal;
 mod release;
+mod request;
 mod state;
 mod store;
+mod strip;
+mod watcher;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use akv2k8s_shared::api::{StatusOutput, StatusOutputKind};
 use akv2k8s_shared::object::SecretData;
 use k8s_openapi::jiff::Timestamp;
 
@@ -37,10 +43,11 @@ pub use metadata::{Copied, copied};
 pub use observe::{Observed, observe};
 pub use orphans::release_orphans;
 pub use owner::{AkvsId, manager_name};
-pub use plan::{Action, Claimant, Plan, Why, plan};
+pub use plan::{Action, Application, Claimant, Plan, Why, plan};
 pub use release::{Released, is_gone, release};
-pub use state::{OutputState, Recorded, state};
-pub use store::{Changed, Scope, Store};
+pub use state::{OutputState, state};
+pub use store::{Changed, Store};
+pub use watcher::Scope;
 
 /// What kind of object an output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,6 +89,29 @@ pub struct Target {
     pub kind: Kind,
     /// `metadata.name`.
     pub name: String,
+}
+
+impl Target {
+    /// What sorts before every other.
+    fn first() -> Self {
+        Self {
+            kind: Kind::Secret,
+            name: String::new(),
+        }
+    }
+}
+
+impl From<&StatusOutput> for Target {
+    fn from(output: &StatusOutput) -> Self {
+        let kind = match output.kind {
+            StatusOutputKind::Secret => Kind::Secret,
+            StatusOutputKind::ConfigMap => Kind::ConfigMap,
+        };
+        Self {
+            kind,
+            name: output.name.clone(),
+        }
+    }
 }
 
 impl fmt::Display for Target {

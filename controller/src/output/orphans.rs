@@ -1,8 +1,19 @@
 //! AKVS that went while the controller was down.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use akv2k8s_shared::api::AzureKeyVaultSecret;
+use kube::Api;
+use kube::api::ListParams;
+
+use super::Target;
 use super::failure::ApplyError;
-use super::release::Released;
+use super::owner::manager_name;
+use super::release::{Released, release_all};
 use super::store::Store;
+
+/// AKVS per page of the live list.
+const PAGE: u32 = 500;
 
 /// Releases the outputs whose manager belongs to no AKVS that exists. `known` says whether a manager's AKVS is in the
 /// controller's own (perhaps filtered) view; the others are checked against an unfiltered live list of AKVS metadata of their
@@ -12,6 +23,51 @@ pub async fn release_orphans(
     store: &Store,
     known: impl Fn(&str) -> bool,
 ) -> Result<(Vec<Released>, Vec<ApplyError>), kube::Error> {
-    let _ = (client, store, known("x"));
-    todo!()
+    let (mut released, mut failed) = (Vec::new(), Vec::new());
+    for (namespace, managers) in unknown(store, known) {
+        let living = living(client, &namespace).await?;
+        for (manager, targets) in managers.iter().filter(|(manager, _)| !living.contains(*manager)) {
+            let (done, errors) = release_all(client, store, &namespace, manager, targets).await;
+            released.extend(done);
+            failed.extend(errors);
+        }
+    }
+    Ok((released, failed))
+}
+
+type Claims = BTreeMap<String, Vec<Target>>;
+
+/// By namespace: managers that are not `known`, and what they claim.
+fn unknown(store: &Store, known: impl Fn(&str) -> bool) -> BTreeMap<String, Claims> {
+    let mut unknown: BTreeMap<String, Claims> = BTreeMap::new();
+    for (namespace, manager, target) in store.claims() {
+        if !known(&manager) {
+            unknown
+                .entry(namespace)
+                .or_default()
+                .entry(manager)
+                .or_default()
+                .push(target);
+        }
+    }
+    unknown
+}
+
+/// Managers of all AKVS of a namespace, read live.
+async fn living(client: &kube::Client, namespace: &str) -> Result<BTreeSet<String>, kube::Error> {
+    let api = Api::<AzureKeyVaultSecret>::namespaced(client.clone(), namespace);
+    let mut living = BTreeSet::new();
+    let mut params = ListParams::default().limit(PAGE);
+    loop {
+        let page = api.list_metadata(&params).await?;
+        living.extend(
+            page.items
+                .iter()
+                .filter_map(|akvs| Some(manager_name(namespace, akvs.metadata.name.as_ref()?))),
+        );
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(living),
+        }
+    }
 }

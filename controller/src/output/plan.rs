@@ -1,11 +1,17 @@
 //! What to do with the outputs of one AKVS: a pure value.
 
+use std::collections::BTreeSet;
+
+use akv2k8s_shared::api::StatusOutput;
 use akv2k8s_shared::diagnosis::Diagnosis;
 
-use super::meta::OutputMeta;
+use super::meta::{Claims, Manager, Names, OutputMeta, contains};
 use super::observe::Observed;
 use super::owner::AkvsId;
-use super::{Desired, Target};
+use super::{Desired, Kind, Target, refusal};
+
+/// Secret types that are never written: the API server or the cluster would give their holder rights.
+const REFUSED_TYPES: [&str; 2] = ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"];
 
 /// The AKVS a plan is made for.
 pub struct Claimant<'a> {
@@ -13,32 +19,22 @@ pub struct Claimant<'a> {
     pub id: &'a AkvsId,
     /// Annotation `akv2k8s.spv.no/adopt: "true"`.
     pub adopt: bool,
+    /// `status.outputs`: an object with a UID recorded here is this AKVS's, even if somebody removed every other sign.
+    pub recorded: &'a [StatusOutput],
 }
 
-/// Why an action is taken, in plain words for the log line: `kubectl-edit changed data key "password"`.
+/// Why an action is taken, in plain words for the log line: `data key "password" is held by kubectl-edit`.
 pub type Why = String;
 
-/// One step. Executed in order; every step names the object it means by UID, or demands that there be none.
+/// One step. Every step names the object it means by UID, or demands that there be none.
 pub enum Action<'a> {
     /// Create the object.
-    Create(&'a Desired),
-    /// Apply to an existing object.
-    Apply {
+    Create {
         /// What it shall hold.
         desired: &'a Desired,
-        /// What was seen.
-        seen: OutputMeta,
-        /// Labels left to the sibling that owns them.
-        yield_labels: Vec<String>,
-        /// Annotations left to the sibling that owns them.
-        yield_annotations: Vec<String>,
-        /// Take fields from people and from younger AKVS; only valid for the very version that was seen.
-        force: bool,
-        /// Delete and create when the API server says the type differs: every key is this AKVS's.
-        recreate_on_type_change: bool,
-        /// Why.
-        why: Why,
     },
+    /// Apply to an existing object.
+    Apply(Application<'a>),
     /// Delete an output no longer wanted, all of which is this AKVS's.
     Delete {
         /// Which.
@@ -55,6 +51,26 @@ pub enum Action<'a> {
     },
 }
 
+/// An apply to an object that exists.
+pub struct Application<'a> {
+    /// What it shall hold.
+    pub desired: &'a Desired,
+    /// What was seen.
+    pub seen: OutputMeta,
+    /// Labels left to the sibling that owns them.
+    pub yield_labels: Vec<String>,
+    /// Annotations left to the sibling that owns them.
+    pub yield_annotations: Vec<String>,
+    /// Take fields from people and from younger AKVS; only valid for the very version that was seen.
+    pub force: bool,
+    /// Managers of younger AKVS that lose their claim to keys of this one.
+    pub displaced: Vec<String>,
+    /// Delete and create when the API server says the type differs: every key is this AKVS's.
+    pub recreate_on_type_change: bool,
+    /// Why.
+    pub why: Why,
+}
+
 /// What to do, and what cannot be done; the one does not hinder the other.
 pub struct Plan<'a> {
     /// The AKVS it is for.
@@ -67,7 +83,195 @@ pub struct Plan<'a> {
 
 /// Decides. `observed` holds one entry for every desired target, and one for every other object this AKVS has applied to
 /// (see [`super::observe`]); `siblings` are the other AKVS whose specification names one of the desired targets.
+///
+/// What is no longer wanted stays until all that is wanted could be planned. Objects that only upstream's controller wrote
+/// for this AKVS are never pruned: they were left over under upstream, too, and somebody may use them.
 pub fn plan<'a>(akvs: &Claimant<'a>, desired: &'a [Desired], observed: &[Observed], siblings: &[AkvsId]) -> Plan<'a> {
-    let _ = (akvs.adopt, desired, observed, siblings);
-    todo!()
+    let mut plan = Plan {
+        akvs: akvs.id,
+        actions: Vec::new(),
+        refused: Vec::new(),
+    };
+    for wanted in desired {
+        let seen = observed
+            .iter()
+            .find(|o| o.target == wanted.target)
+            .and_then(|o| o.meta.as_ref());
+        match write(akvs, wanted, seen, siblings) {
+            Ok(action) => plan.actions.push(action),
+            Err(diagnosis) => plan.refused.push((wanted.target.clone(), diagnosis)),
+        }
+    }
+    if plan.refused.is_empty() {
+        let unwanted = observed.iter().filter(|o| desired.iter().all(|d| d.target != o.target));
+        plan.actions
+            .extend(unwanted.filter_map(|o| prune(akvs.id, &o.target, o.meta.as_ref()?)));
+    }
+    plan
+}
+
+/// The step that writes one output.
+fn write<'a>(
+    akvs: &Claimant<'_>,
+    desired: &'a Desired,
+    seen: Option<&OutputMeta>,
+    siblings: &[AkvsId],
+) -> Result<Action<'a>, Box<Diagnosis>> {
+    if let Some(refused) = desired.secret_type.as_deref().filter(|t| REFUSED_TYPES.contains(t)) {
+        return Err(refusal::type_refused(akvs.id, &desired.target, refused));
+    }
+    let Some(seen) = seen else {
+        return Ok(Action::Create { desired });
+    };
+    let may_force = akvs.adopt || seen.belongs_to(akvs.id) || is_recorded(akvs, &desired.target, seen);
+    if !may_force && !seen.concerns_an_akvs() {
+        return Err(refusal::not_owned(akvs.id, &desired.target));
+    }
+    let displaced = displaced(akvs.id, desired, seen, siblings)?;
+    let held = held_by_people(akvs.id, desired, seen);
+    if let Some(key) = held.data_key.as_ref().filter(|_| !may_force) {
+        return Err(refusal::key_held(akvs.id, &desired.target, key, &held.holder));
+    }
+    let yielded = |wanted: BTreeSet<&str>, names: fn(&Claims) -> &Names| -> Vec<String> {
+        let manager = akvs.id.manager();
+        let left_to = |key: &str| {
+            let holders = seen
+                .managers
+                .iter()
+                .filter(|m| *m.name != *manager && contains(names(&m.claims), key));
+            holders.into_iter().any(|m| m.is_akvs() || !may_force)
+        };
+        wanted
+            .into_iter()
+            .filter(|key| left_to(key))
+            .map(str::to_owned)
+            .collect()
+    };
+    Ok(Action::Apply(Application {
+        yield_labels: yielded(desired.labels.keys().map(String::as_str).collect(), |c| &c.labels),
+        yield_annotations: yielded(desired.annotations.keys().map(String::as_str).collect(), |c| {
+            &c.annotations
+        }),
+        force: may_force && (held.anything || !displaced.is_empty()),
+        recreate_on_type_change: desired.target.kind == Kind::Secret && all_data_is_ours(akvs.id, seen, true),
+        why: why(akvs.id, seen, &held, &displaced),
+        displaced,
+        desired,
+        seen: seen.clone(),
+    }))
+}
+
+fn why(akvs: &AkvsId, seen: &OutputMeta, held: &Held, displaced: &[String]) -> Why {
+    if seen.applied(&akvs.manager()).is_none() {
+        return if held.anything {
+            format!("taken over from {}", held.holder)
+        } else {
+            "joined".to_owned()
+        };
+    }
+    match &held.data_key {
+        Some(key) => format!("data key \"{key}\" is held by {}", held.holder),
+        None if !displaced.is_empty() => "a younger AzureKeyVaultSecret claimed one of its keys".to_owned(),
+        None => "the vault object, the specification or the metadata changed".to_owned(),
+    }
+}
+
+/// Whether the object is the one this AKVS's status says it wrote.
+fn is_recorded(akvs: &Claimant<'_>, target: &Target, seen: &OutputMeta) -> bool {
+    let same = |output: &&StatusOutput| Target::from(*output) == *target && output.uid.as_deref() == Some(&*seen.uid);
+    akvs.recorded.iter().find(same).is_some()
+}
+
+/// Managers of younger siblings that hold a desired key; an older (or unknown) AKVS that holds one is a conflict.
+fn displaced(
+    akvs: &AkvsId,
+    desired: &Desired,
+    seen: &OutputMeta,
+    siblings: &[AkvsId],
+) -> Result<Vec<String>, Box<Diagnosis>> {
+    let manager = akvs.manager();
+    let mut displaced = Vec::new();
+    for other in seen.other_akvs_managers(&manager) {
+        let Some(key) = desired.keys().find(|key| contains(&other.claims.data, key)) else {
+            continue;
+        };
+        match siblings
+            .iter()
+            .find(|s| s.namespace == akvs.namespace && s.manager() == *other.name)
+        {
+            Some(sibling) if akvs.precedes(sibling) => displaced.push(other.name.to_string()),
+            Some(sibling) => return Err(refusal::conflict(akvs, &desired.target, key, Some(&sibling.name))),
+            None => {
+                let owner = seen
+                    .owners
+                    .iter()
+                    .find(|o| super::manager_name(&akvs.namespace, &o.name) == *other.name);
+                return Err(refusal::conflict(akvs, &desired.target, key, owner.map(|o| &*o.name)));
+            }
+        }
+    }
+    Ok(displaced)
+}
+
+/// What managers that are no AKVS's hold of what is wanted.
+struct Held {
+    /// Whether they hold any of it.
+    anything: bool,
+    /// The first data key among it.
+    data_key: Option<String>,
+    /// Who holds it.
+    holder: String,
+}
+
+fn held_by_people(akvs: &AkvsId, desired: &Desired, seen: &OutputMeta) -> Held {
+    let mut held = Held {
+        anything: false,
+        data_key: None,
+        holder: String::new(),
+    };
+    for other in seen.managers.iter().filter(|m| !m.is_akvs()) {
+        let claims = &other.claims;
+        let key = desired
+            .keys()
+            .find(|key| contains(&claims.data, key) || contains(&claims.string_data, key));
+        let any = key.is_some()
+            || desired.labels.keys().any(|label| contains(&claims.labels, label))
+            || desired
+                .annotations
+                .keys()
+                .any(|annotation| contains(&claims.annotations, annotation))
+            || contains(&claims.owners, &akvs.uid);
+        if any && (held.holder.is_empty() || (held.data_key.is_none() && key.is_some())) {
+            held.holder = other.name.to_string();
+            held.data_key = key.map(str::to_owned);
+        }
+        held.anything |= any;
+    }
+    held
+}
+
+/// The step that ends this AKVS's part in an output it no longer wants; none if it never applied to it.
+fn prune(akvs: &AkvsId, target: &Target, seen: &OutputMeta) -> Option<Action<'static>> {
+    seen.applied(&akvs.manager())?;
+    let (target, seen) = (target.clone(), seen.clone());
+    Some(if all_data_is_ours(akvs, &seen, false) {
+        Action::Delete { target, seen }
+    } else {
+        Action::Release { target, seen }
+    })
+}
+
+/// Whether nobody else has data in the object, nor is an owner. What upstream's controller wrote for this AKVS, its only
+/// owner, counts as its own if `with_upstream`.
+fn all_data_is_ours(akvs: &AkvsId, seen: &OutputMeta, with_upstream: bool) -> bool {
+    let manager = akvs.manager();
+    let sole_owner = !seen.foreign_owner && seen.owners.iter().all(|owner| *owner.name == *akvs.name);
+    let is_ours =
+        |m: &Manager| *m.name == *manager || (with_upstream && m.wrote_reference(&[&*akvs.uid].map(Box::from).into()));
+    sole_owner
+        && seen
+            .managers
+            .iter()
+            .filter(|m| !is_ours(m))
+            .all(|m| !m.is_akvs() && m.claims.data.is_empty() && m.claims.string_data.is_empty())
 }

@@ -1,8 +1,16 @@
 //! An AKVS is gone: its keys leave the outputs it shared; the garbage collector takes the others. No vault is needed.
 
+use akv2k8s_shared::api::{AzureKeyVaultSecret, StatusOutput};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use kube::Api;
+
 use super::Target;
-use super::failure::ApplyError;
-use super::owner::AkvsId;
+use super::body::Body;
+use super::failure::{ApplyError, Attempt};
+use super::meta::OutputMeta;
+use super::observe::live;
+use super::owner::{AkvsId, is_akvs_reference, manager_name};
+use super::request::Object;
 use super::store::Store;
 
 /// What became of one output.
@@ -12,14 +20,15 @@ pub enum Released {
     Keys(Target),
     /// Its keys are required by the Secret's type, so they stay; its ownership was given up.
     Ownership(Target),
-    /// Nobody else has a part in it: left to the garbage collector.
-    LeftToGarbageCollector(Target),
+    /// Nobody else has a part in it: left to the garbage collector (or, after `--cascade=orphan`, to the user).
+    Left(Target),
 }
 
-/// Whether `akvs` is gone: an unfiltered live read of its metadata finds none, or one with another UID.
+/// Whether `akvs` is gone: an unfiltered live read of its metadata finds none of that name. A new AKVS of the same name
+/// (another UID) has the same field manager and inherits the outputs, so nothing is released for its predecessor.
 pub async fn is_gone(client: &kube::Client, akvs: &AkvsId) -> Result<bool, kube::Error> {
-    let _ = (client, akvs);
-    todo!()
+    let api = Api::<AzureKeyVaultSecret>::namespaced(client.clone(), &akvs.namespace);
+    Ok(api.get_metadata_opt(&akvs.name).await?.is_none())
 }
 
 /// Releases every output a gone AKVS applied to: those the store knows, or those of `recorded` when outputs are not watched.
@@ -28,8 +37,117 @@ pub async fn release(
     client: &kube::Client,
     store: &Store,
     akvs: &AkvsId,
-    recorded: &[Target],
+    recorded: &[StatusOutput],
 ) -> (Vec<Released>, Vec<ApplyError>) {
-    let _ = (client, store, akvs, recorded);
-    todo!()
+    let mut targets: Vec<_> = store.outputs_of(akvs).into_iter().map(|(target, _)| target).collect();
+    if !store.is_synced() {
+        targets.extend(recorded.iter().map(Target::from));
+    }
+    targets.sort_unstable();
+    targets.dedup();
+    release_all(client, store, &akvs.namespace, &akvs.manager(), &targets).await
+}
+
+/// Releases `targets` from a manager whose AKVS is gone.
+pub(super) async fn release_all(
+    client: &kube::Client,
+    store: &Store,
+    namespace: &str,
+    manager: &str,
+    targets: &[Target],
+) -> (Vec<Released>, Vec<ApplyError>) {
+    let (mut released, mut failed) = (Vec::new(), Vec::new());
+    for target in targets {
+        match release_one(client, store, namespace, manager, target).await {
+            Ok(outcome) => released.extend(outcome),
+            Err(error) => failed.push(error),
+        }
+    }
+    (released, failed)
+}
+
+async fn release_one(
+    client: &kube::Client,
+    store: &Store,
+    namespace: &str,
+    manager: &str,
+    target: &Target,
+) -> Result<Option<Released>, ApplyError> {
+    let Some(meta) = live(client, namespace, target).await? else {
+        return Ok(None);
+    };
+    let seen = OutputMeta::of(&meta);
+    if seen.applied(manager).is_none() {
+        return Ok(None);
+    }
+    if !is_shared(&seen, namespace, manager) {
+        return Ok(Some(Released::Left(target.clone())));
+    }
+    let attempt = Attempt {
+        namespace,
+        target,
+        verb: "patch",
+        desired: None,
+    };
+    let given_up = give_up(&Object::new(client, namespace, target), manager, &meta).await;
+    let (meta, part) = given_up.map_err(|error| attempt.failed(&error))?;
+    store.record(namespace, target, OutputMeta::of(&meta));
+    Ok(Some(match part {
+        Part::Keys => Released::Keys(target.clone()),
+        Part::Ownership => Released::Ownership(target.clone()),
+    }))
+}
+
+/// Whether somebody else keeps the object alive: another AKVS, or an owner of another kind.
+fn is_shared(seen: &OutputMeta, namespace: &str, manager: &str) -> bool {
+    seen.foreign_owner
+        || seen.other_akvs_managers(manager).next().is_some()
+        || seen
+            .owners
+            .iter()
+            .any(|owner| manager_name(namespace, &owner.name) != manager)
+}
+
+/// What could be given up.
+pub(super) enum Part {
+    /// Everything.
+    Keys,
+    /// The ownership; the keys are required by the Secret's type.
+    Ownership,
+}
+
+/// Removes everything `manager` applied from the object with the UID of `meta`. Where validation forbids that (422: keys its
+/// type requires), the keys stay and only the ownership ends.
+pub(super) async fn give_up(
+    object: &Object<'_>,
+    manager: &str,
+    meta: &ObjectMeta,
+) -> Result<(ObjectMeta, Part), kube::Error> {
+    let uid = meta.uid.as_deref().unwrap_or_default();
+    match object.apply(manager, false, &Body::empty(object.target(), uid)).await {
+        Ok(meta) => Ok((meta, Part::Keys)),
+        Err(kube::Error::Api(status)) if status.code == 422 => {
+            let seen = OutputMeta::of(meta);
+            let Some(ours) = seen.applied(manager) else {
+                return Ok((meta.clone(), Part::Ownership));
+            };
+            let entries = meta.managed_fields.iter().flatten();
+            let kept = entries
+                .filter(|entry| !is_applied_by(entry, manager))
+                .cloned()
+                .collect();
+            let references = meta.owner_references.iter().flatten();
+            let others = references
+                .filter(|r| !is_akvs_reference(r) || !ours.owners.iter().any(|uid| **uid == *r.uid))
+                .cloned()
+                .collect();
+            let meta = object.replace_ownership(meta, kept, Some(others)).await?;
+            Ok((meta, Part::Ownership))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn is_applied_by(entry: &ManagedFieldsEntry, manager: &str) -> bool {
+    entry.operation.as_deref() == Some("Apply") && entry.manager.as_deref() == Some(manager)
 }

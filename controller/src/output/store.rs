@@ -1,17 +1,16 @@
 //! A compact view of the outputs AKVS have to do with, fed by a metadata-only watch. Nothing else is kept.
 
-use super::Target;
-use super::meta::OutputMeta;
-use super::owner::AkvsId;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Where outputs are watched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    /// In every namespace.
-    Cluster,
-    /// In one.
-    Namespace(String),
-}
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use tokio::sync::watch;
+
+use super::meta::OutputMeta;
+use super::observe::live;
+use super::owner::{AkvsId, manager_name};
+use super::{Kind, Target};
 
 /// An object changed, appeared or vanished. The controller reconciles every AKVS whose specification names `target`, and
 /// those in `akvs`; most of the time they find it intact, since it was their own write.
@@ -25,47 +24,244 @@ pub struct Changed {
     pub akvs: Vec<String>,
 }
 
-/// The view. Cheap to clone; clones share one content.
-#[derive(Clone, Default)]
-pub struct Store {}
+/// The view. Cheap to clone; clones share one content. As long as nothing feeds it ([`Store::watch`]) it stays empty, and
+/// whoever asks it has to look live.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    fed: AtomicBool,
+    synced: watch::Sender<Synced>,
+    namespaces: Mutex<HashMap<String, Namespace>>,
+}
+
+/// Which kinds were looked at completely.
+#[derive(Debug, Clone, Copy, Default)]
+struct Synced {
+    secrets: bool,
+    config_maps: bool,
+}
+
+impl Synced {
+    fn all(self) -> bool {
+        self.secrets && self.config_maps
+    }
+}
+
+#[derive(Default)]
+struct Namespace {
+    outputs: BTreeMap<Target, OutputMeta>,
+    /// (field manager, output) for every AKVS that applied to it or is named as its owner.
+    claims: BTreeSet<(Box<str>, Target)>,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Store {
-    /// An empty view; it stays empty when outputs are not watched.
+    /// An empty view.
     pub fn new() -> Self {
-        Self {}
-    }
-
-    /// Follows Secrets and ConfigMaps until dropped; failures are logged and retried with back-off. Deletions of objects
-    /// that are not kept are told, too: somebody may wait for that name.
-    pub async fn watch(
-        &self,
-        client: kube::Client,
-        scope: Scope,
-        changed: tokio::sync::mpsc::UnboundedSender<Changed>,
-    ) {
-        let _ = (client, scope, changed);
-        todo!()
+        let shared = Shared {
+            fed: AtomicBool::new(false),
+            synced: watch::Sender::new(Synced::default()),
+            namespaces: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Whether the first complete look at both kinds is done.
     pub fn is_synced(&self) -> bool {
-        todo!()
+        self.shared.synced.borrow().all()
     }
 
     /// Resolves once [`Self::is_synced`].
     pub async fn synced(&self) {
-        todo!()
+        let mut synced = self.shared.synced.subscribe();
+        synced
+            .wait_for(|synced| synced.all())
+            .await
+            .expect("the sender lives in self");
     }
 
     /// The output, if an AKVS has to do with it.
     pub fn get(&self, namespace: &str, target: &Target) -> Option<OutputMeta> {
-        let _ = (namespace, target);
-        todo!()
+        self.lock().get(namespace)?.outputs.get(target).cloned()
     }
 
     /// Every output that `akvs` has applied to or that names it as an owner.
     pub fn outputs_of(&self, akvs: &AkvsId) -> Vec<(Target, OutputMeta)> {
-        let _ = akvs;
-        todo!()
+        let manager: Box<str> = akvs.manager().into();
+        let namespaces = self.lock();
+        let Some(namespace) = namespaces.get(&akvs.namespace) else {
+            return Vec::new();
+        };
+        let first = (manager.clone(), Target::first());
+        let claims = namespace
+            .claims
+            .range(first..)
+            .take_while(|(claimant, _)| *claimant == manager);
+        claims
+            .filter_map(|(_, target)| Some((target.clone(), namespace.outputs.get(target)?.clone())))
+            .collect()
     }
+
+    /// How many outputs are kept.
+    pub fn len(&self) -> usize {
+        self.lock().values().map(|namespace| namespace.outputs.len()).sum()
+    }
+
+    /// Whether none is kept.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// (namespace, manager, output) of every claim.
+    pub(super) fn claims(&self) -> Vec<(String, String, Target)> {
+        let namespaces = self.lock();
+        let claims = namespaces.iter().flat_map(|(name, namespace)| {
+            namespace
+                .claims
+                .iter()
+                .map(|(manager, target)| (name.clone(), manager.to_string(), target.clone()))
+        });
+        claims.collect()
+    }
+
+    /// From now on somebody feeds the view.
+    pub(super) fn start(&self) {
+        self.shared.fed.store(true, Ordering::Relaxed);
+    }
+
+    /// The first complete look at `kind` is done.
+    pub(super) fn set_synced(&self, kind: Kind) {
+        self.shared.synced.send_modify(|synced| match kind {
+            Kind::Secret => synced.secrets = true,
+            Kind::ConfigMap => synced.config_maps = true,
+        });
+    }
+
+    /// Takes over what was seen of an object. `None`: it was older than what is known, or is of no concern and never was.
+    pub(super) fn see(&self, kind: Kind, object: &ObjectMeta) -> Option<Changed> {
+        let target = Target {
+            kind,
+            name: object.name.clone()?,
+        };
+        self.put(object.namespace.as_deref()?, &target, OutputMeta::of(object))
+    }
+
+    /// Takes over the answer to a request of our own.
+    pub(super) fn record(&self, namespace: &str, target: &Target, meta: OutputMeta) {
+        if self.shared.fed.load(Ordering::Relaxed) {
+            self.put(namespace, target, meta);
+        }
+    }
+
+    /// The object with that UID is gone. `None`: another one is known under its name.
+    pub(super) fn forget(&self, namespace: &str, target: &Target, uid: &str) -> Option<Changed> {
+        let mut namespaces = self.lock();
+        let outputs = namespaces.entry(namespace.to_owned()).or_default();
+        if outputs.outputs.get(target).is_some_and(|known| *known.uid != *uid) {
+            return None;
+        }
+        let before = outputs.remove(namespace, target);
+        if outputs.outputs.is_empty() {
+            namespaces.remove(namespace);
+        }
+        Some(changed(namespace, target, before.as_ref(), None))
+    }
+
+    /// All outputs of one kind: (namespace, output, UID).
+    pub(super) fn all_of(&self, kind: Kind) -> Vec<(String, Target, Box<str>)> {
+        let namespaces = self.lock();
+        let all = namespaces.iter().flat_map(|(name, namespace)| {
+            let outputs = namespace.outputs.iter().filter(move |(target, _)| target.kind == kind);
+            outputs.map(|(target, meta)| (name.clone(), target.clone(), meta.uid.clone()))
+        });
+        all.collect()
+    }
+
+    /// Looks at one object live: what is known of it proved wrong.
+    pub(super) async fn refresh(&self, client: &kube::Client, namespace: &str, target: &Target) {
+        let known = self.get(namespace, target);
+        match (live(client, namespace, target).await, known) {
+            (Ok(Some(meta)), _) => self.record(namespace, target, OutputMeta::of(&meta)),
+            (Ok(None), Some(known)) => drop(self.forget(namespace, target, &known.uid)),
+            // Not known here, or not to be had just now: the next attempt looks again.
+            (Ok(None), None) | (Err(_), _) => {}
+        }
+    }
+
+    fn put(&self, namespace: &str, target: &Target, meta: OutputMeta) -> Option<Changed> {
+        let mut namespaces = self.lock();
+        let known = namespaces
+            .get(namespace)
+            .and_then(|outputs| outputs.outputs.get(target));
+        if known.is_some_and(|known| is_older(&meta.resource_version, &known.resource_version))
+            || (known.is_none() && !meta.concerns_an_akvs())
+        {
+            return None;
+        }
+        let outputs = namespaces.entry(namespace.to_owned()).or_default();
+        let before = outputs.remove(namespace, target);
+        let changed = changed(namespace, target, before.as_ref(), Some(&meta));
+        if meta.concerns_an_akvs() {
+            outputs.insert(namespace, target, meta);
+        } else if outputs.outputs.is_empty() {
+            namespaces.remove(namespace);
+        }
+        Some(changed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Namespace>> {
+        // Nothing in here panics half-way through a change.
+        self.shared.namespaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Namespace {
+    fn insert(&mut self, namespace: &str, target: &Target, meta: OutputMeta) {
+        self.claims
+            .extend(claimants(namespace, &meta).map(|manager| (manager, target.clone())));
+        self.outputs.insert(target.clone(), meta);
+    }
+
+    fn remove(&mut self, namespace: &str, target: &Target) -> Option<OutputMeta> {
+        let meta = self.outputs.remove(target)?;
+        for manager in claimants(namespace, &meta) {
+            self.claims.remove(&(manager, target.clone()));
+        }
+        Some(meta)
+    }
+}
+
+/// Field managers of the AKVS that own the object or applied to it.
+fn claimants(namespace: &str, meta: &OutputMeta) -> impl Iterator<Item = Box<str>> {
+    let owners = meta
+        .owners
+        .iter()
+        .map(|owner| manager_name(namespace, &owner.name).into());
+    owners.chain(meta.managers.iter().filter(|m| m.is_akvs()).map(|m| m.name.clone()))
+}
+
+fn changed(namespace: &str, target: &Target, before: Option<&OutputMeta>, after: Option<&OutputMeta>) -> Changed {
+    let owners = before.into_iter().chain(after).flat_map(|meta| meta.owners.iter());
+    let akvs: BTreeSet<_> = owners.map(|owner| owner.name.to_string()).collect();
+    Changed {
+        namespace: namespace.to_owned(),
+        target: target.clone(),
+        akvs: akvs.into_iter().collect(),
+    }
+}
+
+/// Whether resource version `a` is older than `b`. They are decimal numbers that grow with every write
+/// (KEP-5504, comparable resource versions); what is not a number is never called older.
+fn is_older(a: &str, b: &str) -> bool {
+    matches!((a.parse::<u64>(), b.parse::<u64>()), (Ok(a), Ok(b)) if a < b)
 }

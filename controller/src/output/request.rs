@@ -1,0 +1,107 @@
+//! The few requests outputs are read and written with. Every answer is metadata only: no value ever comes back.
+
+use std::fmt::Debug;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference};
+use kube::Api;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use serde::Serialize;
+use serde_json::json;
+
+use super::body::Body;
+use super::meta::OutputMeta;
+use super::{Kind, Target};
+
+/// One object of the API server.
+pub(super) struct Object<'a> {
+    api: Api<DynamicObject>,
+    target: &'a Target,
+}
+
+impl<'a> Object<'a> {
+    /// The object `target` in `namespace`.
+    pub(super) fn new(client: &kube::Client, namespace: &str, target: &'a Target) -> Self {
+        let resource = match target.kind {
+            Kind::Secret => ApiResource::erase::<Secret>(&()),
+            Kind::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
+        };
+        Self {
+            api: Api::namespaced_with(client.clone(), namespace, &resource),
+            target,
+        }
+    }
+
+    /// Which object it is.
+    pub(super) fn target(&self) -> &'a Target {
+        self.target
+    }
+
+    /// Its metadata; `None`: it does not exist.
+    pub(super) async fn metadata(&self) -> Result<Option<ObjectMeta>, kube::Error> {
+        Ok(self
+            .api
+            .get_metadata_opt(&self.target.name)
+            .await?
+            .map(|object| object.metadata))
+    }
+
+    /// Server-side apply as `manager`.
+    pub(super) async fn apply(&self, manager: &str, force: bool, body: &Body<'_>) -> Result<ObjectMeta, kube::Error> {
+        let params = PatchParams {
+            force,
+            ..PatchParams::apply(manager)
+        };
+        self.patch(&params, &Patch::Apply(body)).await
+    }
+
+    /// Replaces `managedFields` of exactly the version `meta`, and its owner references if given.
+    pub(super) async fn replace_ownership(
+        &self,
+        meta: &ObjectMeta,
+        managed_fields: Vec<ManagedFieldsEntry>,
+        owner_references: Option<Vec<OwnerReference>>,
+    ) -> Result<ObjectMeta, kube::Error> {
+        // An empty list would mean "leave it to the server"; a list of one empty entry clears it.
+        let managed_fields = if managed_fields.is_empty() {
+            vec![ManagedFieldsEntry::default()]
+        } else {
+            managed_fields
+        };
+        let mut body = json!({
+            "metadata": {
+                "uid": meta.uid,
+                "resourceVersion": meta.resource_version,
+                "managedFields": managed_fields,
+            }
+        });
+        if let Some(references) = owner_references {
+            body["metadata"]["ownerReferences"] = json!(references);
+        }
+        self.patch(&PatchParams::default(), &Patch::Merge(body)).await
+    }
+
+    /// Deletes exactly what was seen.
+    pub(super) async fn delete(&self, seen: &OutputMeta) -> Result<(), kube::Error> {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(seen.uid.to_string()),
+                resource_version: Some(seen.resource_version.to_string()),
+            }),
+            ..DeleteParams::default()
+        };
+        self.api.delete(&self.target.name, &params).await.map(drop)
+    }
+
+    async fn patch<P: Serialize + Debug>(
+        &self,
+        params: &PatchParams,
+        patch: &Patch<P>,
+    ) -> Result<ObjectMeta, kube::Error> {
+        Ok(self
+            .api
+            .patch_metadata(&self.target.name, params, patch)
+            .await?
+            .metadata)
+    }
+}

@@ -1,0 +1,87 @@
+//! After an apply, what was applied belongs to its AKVS alone: claims of others that would keep a key from being pruned, or
+//! that hide a change, leave `managedFields`. Metadata only; no value changes.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta};
+use serde_json::{Map, Value};
+
+use super::fields;
+use super::meta::{Claims, Manager, Names, contains};
+
+/// The entries of `meta` without claims of other managers to what `manager` owns; `None` when there are no such claims.
+///
+/// - `stringData` keys of everybody: the API server never stores that field.
+/// - data keys of updates, and of the AKVS managers in `displaced` (younger claimants).
+/// - labels, annotations and the owner reference of whoever wrote our owner reference by an update: upstream's controller.
+pub(super) fn stripped(meta: &ObjectMeta, manager: &str, displaced: &[String]) -> Option<Vec<ManagedFieldsEntry>> {
+    let entries = meta.managed_fields.as_deref().unwrap_or_default();
+    let ours = entries
+        .iter()
+        .filter_map(fields::manager)
+        .find(|m| m.is_applied_by(manager))?
+        .claims;
+    let mut changed = false;
+    let mut kept = Vec::with_capacity(entries.len());
+    for entry in entries {
+        match fields::manager(entry).filter(|other| &*other.name != manager) {
+            Some(other) => {
+                let (entry, removed) = without(entry, &other, &ours, displaced);
+                changed |= removed;
+                kept.extend(entry);
+            }
+            None => kept.push(entry.clone()),
+        }
+    }
+    changed.then_some(kept)
+}
+
+/// One entry without its claims to `ours` (`None` when nothing is left), and whether there were any.
+fn without(
+    entry: &ManagedFieldsEntry,
+    other: &Manager,
+    ours: &Claims,
+    displaced: &[String],
+) -> (Option<ManagedFieldsEntry>, bool) {
+    let Some(FieldsV1(Value::Object(mut root))) = entry.fields_v1.clone() else {
+        return (Some(entry.clone()), false);
+    };
+    let mut removed = remove(&mut root, &["f:stringData"], &ours.data);
+    if other.is_update_of_others() || displaced.iter().any(|name| **name == *other.name) {
+        removed |= remove(&mut root, &["f:data"], &ours.data);
+        removed |= remove(&mut root, &["f:binaryData"], &ours.data);
+    }
+    if other.wrote_reference(&ours.owners) {
+        removed |= remove(&mut root, &["f:metadata", "f:labels"], &ours.labels);
+        removed |= remove(&mut root, &["f:metadata", "f:annotations"], &ours.annotations);
+        removed |= remove(&mut root, &["f:metadata", "f:ownerReferences"], &ours.owners);
+    }
+    let left = (!root.is_empty()).then(|| ManagedFieldsEntry {
+        fields_v1: Some(FieldsV1(Value::Object(root))),
+        ..entry.clone()
+    });
+    (left, removed)
+}
+
+/// Removes `names` from the map at `path`, and maps that become empty on the way. Tells whether there was something.
+fn remove(map: &mut Map<String, Value>, path: &[&str], names: &Names) -> bool {
+    let Some((step, rest)) = path.split_first() else {
+        let before = map.len();
+        map.retain(|key, _| !named(key, names));
+        return map.len() != before;
+    };
+    let Some(Value::Object(child)) = map.get_mut(*step) else {
+        return false;
+    };
+    let removed = remove(child, rest, names);
+    if removed && child.keys().all(|key| key == ".") {
+        map.remove(*step);
+    }
+    removed
+}
+
+/// Whether a step of the trie is one of `names`: a field by its name, an owner reference by its UID.
+fn named(key: &str, names: &Names) -> bool {
+    match key.strip_prefix("f:") {
+        Some(name) => contains(names, name),
+        None => fields::owner_uid(key).is_some_and(|uid| contains(names, &uid)),
+    }
+}

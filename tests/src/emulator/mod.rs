@@ -1,0 +1,249 @@
+//! A Key Vault, Entra ID and managed identity emulator: over real TLS, checking tokens for real.
+//!
+//! One process serves many vaults. Names are below `.localhost`, which resolves to loopback (RFC 6761):
+//!
+//! | host | what |
+//! |---|---|
+//! | `https://NAME.vault.localhost:PORT` | the vault `NAME`, once registered |
+//! | `https://login.localhost:PORT` | Entra ID |
+//! | `http://127.0.0.1:PORT2` | instance metadata and App Service identity endpoints |
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use akv2k8s_testbed::emulator::{Emulator, Fault, FaultKind, Operation, Options, Role, SecretOptions};
+//!
+//! let emulator = Emulator::start(Options::default()).await?;
+//! let app = emulator.entra().register_app();
+//! let secret = app.add_secret();
+//! let vault = emulator.vault("demo");
+//! vault.grant(app.principal(), Role::SecretsUser);
+//! vault.set_secret("db-password", "s3cret", SecretOptions::default())?;
+//! emulator.faults().add(Fault::vault("demo", FaultKind::Throttle { retry_after: Some(1) }).times(2));
+//! // … run a client with AZURE_ENVIRONMENT_FILEPATH and SSL_CERT_FILE …
+//! assert_eq!(emulator.journal().counts().with_status(Operation::SECRET_GET, 200), 1);
+//! # Ok(()) }
+//! ```
+
+mod clock;
+pub mod crypto;
+mod entra;
+mod fault;
+mod http;
+mod imds;
+mod journal;
+mod jwt;
+mod limiter;
+mod operation;
+mod pki;
+mod server;
+mod vault;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
+
+pub use self::clock::Clock;
+pub use self::entra::{AppHandle, EntraHandle, FederatedCredential, Principal};
+pub use self::fault::{Fault, FaultId, FaultKind, Faults, Requests};
+pub use self::imds::ImdsHandle;
+pub use self::journal::{Counts, Entry, Journal};
+pub use self::limiter::Limit;
+pub use self::operation::{Action, Kind, Operation, Service};
+pub use self::vault::{AttributeChange, Firewall, Policy, Role, SecretOptions, Tags, VaultHandle};
+
+/// The resource vault tokens are for.
+pub const VAULT_AUDIENCE: &str = "https://vault.localhost";
+
+/// How an emulator is started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where vaults and Entra listen; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Where the managed identity endpoints listen; port 0 picks a free one.
+    pub imds_listen: SocketAddr,
+    /// Seed of faults that strike a share of requests.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            listen: any,
+            imds_listen: any,
+            seed: 1,
+        }
+    }
+}
+
+/// What all parts of an emulator share.
+pub(crate) struct Shared {
+    clock: Clock,
+    journal: Journal,
+    faults: Faults,
+    entra: entra::Entra,
+    imds: imds::Imds,
+    vaults: vault::Vaults,
+    address: SocketAddr,
+    imds_address: SocketAddr,
+}
+
+impl Shared {
+    fn login_host(&self) -> String {
+        format!("login.localhost:{}", self.address.port())
+    }
+
+    fn authority(&self) -> String {
+        format!("https://{}", self.login_host())
+    }
+
+    fn vault_url(&self, name: &str) -> String {
+        format!(
+            "https://{}.vault.localhost:{}",
+            name.to_ascii_lowercase(),
+            self.address.port()
+        )
+    }
+
+    fn imds_url(&self) -> String {
+        format!("http://{}", self.imds_address)
+    }
+}
+
+/// A running emulator; dropping it stops it and closes every connection.
+pub struct Emulator {
+    shared: Arc<Shared>,
+    ca_pem: String,
+    listeners: Vec<AbortHandle>,
+}
+
+impl Emulator {
+    /// Starts an emulator with one empty tenant and no vaults. Must be called within a tokio runtime.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let names = [
+            "login.localhost",
+            "admin.localhost",
+            "*.vault.localhost",
+            "localhost",
+            "127.0.0.1",
+        ];
+        let identity = pki::create(&names.map(str::to_owned)).context("cannot make the emulator's certificates")?;
+        let cloud = bind(options.listen).await?;
+        let imds = bind(options.imds_listen).await?;
+        let shared = Arc::new(Shared {
+            clock: Clock::default(),
+            journal: Journal::default(),
+            faults: Faults::new(options.seed),
+            entra: entra::Entra::new().context("cannot make Entra's signing key")?,
+            imds: imds::Imds::new(),
+            vaults: vault::Vaults::default(),
+            address: cloud.local_addr()?,
+            imds_address: imds.local_addr()?,
+        });
+        let tls = TlsAcceptor::from(identity.tls);
+        let listeners = [
+            (cloud, server::Listener::Cloud, Some(tls)),
+            (imds, server::Listener::Imds, None),
+        ]
+        .map(|(listener, kind, tls)| tokio::spawn(server::serve(shared.clone(), listener, kind, tls)).abort_handle());
+        Ok(Self {
+            shared,
+            ca_pem: identity.ca_pem,
+            listeners: listeners.into(),
+        })
+    }
+
+    /// The authority clients must trust, PEM.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// Port of vaults and Entra.
+    pub fn port(&self) -> u16 {
+        self.shared.address.port()
+    }
+
+    /// `https://login.localhost:PORT/`.
+    pub fn authority_host(&self) -> String {
+        format!("{}/", self.shared.authority())
+    }
+
+    /// Writes the authority's certificate (PEM) for `SSL_CERT_FILE`, `REQUESTS_CA_BUNDLE`, `NODE_EXTRA_CA_CERTS`.
+    pub fn write_ca_file(&self, path: &Path) -> anyhow::Result<()> {
+        std::fs::write(path, &self.ca_pem).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Writes the cloud description `AZURE_ENVIRONMENT_FILEPATH` points to (used with
+    /// `AZURE_ENVIRONMENT=AzureStackCloud`), with the additional key `imdsEndpoint`.
+    pub fn write_cloud_file(&self, path: &Path) -> anyhow::Result<()> {
+        let text = format!("{:#}\n", self.cloud());
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// The cloud description as JSON, in the names of go-autorest's `azure.Environment`.
+    pub fn cloud(&self) -> serde_json::Value {
+        let suffix = format!("vault.localhost:{}", self.port());
+        serde_json::json!({
+            "name": "AzureStackCloud",
+            "activeDirectoryEndpoint": self.authority_host(),
+            "keyVaultEndpoint": format!("https://{suffix}/"),
+            "keyVaultDNSSuffix": suffix,
+            "resourceManagerEndpoint": "https://management.azure.com/",
+            "resourceIdentifiers": { "keyVault": VAULT_AUDIENCE },
+            "imdsEndpoint": self.shared.imds_url(),
+        })
+    }
+
+    /// The vault `name`, registered in the default tenant if it is new; without any rights granted.
+    pub fn vault(&self, name: &str) -> VaultHandle {
+        self.shared.vaults.register(name, &self.shared.entra.default_tenant);
+        VaultHandle {
+            shared: self.shared.clone(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Entra's state.
+    pub fn entra(&self) -> EntraHandle {
+        EntraHandle(self.shared.clone())
+    }
+
+    /// The machine's managed identities.
+    pub fn imds(&self) -> ImdsHandle {
+        ImdsHandle(self.shared.clone())
+    }
+
+    /// The faults in force.
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    /// What was asked so far.
+    pub fn journal(&self) -> &Journal {
+        &self.shared.journal
+    }
+
+    /// The emulator's time.
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        for listener in &self.listeners {
+            listener.abort();
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))
+}
