@@ -1,3 +1,6 @@
-//! The test bed: emulator, control plane, end-to-end tests.
+//! The test bed: a real control plane, and an emulator of Key Vault, Entra and IMDS, for tests, the demo and benches.
 
+pub mod controlplane;
 pub mod emulator;
+pub mod provision;
+pub mod wait;

@@ -1,2 +1,43 @@
-//! stub
-fn main() {}
+//! `testbed`: what tests, demo and benches need, on the command line.
+
+use std::io;
+use std::process::ExitCode;
+
+use akv2k8s_testbed::{controlplane, provision};
+use clap::{Parser, Subcommand};
+
+/// The test bed of akv2k8s-rs.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the Kubernetes programs that tests need, unless they are there
+    Provision,
+    /// Start a control plane, print its kubeconfig, stop it on Ctrl-C
+    Up,
+}
+
+fn main() -> ExitCode {
+    let Args { command } = Args::parse();
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("testbed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Provision => provision::provision(&provision::Locations::from_env(), &mut io::stdout())?,
+        Command::Up => controlplane::cli::up(&mut io::stdout()).await?,
+    }
+    Ok(())
+}

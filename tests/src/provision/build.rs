@@ -1,0 +1,245 @@
+//! Building the programs from their Go modules.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{KUBERNETES_VERSION, Locations, Program};
+
+/// How often a running build says that it still runs.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How many of the last lines of a failed build are shown.
+const TAIL: usize = 20;
+
+/// Why the programs could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// There is no Go.
+    #[error(
+        "building {0} needs Go 1.25 or later, and `go` is not in PATH. Two ways out: install Go (https://go.dev/dl/), \
+         or set KUBEBUILDER_ASSETS to a folder that holds etcd, kube-apiserver, kube-controller-manager and kubectl"
+    )]
+    NoGo(String),
+    /// The compiler, or the download of a module, failed.
+    #[error("building {program} failed ({status}); the last lines of `go build`:\n{tail}")]
+    Failed {
+        /// What was built.
+        program: &'static str,
+        /// How `go build` ended.
+        status: String,
+        /// The last lines it wrote.
+        tail: String,
+    },
+    /// A file could not be written or a process not be started.
+    #[error("building {program}: {what}: {source}")]
+    Io {
+        /// What was built.
+        program: &'static str,
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// Builds every program that `locations` lacks into its cache, and tells `progress` about it in lines of text.
+/// A program appears in the cache complete or not at all. What is there already costs nothing.
+pub fn provision(locations: &Locations, progress: &mut dyn Write) -> Result<(), BuildError> {
+    let missing: Vec<Program> = Program::ALL
+        .into_iter()
+        .filter(|program| locations.find(*program).is_err())
+        .collect();
+    if missing.is_empty() {
+        say(progress, &format!("Kubernetes {KUBERNETES_VERSION}: complete"));
+        return Ok(());
+    }
+    let names = missing
+        .iter()
+        .map(|program| program.name())
+        .collect::<Vec<_>>()
+        .join(", ");
+    say(
+        progress,
+        &format!(
+            "building {names} into {} (once; about 7 minutes on 2 cores)",
+            locations.cache().display()
+        ),
+    );
+    if let Err(error) = Command::new("go").arg("version").output()
+        && error.kind() == io::ErrorKind::NotFound
+    {
+        return Err(BuildError::NoGo(names));
+    }
+    for program in missing {
+        build(program, locations.cache(), progress)?;
+    }
+    Ok(())
+}
+
+/// Builds one program in a temporary folder beside its place and renames it into place.
+fn build(program: Program, cache: &Path, progress: &mut dyn Write) -> Result<(), BuildError> {
+    let io_error = |what: String| {
+        move |source| BuildError::Io {
+            program: program.name(),
+            what,
+            source,
+        }
+    };
+    let write =
+        |path: PathBuf, text: &str| fs::write(&path, text).map_err(io_error(format!("write {}", path.display())));
+
+    fs::create_dir_all(cache).map_err(io_error(format!("create {}", cache.display())))?;
+    let work = tempfile::Builder::new()
+        .prefix(".build-")
+        .tempdir_in(cache)
+        .map_err(io_error(format!("create a folder in {}", cache.display())))?;
+    let recipe = Recipe::of(program);
+    for (name, text) in recipe.files {
+        write(work.path().join(name), text)?;
+    }
+    let built = work.path().join(program.name());
+    let mut command = Command::new("go");
+    command
+        .args([
+            "build",
+            "-v",
+            "-mod=readonly",
+            "-trimpath",
+            "-ldflags",
+            &recipe.linker_flags,
+            "-o",
+        ])
+        .arg(&built);
+    command
+        .arg(recipe.package)
+        .current_dir(work.path())
+        .env("CGO_ENABLED", "0")
+        .env("GOWORK", "off");
+    run(program, &mut command, progress)?;
+    let place = cache.join(program.name());
+    fs::rename(&built, &place).map_err(io_error(format!("move it to {}", place.display())))
+}
+
+/// What `go build` needs to know about a program.
+struct Recipe {
+    /// The files of the main module.
+    files: &'static [(&'static str, &'static str)],
+    /// The package that is the program.
+    package: &'static str,
+    linker_flags: String,
+}
+
+impl Recipe {
+    fn of(program: Program) -> Self {
+        let kubernetes = |package| Self {
+            files: KUBERNETES_MODULE,
+            package,
+            linker_flags: kubernetes_linker_flags(),
+        };
+        match program {
+            Program::Etcd => Self {
+                files: ETCD_MODULE,
+                package: ".",
+                linker_flags: "-s -w".to_owned(),
+            },
+            Program::ApiServer => kubernetes("k8s.io/kubernetes/cmd/kube-apiserver"),
+            Program::ControllerManager => kubernetes("k8s.io/kubernetes/cmd/kube-controller-manager"),
+            Program::Kubectl => kubernetes("k8s.io/kubernetes/cmd/kubectl"),
+        }
+    }
+}
+
+const KUBERNETES_MODULE: &[(&str, &str)] = &[
+    ("go.mod", include_str!("../../kube/kubernetes/go.mod")),
+    ("go.sum", include_str!("../../kube/kubernetes/go.sum")),
+];
+
+const ETCD_MODULE: &[(&str, &str)] = &[
+    ("go.mod", include_str!("../../kube/etcd/go.mod")),
+    ("go.sum", include_str!("../../kube/etcd/go.sum")),
+    ("main.go", include_str!("../../kube/etcd/main.go")),
+];
+
+/// Programs built from a module do not know their version unless the linker writes it in.
+fn kubernetes_linker_flags() -> String {
+    let package = "k8s.io/component-base/version";
+    let minor = KUBERNETES_VERSION
+        .split('.')
+        .nth(1)
+        .expect("the constant has three parts");
+    format!(
+        "-s -w -X {package}.gitVersion=v{KUBERNETES_VERSION} -X {package}.gitMajor=1 -X {package}.gitMinor={minor} \
+         -X {package}.gitTreeState=archive -X {package}.gitCommit=module"
+    )
+}
+
+/// Runs `go build`, counting the packages it reports, with a line every [`HEARTBEAT`].
+fn run(program: Program, command: &mut Command, progress: &mut dyn Write) -> Result<(), BuildError> {
+    let start = Instant::now();
+    let name = program.name();
+    let io_error = |what: &str| {
+        let what = what.to_owned();
+        move |source| BuildError::Io {
+            program: name,
+            what,
+            source,
+        }
+    };
+    let mut child = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(io_error("start `go build`"))?;
+    let packages = AtomicUsize::new(0);
+    let tail = thread::scope(|scope| {
+        let (done, finished) = mpsc::channel::<()>();
+        let reader = scope.spawn(|| {
+            let tail = read_tail(&mut child, &packages);
+            drop(done);
+            tail
+        });
+        while finished.recv_timeout(HEARTBEAT) == Err(RecvTimeoutError::Timeout) {
+            let (count, seconds) = (packages.load(Ordering::Relaxed), start.elapsed().as_secs());
+            say(progress, &format!("  {name}: {count} packages compiled, {seconds} s"));
+        }
+        reader.join().unwrap_or_default()
+    });
+    let status = child.wait().map_err(io_error("wait for `go build`"))?;
+    if !status.success() {
+        return Err(BuildError::Failed {
+            program: name,
+            status: status.to_string(),
+            tail: tail.join("\n"),
+        });
+    }
+    say(
+        progress,
+        &format!("  {name}: built in {:.1} s", start.elapsed().as_secs_f32()),
+    );
+    Ok(())
+}
+
+/// Reads what `child` writes to its standard error until the end: every line but `go: downloading …` counts as a package,
+/// the last ones are given back.
+fn read_tail(child: &mut Child, packages: &AtomicUsize) -> Vec<String> {
+    let mut tail = Vec::new();
+    let stderr = child.stderr.take().expect("the caller made it a pipe");
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        packages.fetch_add(usize::from(!line.starts_with("go: ")), Ordering::Relaxed);
+        if tail.len() == TAIL {
+            tail.remove(0);
+        }
+        tail.push(line);
+    }
+    tail
+}
+
+/// Progress is for people; that nobody reads it any more is no reason to stop.
+fn say(progress: &mut dyn Write, line: &str) {
+    let _ = writeln!(progress, "{line}");
+}
