@@ -204,9 +204,9 @@ async fn work(
     ));
     if context.watch_outputs {
         let scope = config.namespace.clone().map_or(Scope::Cluster, Scope::Namespace);
-        let (changed, changes) = mpsc::unbounded_channel();
+        let (told, changes) = mpsc::unbounded_channel();
         let store = context.store.clone();
-        background.spawn(async move { store.watch(client, scope, changed).await });
+        background.spawn(async move { store.watch(client, scope, told).await });
         background.spawn(watches::outputs(changes, objects, Arc::clone(queue)));
         context.store.synced().await;
     }

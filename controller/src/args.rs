@@ -7,7 +7,7 @@ use std::time::Duration;
 use akv2k8s_shared::keyvault::changes::ChangeDetection;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-/// Keeps Kubernetes Secrets and ConfigMaps equal to objects in Azure Key Vault.
+/// Keeps Kubernetes Secrets and config maps equal to objects in Azure Key Vault.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "akv2k8s-controller", disable_version_flag = true)]
 pub struct Args {
@@ -55,7 +55,7 @@ pub struct Args {
     #[arg(long, default_value = "auto")]
     pub change_detection: ChangeDetection,
 
-    /// `false`: neither list nor watch Secrets and ConfigMaps; write all outputs again once a day instead.
+    /// `false`: neither list nor watch Secrets and config maps; write all outputs again once a day instead.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub watch_outputs: bool,
 

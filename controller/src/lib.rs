@@ -1,4 +1,4 @@
-//! Keeps Kubernetes Secrets and ConfigMaps equal to objects in Azure Key Vault.
+//! Keeps Kubernetes Secrets and `ConfigMap`s equal to objects in Azure Key Vault.
 //!
 //! ```text
 //!  watch (AKVS) ─────────┐                    ┌─▶ reconcile: decide → fetch → output → status

@@ -212,11 +212,7 @@ impl Readings {
             let labels = [("subject", subject.as_str()), ("code", *code)];
             family.encode_family(&labels)?.encode_gauge(&1_i64)?;
         }
-        let leader = if self.health.phase() == Phase::Standby {
-            0_i64
-        } else {
-            1
-        };
+        let leader = i64::from(self.health.phase() != Phase::Standby);
         encoder
             .encode_descriptor("leader", "1 when this replica does the work.", None, MetricType::Gauge)?
             .encode_gauge(&leader)

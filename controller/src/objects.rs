@@ -84,7 +84,7 @@ pub(crate) struct Gone {
     /// Who it was.
     pub(crate) id: AkvsId,
     /// What it had written, as its status said.
-    pub(crate) outputs: Vec<Target>,
+    pub(crate) outputs: Vec<StatusOutput>,
 }
 
 /// What an observation means for the queue.
@@ -260,7 +260,7 @@ impl Content {
             return false;
         };
         self.index(key, &object, false);
-        let outputs = object.status_outputs().iter().map(Target::from).collect();
+        let outputs = object.status_outputs().to_vec();
         self.gone.entry(key.clone()).or_default().push(Gone {
             id: id(object.meta()),
             outputs,
@@ -361,20 +361,6 @@ fn reason(object: &Object) -> &str {
         Object::Valid(akvs) => {
             let conditions = akvs.status.as_ref().map_or(&[][..], |status| &status.conditions);
             condition::get(conditions, condition::READY).map_or("Pending", |ready| ready.reason.as_str())
-        }
-    }
-}
-
-impl From<&StatusOutput> for Target {
-    fn from(output: &StatusOutput) -> Self {
-        use akv2k8s_shared::api::StatusOutputKind as Written;
-        let kind = match output.kind {
-            Written::Secret => Kind::Secret,
-            Written::ConfigMap => Kind::ConfigMap,
-        };
-        Self {
-            kind,
-            name: output.name.clone(),
         }
     }
 }

@@ -114,12 +114,9 @@ pub(crate) fn is_ready(status: &AzureKeyVaultSecretStatus) -> bool {
     condition::get(&status.conditions, condition::READY).is_some_and(|ready| ready.status == "True")
 }
 
-/// The keys status records for `target`.
-pub(crate) fn recorded_keys<'a>(outputs: &'a [StatusOutput], target: &Target) -> &'a [String] {
-    outputs
-        .iter()
-        .find(|output| Target::from(*output) == *target)
-        .map_or(&[], |output| &output.keys)
+/// What status records of `target`.
+pub(crate) fn recorded<'a>(outputs: &'a [StatusOutput], target: &Target) -> Option<&'a StatusOutput> {
+    outputs.iter().find(|output| Target::from(*output) == *target)
 }
 
 #[cfg(test)]

@@ -49,8 +49,8 @@ pub(crate) fn desired(
 }
 
 /// The outputs held after `applied`, when `before` were held.
-pub(crate) fn held(before: Vec<StatusOutput>, applied: &Applied) -> Vec<StatusOutput> {
-    let mut held: BTreeMap<Target, StatusOutput> = before.into_iter().map(|it| (Target::from(&it), it)).collect();
+pub(crate) fn held(before: &[StatusOutput], applied: &Applied) -> Vec<StatusOutput> {
+    let mut held: BTreeMap<Target, StatusOutput> = before.iter().map(|it| (Target::from(it), it.clone())).collect();
     for written in &applied.written {
         match written.change {
             Change::Deleted | Change::Released => {

@@ -20,7 +20,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
-use decide::{Next, View, decide, must_write, recorded_keys};
+use decide::{Next, View, decide, must_write, recorded};
 pub(crate) use decide::{is_ready, status_of};
 use desired::{attributes, desired, version};
 use status::{Outcome, Synced};
@@ -29,7 +29,7 @@ use crate::events::Events;
 use crate::health::Health;
 use crate::metrics::{Cause, Metrics};
 use crate::objects::{Gone, Key, Object, Objects, id, wanted};
-use crate::output::{self, AkvsId, Applied, ApplyError, Change, Claimant, OutputState, Recorded, Target};
+use crate::output::{self, AkvsId, Applied, ApplyError, Change, Claimant, OutputState, Target};
 use crate::phase::slot;
 use crate::queue::{Again, Job, Lane};
 
@@ -128,11 +128,8 @@ impl Context {
         let status = status_of(akvs);
         let state = |target: Target| {
             let meta = self.store.get(&akvs_id.namespace, &target);
-            let recorded = Recorded {
-                keys: recorded_keys(&status.outputs, &target),
-                copied: &copied,
-            };
-            let state = output::state(target.kind, meta.as_ref(), &akvs_id, &recorded);
+            let recorded = recorded(&status.outputs, &target);
+            let state = output::state(meta.as_ref(), &akvs_id, recorded, &copied);
             (target, state)
         };
         wanted(akvs).into_iter().map(state).collect()
@@ -204,16 +201,16 @@ impl Context {
     ) -> Result<(Vec<StatusOutput>, Vec<(Target, Change)>), Failure> {
         let akvs_id = id(&akvs.metadata);
         let held = status_of(akvs).outputs;
-        let recorded: Vec<_> = held.iter().map(Target::from).collect();
         let targets: Vec<_> = desired.iter().map(|it| it.target.clone()).collect();
         let claimant = Claimant {
             id: &akvs_id,
             adopt: adopts(akvs),
+            recorded: &held,
         };
         let _permit = self.writes.acquire().await;
         let mut attempt = 1;
         loop {
-            let observed = output::observe(&self.client, &self.store, &akvs_id, &targets, &recorded)
+            let observed = output::observe(&self.client, &self.store, &akvs_id, &targets, &held)
                 .await
                 .map_err(Failure::of_output)?;
             let plan = output::plan(&claimant, desired, &observed, &self.siblings(&akvs_id, &targets));
@@ -223,7 +220,7 @@ impl Context {
                 attempt += 1;
                 continue;
             }
-            let outputs = desired::held(held, &applied);
+            let outputs = desired::held(&held, &applied);
             let refused = plan.refused.into_iter().next().map(|(_, diagnosis)| diagnosis);
             return finish(outputs, applied, refused);
         }
@@ -247,20 +244,12 @@ impl Context {
     async fn let_go(&self, key: &Key, gone: &Gone) -> bool {
         match output::is_gone(&self.client, &gone.id).await {
             Ok(true) => {}
-            // Its label left, not the object: nothing is ours to release.
+            // Its label left, not the object: nothing is to be released. Or it was created again, and prunes what is left.
             Ok(false) => return true,
             Err(error) => {
                 warn!(akvs = %key, %error, "cannot tell whether a deleted object is gone; trying again");
                 return false;
             }
-        }
-        let successor = match self.objects.get(key) {
-            Some(Object::Valid(akvs)) => wanted(&akvs),
-            _ => Vec::new(),
-        };
-        if !successor.is_empty() && gone.outputs.iter().all(|target| successor.contains(target)) {
-            // A namesake uses the same field manager and wants the same outputs: it will prune what is left.
-            return true;
         }
         let (released, failed) = output::release(&self.client, &self.store, &gone.id, &gone.outputs).await;
         for released in &released {
