@@ -74,3 +74,58 @@ fn sorted(mut names: Vec<Box<str>>) -> Names {
     names.dedup();
     names.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::Object;
+    use super::*;
+
+    #[test]
+    fn claims_are_read_from_what_a_real_api_server_writes() {
+        // kubectl get secret -o yaml --show-managed-fields, of a Secret applied by one manager.
+        let fields = json!({
+            "f:data": {"f:tls.crt": {}, "f:.dockerconfigjson": {}},
+            "f:binaryData": {".": {}, "f:blob": {}},
+            "f:metadata": {
+                "f:annotations": {".": {}, "f:example.com/a": {}},
+                "f:labels": {"f:app": {}},
+                "f:ownerReferences": {".": {}, "k:{\"uid\":\"b0b5\"}": {}}
+            },
+            "f:type": {}
+        });
+        let claims = claims(&fields);
+        assert_eq!(*claims.data, [".dockerconfigjson", "blob", "tls.crt"].map(Box::from));
+        assert_eq!(*claims.labels, ["app"].map(Box::from));
+        assert_eq!(*claims.annotations, ["example.com/a"].map(Box::from));
+        assert_eq!(*claims.owners, ["b0b5"].map(Box::from));
+        assert!(claims.secret_type && claims.string_data.is_empty());
+    }
+
+    #[test]
+    fn fields_of_unknown_shape_claim_nothing() {
+        let shapes = [
+            json!(null),
+            json!([]),
+            json!({"f:data": []}),
+            json!({"f:metadata": {"f:labels": 3}}),
+            json!("x"),
+        ];
+        for fields in shapes {
+            let object = Object::new().managed("kubectl-edit", "Update", fields.clone());
+            assert!(managers(&object.0).is_empty(), "{fields}");
+        }
+        for key in ["k:", "k:{}", "k:{\"uid\":1}", "uid", "k:{\"uid\":\"a\""] {
+            assert_eq!(owner_uid(key), None, "{key}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_field_name_panics_or_is_lost(name in ".{0,40}") {
+            let fields = json!({"f:data": {format!("f:{name}"): {}}});
+            proptest::prop_assert_eq!(&*claims(&fields).data, &[Box::from(name)]);
+        }
+    }
+}

@@ -27,6 +27,8 @@ mod request;
 mod state;
 mod store;
 mod strip;
+#[cfg(test)]
+mod testing;
 mod watcher;
 
 use std::collections::BTreeMap;

@@ -152,7 +152,7 @@ fn write<'a>(
         yield_annotations: yielded(desired.annotations.keys().map(String::as_str).collect(), |c| {
             &c.annotations
         }),
-        force: may_force && (held.anything || !displaced.is_empty()),
+        force: (may_force && held.anything) || !displaced.is_empty(),
         recreate_on_type_change: desired.target.kind == Kind::Secret && all_data_is_ours(akvs.id, seen, true),
         why: why(akvs.id, seen, &held, &displaced),
         displaced,
@@ -275,3 +275,6 @@ fn all_data_is_ours(akvs: &AkvsId, seen: &OutputMeta, with_upstream: bool) -> bo
             .filter(|m| !is_ours(m))
             .all(|m| !m.is_akvs() && m.claims.data.is_empty() && m.claims.string_data.is_empty())
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,3 +136,145 @@ fn pair_drift(
         .chain(unwanted.map(|key| format!("{what} {key} is no longer wanted")))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{Object, akvs, names, recorded};
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Copied {
+        Copied {
+            labels: pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            ..Copied::default()
+        }
+    }
+
+    fn of(object: &Object, keys: &[&str], copied: &Copied) -> OutputState {
+        state(Some(&object.meta()), &akvs("a", 1), Some(&recorded(keys)), copied)
+    }
+
+    #[test]
+    fn what_its_manager_owns_exactly_as_applied_is_intact() {
+        let a = akvs("a", 1);
+        let object = Object::new()
+            .owned_by(&a)
+            .labelled("app", "shop")
+            .applied(&a, &["k", "l"], &["app"]);
+        let object = object.managed(
+            "kubectl-edit",
+            "Update",
+            json!({"f:data": names(&["theirs"]), "f:immutable": {}}),
+        );
+        assert_eq!(
+            of(&object, &["k", "l"], &labels(&[("app", "shop")])),
+            OutputState::Intact
+        );
+    }
+
+    #[test]
+    fn a_missing_object_is_absent_and_one_of_upstream_waits_to_be_taken_over() {
+        let a = akvs("a", 1);
+        assert_eq!(state(None, &a, None, &Copied::default()), OutputState::Absent);
+        let upstream =
+            Object::new()
+                .owned_by(&a)
+                .managed("azure-keyvault-controller", "Update", json!({"f:data": names(&["k"])}));
+        assert_eq!(
+            state(Some(&upstream.meta()), &a, None, &Copied::default()),
+            OutputState::TakeOver
+        );
+        let of_others = Object::new().owned_by(&akvs("b", 1));
+        assert_eq!(
+            state(Some(&of_others.meta()), &a, None, &Copied::default()),
+            OutputState::NotJoined
+        );
+    }
+
+    #[test]
+    fn every_way_to_change_an_output_is_drift_with_its_own_words() {
+        let a = akvs("a", 1);
+        let intact = || Object::new().owned_by(&a).applied(&a, &["k"], &[]);
+        let manager = a.manager();
+        let of_b = format!("data key \"k\" is claimed by {}, too", akvs("b", 2).manager());
+        let reference = json!({"f:ownerReferences": {"k:{\"uid\":\"uid-a\"}": {}}});
+        let table = [
+            (
+                Object::new().owned_by(&a).applied(&a, &[], &[]).managed(
+                    "kubectl-edit",
+                    "Update",
+                    json!({"f:data": names(&["k"])}),
+                ),
+                vec!["data key \"k\" was changed by kubectl-edit"],
+            ),
+            (
+                Object::new().owned_by(&a).applied(&a, &[], &[]),
+                vec!["data key \"k\" was removed"],
+            ),
+            (
+                Object::new().owned_by(&a).applied(&a, &["k", "m"], &[]),
+                vec!["data key \"m\" is not recorded in the status"],
+            ),
+            (
+                intact().managed("kubectl", "Apply", json!({"f:stringData": names(&["k", "x"])})),
+                vec!["data key \"k\" was written through stringData by kubectl"],
+            ),
+            (
+                intact().managed("helm", "Update", json!({"f:data": names(&["k"])})),
+                vec!["data key \"k\" is claimed by helm, too"],
+            ),
+            (intact().applied(&akvs("b", 2), &["k"], &[]), vec![of_b.as_str()]),
+            (
+                intact().managed("upstream", "Update", json!({"f:metadata": reference})),
+                vec!["upstream still owns what was taken over from it"],
+            ),
+            (
+                Object::new().managed(&manager, "Apply", json!({"f:data": names(&["k"])})),
+                vec!["the owner reference is missing"],
+            ),
+            (Object::new().owned_by(&a), vec!["data key \"k\" was removed"]),
+        ];
+        for (object, expected) in table {
+            let OutputState::Drifted(phrases) = of(&object, &["k"], &Copied::default()) else {
+                panic!("{expected:?} was not noticed");
+            };
+            assert_eq!(phrases, expected);
+        }
+    }
+
+    #[test]
+    fn a_server_side_apply_of_an_equal_value_is_no_drift() {
+        let a = akvs("a", 1);
+        let object = Object::new().owned_by(&a).applied(&a, &["k"], &[]);
+        let object = object.managed("gitops", "Apply", json!({"f:data": names(&["k"])}));
+        assert_eq!(of(&object, &["k"], &Copied::default()), OutputState::Intact);
+    }
+
+    #[test]
+    fn labels_follow_the_akvs_unless_a_sibling_has_them() {
+        let (a, b) = (akvs("a", 1), akvs("b", 2));
+        let object = Object::new()
+            .owned_by(&a)
+            .labelled("app", "shop")
+            .applied(&a, &["k"], &["app"]);
+        let drifted = |phrase: &str| OutputState::Drifted(vec![phrase.to_owned()]);
+        assert_eq!(
+            of(&object, &["k"], &labels(&[("app", "new")])),
+            drifted("label app differs")
+        );
+        assert_eq!(
+            of(&object, &["k"], &labels(&[])),
+            drifted("label app is no longer wanted")
+        );
+        assert_eq!(
+            of(&object, &["k"], &labels(&[("app", "shop"), ("tier", "db")])),
+            drifted("label tier differs")
+        );
+        let shared = object.labelled("tier", "web").applied(&b, &["l"], &["tier"]);
+        assert_eq!(
+            of(&shared, &["k"], &labels(&[("app", "shop"), ("tier", "db")])),
+            OutputState::Intact
+        );
+    }
+}

@@ -85,3 +85,84 @@ fn named(key: &str, names: &Names) -> bool {
         None => fields::owner_uid(key).is_some_and(|uid| contains(names, &uid)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{Object, akvs, names};
+    use super::*;
+
+    fn strip(object: &Object, displaced: &[String]) -> Option<Vec<(String, Value)>> {
+        let entries = stripped(&object.0, &akvs("a", 1).manager(), displaced)?;
+        let entry =
+            |entry: ManagedFieldsEntry| (entry.manager.unwrap_or_default(), entry.fields_v1.unwrap_or_default().0);
+        Some(entries.into_iter().skip(1).map(entry).collect())
+    }
+
+    #[test]
+    fn what_upstream_wrote_for_this_akvs_leaves_it_and_the_rest_stays() {
+        let a = akvs("a", 1);
+        let reference = |name: &str| format!("k:{{\"uid\":\"uid-{name}\"}}");
+        let object = Object::new().owned_by(&a).applied(&a, &["k"], &["app"]).managed(
+            "upstream",
+            "Update",
+            json!({
+                "f:data": {".": {}, "f:k": {}, "f:of-b": {}},
+                "f:metadata": {
+                    "f:annotations": {".": {}, "f:kubectl.kubernetes.io/last-applied-configuration": {}},
+                    "f:labels": {".": {}, "f:app": {}},
+                    "f:ownerReferences": {".": {}, reference("a"): {}, reference("b"): {}}
+                },
+                "f:type": {}
+            }),
+        );
+        let left = json!({
+            "f:data": {".": {}, "f:of-b": {}},
+            "f:metadata": {
+                "f:annotations": {".": {}, "f:kubectl.kubernetes.io/last-applied-configuration": {}},
+                "f:ownerReferences": {".": {}, reference("b"): {}}
+            },
+            "f:type": {}
+        });
+        assert_eq!(strip(&object, &[]), Some(vec![("upstream".to_owned(), left)]));
+    }
+
+    #[test]
+    fn string_data_of_anybody_is_removed_and_an_entry_left_empty_vanishes() {
+        let a = akvs("a", 1);
+        let object = Object::new().applied(&a, &["k"], &[]);
+        let object = object.managed("kubectl", "Apply", json!({"f:stringData": {"f:k": {}}}));
+        assert_eq!(strip(&object, &[]), Some(vec![]));
+    }
+
+    #[test]
+    fn who_applies_keeps_its_claims_unless_it_is_a_younger_akvs() {
+        let (a, b) = (akvs("a", 1), akvs("b", 2));
+        let object =
+            Object::new()
+                .applied(&a, &["k"], &[])
+                .managed("gitops", "Apply", json!({"f:data": names(&["k"])}));
+        assert_eq!(strip(&object, &[]), None);
+        let object = Object::new().applied(&a, &["k"], &[]).managed(
+            &b.manager(),
+            "Apply",
+            json!({"f:data": names(&["k", "l"])}),
+        );
+        assert_eq!(strip(&object, &[]), None);
+        let left = json!({"f:data": names(&["l"])});
+        assert_eq!(strip(&object, &[b.manager()]), Some(vec![(b.manager(), left)]));
+    }
+
+    #[test]
+    fn labels_people_set_stay_theirs() {
+        let a = akvs("a", 1);
+        let object = Object::new().applied(&a, &["k"], &["app"]);
+        let object = object.managed(
+            "kubectl-label",
+            "Update",
+            json!({"f:metadata": {"f:labels": names(&["app"])}}),
+        );
+        assert_eq!(strip(&object, &[]), None);
+    }
+}
