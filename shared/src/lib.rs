@@ -18,3 +18,4 @@ pub mod keyvault;
 pub mod object;
 pub mod reference;
 pub mod secret;
+mod single_flight;

@@ -2,7 +2,16 @@
 //!
 //! One row per way to fail; status conditions, events, log lines and `doctor` all speak through it.
 
+mod entra;
+mod imds;
+mod vault;
+
 use std::fmt;
+use std::time::Duration;
+
+pub use entra::{AssertionClaims, TokenRefusal};
+pub use imds::ImdsRefusal;
+pub use vault::VaultRefusal;
 
 /// Declares [`Code`] with each name written once.
 macro_rules! codes {
@@ -56,6 +65,8 @@ codes! {
     EnvironmentIncomplete,
     /// The cloud's name is unknown, or its file cannot be used.
     CloudConfigUnreadable,
+    /// The certificate authorities named by `SSL_CERT_FILE` or `SSL_CERT_DIR` cannot be used.
+    TrustStoreUnreadable,
     // Instance metadata service (IMDS)
     /// IMDS knows no such managed identity on this node.
     ImdsIdentityNotAssigned,
@@ -178,3 +189,24 @@ impl Diagnosis {
 }
 
 impl std::error::Error for Diagnosis {}
+
+/// When asking again makes sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Throttled: not before this time has passed.
+    After(Duration),
+    /// Transient: seconds, with back-off.
+    Soon,
+    /// Somebody must change something (a role, a name): minutes.
+    Slowly,
+}
+
+/// Makes foreign text fit for a message: one line, bounded length.
+pub(crate) fn tidy(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}

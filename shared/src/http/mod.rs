@@ -1,17 +1,40 @@
 //! The one HTTP client of every program here: hyper, rustls on ring, and a DNS resolver of its own.
+//!
+//! What it promises: redirects are never followed; a bearer token never travels without TLS; no exchange lasts longer
+//! than [`Limits::exchange`]; no body is larger than [`Limits::body`].
 
+mod azure;
+mod failure;
+mod resolve;
+mod route;
+mod trust;
+
+use std::fmt;
 use std::time::Duration;
 
-use crate::diagnosis::{Code, Diagnosis};
+pub(crate) use failure::find;
+pub use failure::{Failure, FailureKind};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::{Request, StatusCode};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use self::resolve::Resolver;
+use self::route::Route;
+use crate::diagnosis::Diagnosis;
 use crate::environment::Environment;
 
 /// Limits of the client.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Longest time to resolve, connect and finish the TLS handshake.
+    /// Longest time to open a TCP connection.
     pub connect: Duration,
-    /// Longest time until the whole answer is there, and longest silence within it.
-    pub read: Duration,
+    /// Longest time of a whole exchange: names, connection, TLS, head and body.
+    pub exchange: Duration,
     /// Idle connections kept per host.
     pub idle_per_host: usize,
     /// Largest body that is read, in bytes.
@@ -22,7 +45,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            read: Duration::from_secs(15),
+            exchange: Duration::from_secs(15),
             idle_per_host: 32,
             body: 4 * 1024 * 1024,
         }
@@ -30,19 +53,92 @@ impl Default for Limits {
 }
 
 /// A pool of connections with one policy for trust, names, proxies and limits. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpClient {
-    _limits: Limits,
+    client: Client<HttpsConnector<Route>, Full<Bytes>>,
+    limits: Limits,
+}
+
+/// A whole answer; redirects and error statuses are answers too.
+#[derive(Debug)]
+pub struct Response {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
 }
 
 impl HttpClient {
-    /// Builds the client from `SSL_CERT_FILE`, `SSL_CERT_DIR`, `HTTPS_PROXY`, `NO_PROXY` and the system's resolver files.
-    pub fn from_environment(_environment: &Environment, _limits: Limits) -> Result<Self, Box<Diagnosis>> {
-        Err(Box::new(Diagnosis::new(
-            Code::VaultUnavailable,
-            "The HTTP client is not there yet.",
-            "It is being written.",
-            "Wait for its author.",
-        )))
+    /// Builds the client from `SSL_CERT_FILE`, `SSL_CERT_DIR`, `HTTPS_PROXY`, `NO_PROXY` (upper or lower case) and the
+    /// system's resolver files. Fails when one of them is set and cannot be used.
+    pub fn from_environment(environment: &Environment, limits: Limits) -> Result<Self, Box<Diagnosis>> {
+        let tls = trust::client_config(environment)?;
+        let mut tcp = HttpConnector::new_with_resolver(Resolver::from_system());
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(limits.connect));
+        tcp.set_keepalive(Some(Duration::from_secs(60)));
+        let route = Route::from_environment(environment, tcp, &tls)?;
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(route);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_max_idle_per_host(limits.idle_per_host)
+            .build(connector);
+        Ok(Self { client, limits })
+    }
+
+    /// Sends one request and reads the whole answer.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response, Failure> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        if request.headers().contains_key(AUTHORIZATION) && request.uri().scheme_str() != Some("https") {
+            return Err(Failure::new(
+                FailureKind::NotEncrypted,
+                &host,
+                "a token must not travel without TLS",
+            ));
+        }
+        let exchange = self.exchange(request, &host);
+        tokio::time::timeout(self.limits.exchange, exchange)
+            .await
+            .unwrap_or_else(|_| {
+                let detail = format!("no whole answer within {:?}", self.limits.exchange);
+                Err(Failure::new(FailureKind::Timeout, &host, detail))
+            })
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>, host: &str) -> Result<Response, Failure> {
+        let answer = self
+            .client
+            .request(request)
+            .await
+            .map_err(|error| Failure::of_request(host, &error))?;
+        let (head, body) = answer.into_parts();
+        Ok(Response {
+            status: head.status,
+            headers: head.headers,
+            body: self.read(body, host).await?,
+        })
+    }
+
+    async fn read(&self, body: Incoming, host: &str) -> Result<Bytes, Failure> {
+        let collected = Limited::new(body, self.limits.body).collect().await;
+        collected
+            .map(http_body_util::Collected::to_bytes)
+            .map_err(|error| Failure::of_body(host, error.as_ref(), self.limits.body))
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }

@@ -1,9 +1,43 @@
 //! Azure clouds: where Entra is, and how vaults are called there.
 
+use std::path::Path;
+
+use serde::Deserialize;
 use url::Url;
 
 use crate::diagnosis::{Code, Diagnosis};
 use crate::environment::Environment;
+use crate::reference::VaultName;
+
+/// The address of the instance metadata service on every Azure node.
+const IMDS: &str = "http://169.254.169.254/";
+
+/// Clouds by the names `AZURE_ENVIRONMENT` takes: names, Entra, vault suffix.
+const KNOWN: &[(&[&str], &str, &str)] = &[
+    (
+        &["AzurePublicCloud", "AzureCloud"],
+        "https://login.microsoftonline.com/",
+        "vault.azure.net",
+    ),
+    (
+        &["AzureUSGovernmentCloud", "AzureUSGovernment"],
+        "https://login.microsoftonline.us/",
+        "vault.usgovcloudapi.net",
+    ),
+    (
+        &["AzureChinaCloud"],
+        "https://login.chinacloudapi.cn/",
+        "vault.azure.cn",
+    ),
+    (
+        &["AzureGermanCloud"],
+        "https://login.microsoftonline.de/",
+        "vault.microsoftazure.de",
+    ),
+];
+
+/// The name that means "as described by the file".
+const FROM_FILE: &str = "AzureStackCloud";
 
 /// One Azure cloud.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -14,7 +48,7 @@ pub struct Cloud {
     pub authority_host: Url,
     /// What follows a vault's name and a dot: `vault.azure.net`; may carry `:port`.
     pub vault_suffix: String,
-    /// The resource tokens for vaults are made for: `https://vault.azure.net`.
+    /// The resource tokens for vaults are made for: `https://vault.azure.net`, without a slash at the end.
     pub vault_audience: String,
     /// The instance metadata service: `http://169.254.169.254/`.
     pub imds_endpoint: Url,
@@ -22,13 +56,281 @@ pub struct Cloud {
 
 impl Cloud {
     /// The cloud that `AZURE_ENVIRONMENT` names (without regard to case; unset = public), or that the JSON file at
-    /// `AZURE_ENVIRONMENT_FILEPATH` describes.
-    pub fn from_environment(_environment: &Environment) -> Result<Self, Box<Diagnosis>> {
-        Err(Box::new(Diagnosis::new(
-            Code::CloudConfigUnreadable,
-            "Clouds are not there yet.",
-            "They are being written.",
-            "Wait for their author.",
-        )))
+    /// `AZURE_ENVIRONMENT_FILEPATH` describes (name `AzureStackCloud`, or no name at all).
+    ///
+    /// `AZURE_AUTHORITY_HOST`, which the workload identity webhook sets, replaces the authority of a named cloud.
+    pub fn from_environment(environment: &Environment) -> Result<Self, Box<Diagnosis>> {
+        let name = environment.get("AZURE_ENVIRONMENT");
+        let file = environment.path("AZURE_ENVIRONMENT_FILEPATH");
+        match (name, file) {
+            (None, Some(path)) => Self::from_file(&path),
+            (Some(name), Some(path)) if name.eq_ignore_ascii_case(FROM_FILE) => Self::from_file(&path),
+            (Some(name), None) if name.eq_ignore_ascii_case(FROM_FILE) => Err(unusable(
+                "AZURE_ENVIRONMENT is AzureStackCloud, but no file describes it.",
+                "AZURE_ENVIRONMENT_FILEPATH is not set.",
+            )),
+            (name, _) => {
+                let mut cloud = Self::named(name.unwrap_or("AzurePublicCloud"))?;
+                if let Some(host) = environment.get("AZURE_AUTHORITY_HOST") {
+                    cloud.authority_host = https("AZURE_AUTHORITY_HOST", host)?;
+                }
+                Ok(cloud)
+            }
+        }
+    }
+
+    /// One of Microsoft's clouds, by any of its names.
+    pub fn named(name: &str) -> Result<Self, Box<Diagnosis>> {
+        let found = KNOWN
+            .iter()
+            .find(|(names, ..)| names.iter().any(|known| known.eq_ignore_ascii_case(name)));
+        let Some((names, authority, suffix)) = found else {
+            return Err(unusable(
+                format!("AZURE_ENVIRONMENT names no Azure cloud: {name:?}."),
+                "Known are AzurePublicCloud, AzureUSGovernmentCloud, AzureChinaCloud, AzureGermanCloud and \
+                 AzureStackCloud.",
+            ));
+        };
+        Ok(Self {
+            name: names[0].to_owned(),
+            authority_host: Url::parse(authority).expect("a constant URL"),
+            vault_suffix: (*suffix).to_owned(),
+            vault_audience: format!("https://{suffix}"),
+            imds_endpoint: Url::parse(IMDS).expect("a constant URL"),
+        })
+    }
+
+    fn from_file(path: &Path) -> Result<Self, Box<Diagnosis>> {
+        let text = std::fs::read(path).map_err(|error| {
+            unusable(
+                format!("The cloud file {} cannot be read.", path.display()),
+                format!("{error}."),
+            )
+        })?;
+        Self::parse(&text).map_err(|mut diagnosis| {
+            diagnosis.what = format!("The cloud file {} cannot be used.", path.display());
+            diagnosis
+        })
+    }
+
+    /// Parses the JSON of a cloud file: the environment file of go-autorest, with the optional key `imdsEndpoint` of our
+    /// own. Addresses may carry ports.
+    pub fn parse(json: &[u8]) -> Result<Self, Box<Diagnosis>> {
+        let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
+        let file: CloudFile = serde_json::from_slice(json)
+            .map_err(|error| unusable("The cloud file is malformed.", format!("{error}.")))?;
+        let suffix = file.suffix.trim_start_matches('.').to_ascii_lowercase();
+        let example = Url::parse(&format!("https://vault.{suffix}/"))
+            .ok()
+            .filter(|url| url.path() == "/" && url.query().is_none() && url.username().is_empty());
+        let Some(host) = example
+            .as_ref()
+            .and_then(Url::host_str)
+            .and_then(|host| host.strip_prefix("vault."))
+            .filter(|host| !host.is_empty())
+        else {
+            return Err(unusable(
+                "The cloud file is malformed.",
+                "keyVaultDNSSuffix is not a DNS suffix, optionally with a port.",
+            ));
+        };
+        let audience = file
+            .resources
+            .vault
+            .filter(|resource| resource != "N/A" && !resource.is_empty())
+            .unwrap_or_else(|| format!("https://{host}"));
+        Ok(Self {
+            name: file
+                .name
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| FROM_FILE.to_owned()),
+            authority_host: https("activeDirectoryEndpoint", &file.authority)?,
+            vault_audience: https("resourceIdentifiers.keyVault", &audience)
+                .map(|_| audience.trim_end_matches('/').to_owned())?,
+            imds_endpoint: match &file.imds {
+                Some(address) => with_scheme("imdsEndpoint", address, &["http", "https"])?,
+                None => Url::parse(IMDS).expect("a constant URL"),
+            },
+            vault_suffix: suffix,
+        })
+    }
+
+    /// Where `vault` answers: `https://myvault.vault.azure.net/`.
+    pub fn vault_url(&self, vault: &VaultName) -> Url {
+        Url::parse(&format!("https://{vault}.{}/", self.vault_suffix)).expect("name and suffix were both checked")
+    }
+}
+
+/// The keys that are read; all others are ignored.
+#[derive(Deserialize)]
+struct CloudFile {
+    name: Option<String>,
+    #[serde(rename = "activeDirectoryEndpoint")]
+    authority: String,
+    #[serde(rename = "keyVaultDNSSuffix")]
+    suffix: String,
+    #[serde(rename = "resourceIdentifiers", default)]
+    resources: Resources,
+    #[serde(rename = "imdsEndpoint")]
+    imds: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct Resources {
+    #[serde(rename = "keyVault")]
+    vault: Option<String>,
+}
+
+fn https(name: &str, text: &str) -> Result<Url, Box<Diagnosis>> {
+    with_scheme(name, text, &["https"])
+}
+
+fn with_scheme(name: &str, text: &str, schemes: &[&str]) -> Result<Url, Box<Diagnosis>> {
+    let mut url = Url::parse(text)
+        .ok()
+        .filter(|url| schemes.contains(&url.scheme()) && url.has_host())
+        .ok_or_else(|| {
+            unusable(
+                format!("{name} cannot be used."),
+                format!("It is not an address that begins with {}://.", schemes.join(":// or ")),
+            )
+        })?;
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+fn unusable(what: impl Into<String>, cause: impl Into<String>) -> Box<Diagnosis> {
+    Box::new(Diagnosis::new(
+        Code::CloudConfigUnreadable,
+        what,
+        cause,
+        "Set AZURE_ENVIRONMENT to the cloud's name, or AZURE_ENVIRONMENT_FILEPATH to a JSON file with \
+         activeDirectoryEndpoint, keyVaultDNSSuffix and resourceIdentifiers.keyVault; leave both out for the public cloud.",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cloud(variables: &[(&str, &str)]) -> Result<Cloud, Code> {
+        Cloud::from_environment(&variables.iter().copied().collect()).map_err(|diagnosis| diagnosis.code)
+    }
+
+    #[test]
+    fn clouds_are_found_by_any_of_their_names_in_any_case() {
+        for (name, suffix, authority) in [
+            ("", "vault.azure.net", "https://login.microsoftonline.com/"),
+            (
+                "AzurePublicCloud",
+                "vault.azure.net",
+                "https://login.microsoftonline.com/",
+            ),
+            (
+                "azureusgovernmentcloud",
+                "vault.usgovcloudapi.net",
+                "https://login.microsoftonline.us/",
+            ),
+            (
+                "AzureUSGovernment",
+                "vault.usgovcloudapi.net",
+                "https://login.microsoftonline.us/",
+            ),
+            ("AZURECHINACLOUD", "vault.azure.cn", "https://login.chinacloudapi.cn/"),
+            (
+                "AzureGermanCloud",
+                "vault.microsoftazure.de",
+                "https://login.microsoftonline.de/",
+            ),
+        ] {
+            let cloud = cloud(&[("AZURE_ENVIRONMENT", name)]).unwrap();
+            assert_eq!(cloud.vault_suffix, suffix);
+            assert_eq!(cloud.vault_audience, format!("https://{suffix}"));
+            assert_eq!(cloud.authority_host.as_str(), authority);
+            assert_eq!(cloud.imds_endpoint.as_str(), "http://169.254.169.254/");
+        }
+        assert_eq!(
+            cloud(&[("AZURE_ENVIRONMENT", "AzureMoonCloud")]),
+            Err(Code::CloudConfigUnreadable)
+        );
+        assert_eq!(
+            cloud(&[("AZURE_ENVIRONMENT", "AzureStackCloud")]),
+            Err(Code::CloudConfigUnreadable)
+        );
+    }
+
+    #[test]
+    fn the_webhooks_authority_replaces_a_named_clouds_but_must_be_https() {
+        let variables = [("AZURE_AUTHORITY_HOST", "https://login.partner.microsoftonline.cn")];
+        assert_eq!(
+            cloud(&variables).unwrap().authority_host.as_str(),
+            "https://login.partner.microsoftonline.cn/"
+        );
+        assert_eq!(
+            cloud(&[("AZURE_AUTHORITY_HOST", "http://login.example")]),
+            Err(Code::CloudConfigUnreadable)
+        );
+    }
+
+    const FILE: &str = r#"{
+        "name": "Emulator", "managementPortalURL": "https://unused/",
+        "activeDirectoryEndpoint": "https://login.localhost:8443/",
+        "keyVaultEndpoint": "https://vault.localhost:8443/", "keyVaultDNSSuffix": "vault.localhost:8443",
+        "resourceIdentifiers": {"keyVault": "https://vault.localhost", "graph": "N/A"},
+        "imdsEndpoint": "http://127.0.0.1:8080"
+    }"#;
+
+    #[test]
+    fn a_file_describes_a_cloud_with_ports() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), FILE).unwrap();
+        let path = file.path().to_str().unwrap();
+        let cloud = cloud(&[("AZURE_ENVIRONMENT_FILEPATH", path)]).unwrap();
+        assert_eq!(cloud.name, "Emulator");
+        assert_eq!(cloud.vault_audience, "https://vault.localhost");
+        assert_eq!(cloud.imds_endpoint.as_str(), "http://127.0.0.1:8080/");
+        let vault = VaultName::parse("kv-one").unwrap();
+        assert_eq!(cloud.vault_url(&vault).as_str(), "https://kv-one.vault.localhost:8443/");
+    }
+
+    #[test]
+    fn a_file_that_would_send_tokens_elsewhere_is_refused() {
+        for (good, bad) in [
+            ("https://login.localhost:8443/", "http://login.localhost:8443/"),
+            ("\"vault.localhost:8443\"", "\"vault.localhost:8443/evil\""),
+            ("\"vault.localhost:8443\"", "\"\""),
+            ("\"vault.localhost:8443\"", "\"x@evil.com\""),
+            ("\"vault.localhost:8443\"", "\"a?b\""),
+            ("\"https://vault.localhost\"", "\"vault\""),
+            ("http://127.0.0.1:8080", "ftp://127.0.0.1"),
+            ("\"keyVaultDNSSuffix\"", "\"other\""),
+        ] {
+            assert!(FILE.contains(good), "{good}");
+            assert!(Cloud::parse(FILE.replace(good, bad).as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_suffix_is_accepted_every_vault_of_it_is_under_it(suffix in "[ -~]{0,20}") {
+            let json = serde_json::json!({
+                "activeDirectoryEndpoint": "https://login.example/", "keyVaultDNSSuffix": suffix,
+            });
+            if let Ok(cloud) = Cloud::parse(json.to_string().as_bytes()) {
+                let url = cloud.vault_url(&VaultName::parse("kv1").unwrap());
+                prop_assert!(url.host_str().unwrap().starts_with("kv1."));
+                prop_assert_eq!(url.path(), "/");
+                prop_assert_eq!(url.scheme(), "https");
+            }
+        }
+
+        #[test]
+        fn no_file_makes_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Cloud::parse(&bytes);
+        }
     }
 }

@@ -1,15 +1,25 @@
 //! How to become somebody at Entra, and which cloud that somebody lives in.
 
 mod cloud;
+mod credential;
+mod managed;
+mod token;
 
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 pub use cloud::Cloud;
+use credential::{Credential, Exchange};
+use managed::ManagedIdentity;
+use token::Slot;
+pub use token::{Token, TokenError};
 
 use crate::diagnosis::{Code, Diagnosis};
 pub use crate::environment::Environment;
 use crate::http::HttpClient;
+use crate::secret::SecretBytes;
+use crate::single_flight::SharedMap;
 
 /// How a token is obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,47 +55,168 @@ pub struct IdentityInfo {
 }
 
 /// Somebody who can ask Entra for tokens. Cheap to clone; equal when cloud and [`IdentityInfo`] are.
-#[derive(Debug, Clone)]
+///
+/// Tokens are kept per audience in the identity and its clones: make one per identity and process.
+#[derive(Clone)]
 pub struct Identity {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    cloud: Cloud,
-    info: IdentityInfo,
+    exchange: Arc<Exchange>,
+    tokens: SharedMap<String, Slot>,
 }
 
 impl Identity {
-    /// The identity that the variables of contract §4.3 and workload identity describe, first match wins:
-    /// `AZURE_CLIENT_SECRET`, `AZURE_FEDERATED_TOKEN_FILE`, else the managed identity (`AZURE_CLIENT_ID` names which).
+    /// The identity that the variables describe, first match wins: `AZURE_CLIENT_SECRET`, `AZURE_FEDERATED_TOKEN_FILE`,
+    /// else the managed identity of the node (`AZURE_CLIENT_ID` names which). The two former need `AZURE_CLIENT_ID` and
+    /// `AZURE_TENANT_ID`; what is missing is named.
     pub fn from_environment(
-        _environment: &Environment,
-        _cloud: Cloud,
-        _http: &HttpClient,
+        environment: &Environment,
+        cloud: Cloud,
+        http: &HttpClient,
     ) -> Result<Self, Box<Diagnosis>> {
-        Err(Box::new(Diagnosis::new(
-            Code::EnvironmentIncomplete,
-            "Identities are not there yet.",
-            "They are being written.",
-            "Wait for their author.",
-        )))
+        let client_id = environment.get("AZURE_CLIENT_ID").map(str::to_owned);
+        let tenant_id = environment.get("AZURE_TENANT_ID").map(str::to_owned);
+        let (method, credential) = choose(environment, &cloud, client_id.clone())?;
+        let missing: Vec<_> = [("AZURE_CLIENT_ID", &client_id), ("AZURE_TENANT_ID", &tenant_id)]
+            .into_iter()
+            .filter_map(|(name, value)| value.is_none().then_some(name))
+            .collect();
+        let tenant_id = match method {
+            Method::ManagedIdentity => None,
+            Method::ClientSecret | Method::WorkloadIdentity if !missing.is_empty() => {
+                return Err(Box::new(incomplete(method, &missing)));
+            }
+            Method::ClientSecret | Method::WorkloadIdentity => tenant_id.map(checked_tenant).transpose()?,
+        };
+        let info = IdentityInfo {
+            method,
+            client_id,
+            tenant_id,
+        };
+        Ok(Self {
+            exchange: Arc::new(Exchange {
+                cloud,
+                info,
+                credential,
+                http: http.clone(),
+            }),
+            tokens: SharedMap::new(),
+        })
     }
 
     /// Who this is.
     pub fn info(&self) -> &IdentityInfo {
-        &self.inner.info
+        &self.exchange.info
     }
 
     /// Where this somebody lives.
     pub fn cloud(&self) -> &Cloud {
-        &self.inner.cloud
+        &self.exchange.cloud
+    }
+
+    /// A token for `audience` (a resource, `https://vault.azure.net`): the one that is kept, or a new one.
+    ///
+    /// One exchange per audience and lifetime, renewed ahead of its end while the old token still serves.
+    pub async fn token(&self, audience: &str) -> Result<Arc<Token>, TokenError> {
+        self.slot(audience)
+            .get(|| self.exchange.clone().token(audience.to_owned()))
+            .await
+    }
+
+    /// Tells that a vault did not accept `token`: the next call gets a new one.
+    pub(crate) fn reject(&self, audience: &str, token: &Arc<Token>) {
+        self.slot(audience).reject(token);
+    }
+
+    fn slot(&self, audience: &str) -> Slot {
+        self.tokens.with(|slots| match slots.get(audience) {
+            Some(slot) => slot.clone(),
+            None => slots.entry(audience.to_owned()).or_default().clone(),
+        })
+    }
+}
+
+/// Contract §4.3, as far as this version goes.
+fn choose(
+    environment: &Environment,
+    cloud: &Cloud,
+    client_id: Option<String>,
+) -> Result<(Method, Credential), Box<Diagnosis>> {
+    let token_file = environment.path("AZURE_FEDERATED_TOKEN_FILE");
+    if let Some(secret) = environment.get("AZURE_CLIENT_SECRET") {
+        if token_file.is_some() {
+            tracing::warn!("AZURE_CLIENT_SECRET is used, and hides the workload identity that is set up as well");
+        }
+        return Ok((Method::ClientSecret, Credential::Secret(SecretBytes::from(secret))));
+    }
+    for unsupported in [
+        "AZURE_CERTIFICATE_PATH",
+        "AZURE_CLIENT_CERTIFICATE_PATH",
+        "AZURE_USERNAME",
+    ] {
+        if environment.get(unsupported).is_some() && token_file.is_none() {
+            return Err(Box::new(Diagnosis::new(
+                Code::EnvironmentIncomplete,
+                format!("{unsupported} is set, and this version cannot authenticate that way yet."),
+                "Client certificates and user passwords are not implemented.",
+                "Use workload identity, a managed identity or AZURE_CLIENT_SECRET.",
+            )));
+        }
+    }
+    if let Some(token_file) = token_file {
+        return Ok((Method::WorkloadIdentity, Credential::Workload { token_file }));
+    }
+    let managed = ManagedIdentity {
+        endpoint: cloud.imds_endpoint.clone(),
+        client_id,
+    };
+    Ok((Method::ManagedIdentity, Credential::Managed(managed)))
+}
+
+fn incomplete(method: Method, missing: &[&str]) -> Diagnosis {
+    let missing = missing.join(" and ");
+    if method == Method::WorkloadIdentity {
+        return Diagnosis::new(
+            Code::WorkloadIdentityIncomplete,
+            format!("Workload identity lacks {missing}."),
+            "The service account names no identity, or the workload identity webhook did not see this pod.",
+            "Annotate the service account with azure.workload.identity/client-id, label the pod \
+             azure.workload.identity/use=true, and re-create the pod.",
+        );
+    }
+    Diagnosis::new(
+        Code::EnvironmentIncomplete,
+        format!("AZURE_CLIENT_SECRET is set, but {missing} is not."),
+        "A client secret is of use only with the application and tenant it belongs to.",
+        format!("Set {missing}, or remove AZURE_CLIENT_SECRET."),
+    )
+}
+
+fn checked_tenant(tenant: String) -> Result<String, Box<Diagnosis>> {
+    if tenant
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+    {
+        return Ok(tenant);
+    }
+    Err(Box::new(Diagnosis::new(
+        Code::TenantNotFound,
+        "AZURE_TENANT_ID is not a tenant's id or domain.",
+        "It holds characters other than letters, digits, hyphens and dots.",
+        "Set it to what this prints: az account show --query tenantId",
+    )))
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("cloud", &self.cloud().name)
+            .field("info", self.info())
+            .finish_non_exhaustive()
     }
 }
 
 impl PartialEq for Identity {
     fn eq(&self, other: &Self) -> bool {
-        self.inner.cloud.name == other.inner.cloud.name && self.inner.info == other.inner.info
+        self.cloud().name == other.cloud().name && self.info() == other.info()
     }
 }
 
@@ -93,7 +224,76 @@ impl Eq for Identity {}
 
 impl Hash for Identity {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.inner.cloud.name.hash(state);
-        self.inner.info.hash(state);
+        self.cloud().name.hash(state);
+        self.info().hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Limits;
+
+    fn identity(variables: &[(&str, &str)]) -> Result<Identity, Code> {
+        let environment = variables.iter().copied().collect();
+        let http = HttpClient::from_environment(&Environment::default(), Limits::default()).unwrap();
+        let cloud = Cloud::named("AzurePublicCloud").unwrap();
+        Identity::from_environment(&environment, cloud, &http).map_err(|diagnosis| diagnosis.code)
+    }
+
+    const CLIENT: (&str, &str) = ("AZURE_CLIENT_ID", "c-1");
+    const TENANT: (&str, &str) = ("AZURE_TENANT_ID", "t-1");
+    const SECRET: (&str, &str) = ("AZURE_CLIENT_SECRET", "s");
+    const FILE: (&str, &str) = ("AZURE_FEDERATED_TOKEN_FILE", "/token");
+
+    #[test]
+    fn variables_decide_the_method() {
+        for (variables, method, client, tenant) in [
+            (
+                &[CLIENT, TENANT, SECRET][..],
+                Method::ClientSecret,
+                Some("c-1"),
+                Some("t-1"),
+            ),
+            (
+                &[CLIENT, TENANT, FILE],
+                Method::WorkloadIdentity,
+                Some("c-1"),
+                Some("t-1"),
+            ),
+            (
+                &[CLIENT, TENANT, SECRET, FILE],
+                Method::ClientSecret,
+                Some("c-1"),
+                Some("t-1"),
+            ),
+            (&[CLIENT], Method::ManagedIdentity, Some("c-1"), None),
+            (&[], Method::ManagedIdentity, None, None),
+        ] {
+            let identity = identity(variables).unwrap();
+            let info = identity.info();
+            assert_eq!(info.method, method, "{variables:?}");
+            assert_eq!((info.client_id.as_deref(), info.tenant_id.as_deref()), (client, tenant));
+        }
+    }
+
+    #[test]
+    fn partial_sets_are_named() {
+        assert_eq!(identity(&[SECRET, TENANT]).unwrap_err(), Code::EnvironmentIncomplete);
+        assert_eq!(identity(&[FILE, CLIENT]).unwrap_err(), Code::WorkloadIdentityIncomplete);
+        assert_eq!(
+            identity(&[CLIENT, ("AZURE_TENANT_ID", "a/b"), SECRET]).unwrap_err(),
+            Code::TenantNotFound
+        );
+        assert_eq!(
+            identity(&[CLIENT, TENANT, ("AZURE_USERNAME", "u")]).unwrap_err(),
+            Code::EnvironmentIncomplete
+        );
+    }
+
+    #[test]
+    fn debug_output_holds_no_secret() {
+        let identity = identity(&[CLIENT, TENANT, ("AZURE_CLIENT_SECRET", "canary")]).unwrap();
+        assert!(!format!("{identity:?}").contains("canary"));
     }
 }

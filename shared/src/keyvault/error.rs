@@ -2,20 +2,17 @@
 
 use std::time::Duration;
 
+use azure_core::http::headers::{HeaderName, Headers};
+use azure_core::time::{OffsetDateTime, parse_rfc7231};
 use thiserror::Error;
+use url::Url;
 
-use crate::diagnosis::Diagnosis;
+pub use crate::diagnosis::Retry;
+use crate::diagnosis::{Code, Diagnosis, VaultRefusal};
+use crate::http::{Failure, FailureKind, find};
+use crate::identity::TokenError;
 
-/// When asking again makes sense.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// Throttled: not before this time has passed.
-    After(Duration),
-    /// Transient: seconds, with back-off.
-    Soon,
-    /// Somebody must change something (a role, a name): minutes.
-    Slowly,
-}
+const RETRY_AFTER: HeaderName = HeaderName::from_static("retry-after");
 
 /// A vault call that failed, after the client's own retries.
 #[derive(Debug, Clone, Error)]
@@ -25,4 +22,202 @@ pub struct VaultError {
     pub diagnosis: Diagnosis,
     /// When to ask again.
     pub retry: Retry,
+}
+
+impl From<TokenError> for VaultError {
+    fn from(error: TokenError) -> Self {
+        Self {
+            diagnosis: error.diagnosis,
+            retry: error.retry,
+        }
+    }
+}
+
+/// Whether this client itself tries again, and after how long at least.
+pub(super) fn worth_another_try(error: &VaultError) -> Option<Duration> {
+    match (error.diagnosis.code, error.retry) {
+        (Code::VaultUnavailable, Retry::Soon) => Some(Duration::ZERO),
+        (Code::VaultUnavailable | Code::Throttled, Retry::After(pause)) => Some(pause),
+        _ => None,
+    }
+}
+
+/// Whether the vault refused the token itself.
+pub(super) fn is_rejected_token(error: &VaultError) -> bool {
+    matches!(
+        error.diagnosis.code,
+        Code::WrongTenant | Code::WrongAudience | Code::TokenRequestFailed
+    )
+}
+
+/// The `Retry-After` of an answer (RFC 9110 §10.2.3: seconds or a date), at most `cap`.
+pub(super) fn retry_after(headers: &Headers, cap: Duration) -> Option<Duration> {
+    let text = headers.get_optional_str(&RETRY_AFTER)?.trim();
+    let wait = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let until = parse_rfc7231(text).ok()?;
+            Duration::try_from(until - OffsetDateTime::now_utc()).unwrap_or_default()
+        }
+    };
+    Some(wait.min(cap))
+}
+
+pub(super) fn of_refusal(refusal: &VaultRefusal<'_>, pause: Option<Duration>) -> VaultError {
+    let diagnosis = refusal.recognise();
+    let retry = match (diagnosis.code, pause) {
+        (_, Some(pause)) => Retry::After(pause),
+        (Code::VaultUnavailable | Code::VaultResponseInvalid | Code::Throttled, None) => Retry::Soon,
+        _ => Retry::Slowly,
+    };
+    VaultError { diagnosis, retry }
+}
+
+pub(super) fn of_transport(error: &azure_core::Error, object: &str, origin: &Url) -> VaultError {
+    let host = origin.host_str().unwrap_or_default();
+    let Some(failure) = find::<Failure>(error) else {
+        return unavailable(object, format!("{error}."), Retry::Soon);
+    };
+    let detail = &failure.detail;
+    match failure.kind {
+        FailureKind::NoSuchHost => VaultError {
+            diagnosis: Diagnosis::new(
+                Code::VaultNotFound,
+                format!("Reading {object} failed: DNS knows no host {host}."),
+                "The vault's name is wrong, the vault is of another cloud or was deleted, or its private DNS zone is not \
+                 linked to this network.",
+                format!(
+                    "Check the name: az keyvault show --name {}",
+                    host.split('.').next().unwrap_or_default()
+                ),
+            ),
+            retry: Retry::Slowly,
+        },
+        FailureKind::Tls => VaultError {
+            diagnosis: Diagnosis::new(
+                Code::VaultUnavailable,
+                format!("Reading {object} failed: no trusted connection to {host}."),
+                format!("{detail}."),
+                "If a proxy inspects TLS here, name its certificate authority in SSL_CERT_FILE.",
+            ),
+            retry: Retry::Slowly,
+        },
+        FailureKind::TooLarge | FailureKind::Invalid | FailureKind::NotEncrypted => invalid(object, detail),
+        FailureKind::Connect | FailureKind::Timeout | FailureKind::Broken => {
+            unavailable(object, format!("{host}: {detail}."), Retry::Soon)
+        }
+    }
+}
+
+pub(super) fn too_slow(object: &str, deadline: Duration) -> VaultError {
+    unavailable(object, format!("There was no answer within {deadline:?}."), Retry::Soon)
+}
+
+fn unavailable(object: &str, cause: String, retry: Retry) -> VaultError {
+    VaultError {
+        diagnosis: Diagnosis::new(
+            Code::VaultUnavailable,
+            format!("Reading {object} failed: the vault does not answer."),
+            cause,
+            "Nothing to do if it passes: it is tried again. Else check firewall and proxy between this pod and the vault.",
+        ),
+        retry,
+    }
+}
+
+/// The answer is no answer of Key Vault; `part` says what is wrong with it.
+pub(super) fn invalid(object: &str, part: &str) -> VaultError {
+    VaultError {
+        diagnosis: Diagnosis::new(
+            Code::VaultResponseInvalid,
+            format!("Reading {object} failed: the answer is not one of a vault."),
+            format!("What is wrong: {part}."),
+            "Check proxies between this pod and the vault; it is tried again.",
+        ),
+        retry: Retry::Soon,
+    }
+}
+
+pub(super) fn not_a_vault(object: &str) -> VaultError {
+    invalid(object, "it did not ask for a token")
+}
+
+/// The vault is left alone after a 429.
+pub(super) fn left_alone(object: &str, pause: Duration) -> VaultError {
+    VaultError {
+        diagnosis: Diagnosis::new(
+            Code::Throttled,
+            format!("Reading {object} waits: the vault is asked too often."),
+            "This vault, or all vaults of its subscription together, are over the service's limit, and it said for how \
+             long not to ask.",
+            "Nothing to do: it is read as soon as the vault allows. If it stays, split the objects over several vaults.",
+        ),
+        retry: Retry::After(pause),
+    }
+}
+
+/// A page of a LIST names a next page somewhere else.
+pub(super) fn foreign_host(object: &str, url: &Url) -> VaultError {
+    let host = url.host_str().unwrap_or_default();
+    VaultError {
+        diagnosis: Diagnosis::new(
+            Code::ChallengeRefused,
+            format!("Reading {object} failed: the answer points to another host, and no token was sent there."),
+            format!("It names {host} for its next page."),
+            "What answers is not a vault: check DNS and proxies between this pod and the vault.",
+        ),
+        retry: Retry::Slowly,
+    }
+}
+
+/// The certificate's policy keeps its key in the vault.
+pub(super) fn not_exportable(object: &str) -> VaultError {
+    VaultError {
+        diagnosis: Diagnosis::new(
+            Code::NotExportable,
+            format!("The private key of {object} cannot be read."),
+            "Its policy says that the key is not exportable.",
+            "Issue a new version with an exportable key (key_props.exportable: true), or take the certificate without its \
+             key: an output of no type.",
+        ),
+        retry: Retry::Slowly,
+    }
+}
+
+/// What Microsoft's client reported, in our terms.
+pub(super) fn of_client(error: &azure_core::Error, object: &str) -> VaultError {
+    match find::<VaultError>(error) {
+        Some(known) => known.clone(),
+        None => invalid(object, "its JSON cannot be read"),
+    }
+}
+
+pub(super) fn broken(object: &str) -> VaultError {
+    unavailable(
+        object,
+        "The task that read it ended early: the program was stopped, or has a bug.".to_owned(),
+        Retry::Soon,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_never_more_than_the_cap() {
+        let cap = Duration::from_secs(120);
+        let wait = |value: &'static str| {
+            let mut headers = Headers::new();
+            headers.insert("retry-after", value);
+            retry_after(&headers, cap)
+        };
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("86400"), Some(cap));
+        assert_eq!(wait("18446744073709551616"), None);
+        assert_eq!(wait("Tue, 14 Nov 2023 22:13:20 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("Fri, 14 Nov 2223 22:13:20 GMT"), Some(cap));
+        assert_eq!(wait("soon"), None);
+        assert_eq!(retry_after(&Headers::new(), cap), None);
+    }
 }

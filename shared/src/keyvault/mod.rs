@@ -1,23 +1,34 @@
 //! The Key Vault data plane, as every program here uses it.
 
+mod budget;
+mod challenge;
 pub mod changes;
+mod coalesce;
+mod convert;
 mod error;
 mod fingerprint;
+mod gate;
 pub mod model;
+mod policy;
 mod stats;
+mod vault;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coalesce::Coalescer;
 pub use error::{Retry, VaultError};
 use model::{Fingerprint, VaultObject};
 pub use stats::{BudgetState, RequestCount, Stats};
+use tokio::time::Instant;
+use vault::Vault;
 
-use crate::diagnosis::{Code, Diagnosis};
 use crate::http::HttpClient;
-use crate::identity::Identity;
+use crate::identity::{Cloud, Identity};
 use crate::reference::{ObjectName, ObjectRef, VaultName};
+use crate::single_flight::SharedMap;
 
 /// Who goes first when a vault's budget is short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,8 +44,10 @@ pub enum Priority {
 pub struct Settings {
     /// Requests per 10 seconds and vault.
     pub requests_per_10s: u32,
-    /// Longest time for one GET or one LIST page, retries and waiting for the budget aside.
+    /// Longest time for one GET or one LIST page with all its tries; waiting for the budget does not count.
     pub call_deadline: Duration,
+    /// How often one request is tried again after a transient failure.
+    pub retries: usize,
     /// Requests in flight to one vault.
     pub max_connections_per_vault: usize,
     /// Longest `Retry-After` that is believed.
@@ -46,6 +59,7 @@ impl Default for Settings {
         Self {
             requests_per_10s: 1000,
             call_deadline: Duration::from_secs(30),
+            retries: 2,
             max_connections_per_vault: 32,
             retry_after_cap: Duration::from_secs(120),
         }
@@ -73,6 +87,17 @@ pub enum Collection {
     Keys,
 }
 
+impl Collection {
+    /// As in paths and permissions: `secrets`, `certificates`, `keys`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Secrets => "secrets",
+            Self::Certificates => "certificates",
+            Self::Keys => "keys",
+        }
+    }
+}
+
 /// One whole LIST.
 #[derive(Debug, Clone)]
 pub struct Listing {
@@ -93,57 +118,107 @@ pub struct Listed {
     pub enabled: bool,
 }
 
+/// What makes two reads the same.
+type ReadKey = (Identity, ObjectRef);
+
 /// The client: one per process. Cheap to clone.
-#[derive(Debug, Clone)]
+///
+/// Vaults are told apart by cloud and name, and answers by identity too: nobody is ever served what somebody else read.
+#[derive(Clone)]
 pub struct KeyVault {
-    _inner: Arc<Settings>,
+    http: HttpClient,
+    settings: Arc<Settings>,
+    vaults: SharedMap<(Cloud, VaultName), Arc<Vault>>,
+    reads: Coalescer<ReadKey, Fetched, VaultError>,
 }
 
 impl KeyVault {
     /// A client over `http`; nothing is sent yet.
-    pub fn new(_http: HttpClient, settings: Settings) -> Self {
+    pub fn new(http: HttpClient, settings: Settings) -> Self {
         Self {
-            _inner: Arc::new(settings),
+            http,
+            settings: Arc::new(settings),
+            vaults: SharedMap::new(),
+            reads: Coalescer::new(),
         }
     }
 
-    /// Reads one object. Equal requests in flight share one answer.
-    #[expect(clippy::unused_async, reason = "the contract, ahead of the code")]
+    /// Reads one object as it is now: [`Self::get_since`] with this moment.
     pub async fn get(
         &self,
-        _identity: &Identity,
-        _object: &ObjectRef,
-        _priority: Priority,
+        identity: &Identity,
+        object: &ObjectRef,
+        priority: Priority,
     ) -> Result<Arc<Fetched>, VaultError> {
-        Err(not_yet())
+        self.get_since(identity, object, priority, Instant::now()).await
     }
 
-    /// Lists a whole collection, page by page.
-    #[expect(clippy::unused_async, reason = "the contract, ahead of the code")]
+    /// Reads one object as of `since` or later, in the eyes of the caller: the moment it learnt that it needs it.
+    ///
+    /// Equal reads share one request: one in flight, or one of the last 10 s, if it was sent no earlier than 1 s before
+    /// `since`. So 500 references to one object that appear together cost one request however long it takes to work them
+    /// off, and a reference made right after a rotation gets the new value, or at worst one that was valid a second
+    /// before; then the next LIST differs from the fingerprint, and it is read again. New work never waits for a refresh
+    /// that is still queued. The request goes on when the caller gives up: others may be waiting for it.
+    pub async fn get_since(
+        &self,
+        identity: &Identity,
+        object: &ObjectRef,
+        priority: Priority,
+        since: Instant,
+    ) -> Result<Arc<Fetched>, VaultError> {
+        let vault = self.vault(identity.cloud(), &object.vault)?;
+        let read = || {
+            let (vault, identity, object) = (vault.clone(), identity.clone(), object.clone());
+            async move { vault.read(identity, object, priority).await }
+        };
+        let key = (identity.clone(), object.clone());
+        match self.reads.get(key, priority, since, read).await {
+            Some(outcome) => outcome,
+            None => Err(error::broken(&object.to_string())),
+        }
+    }
+
+    /// Lists a whole collection, page by page; each page is one request.
     pub async fn list(
         &self,
-        _identity: &Identity,
-        _vault: &VaultName,
-        _collection: Collection,
-        _priority: Priority,
+        identity: &Identity,
+        vault: &VaultName,
+        collection: Collection,
+        priority: Priority,
     ) -> Result<Listing, VaultError> {
-        Err(not_yet())
+        self.vault(identity.cloud(), vault)?
+            .list(identity.clone(), vault, collection, priority)
+            .await
     }
 
     /// Counters for metrics.
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        let vaults: Vec<_> = self.vaults.with(|vaults| vaults.values().cloned().collect());
+        let mut requests = Vec::new();
+        let budgets = vaults.iter().map(|vault| vault.policy.stats(&mut requests)).collect();
+        Stats { requests, budgets }
+    }
+
+    fn vault(&self, cloud: &Cloud, name: &VaultName) -> Result<Arc<Vault>, VaultError> {
+        let key = (cloud.clone(), name.clone());
+        self.vaults.with(|vaults| {
+            if let Some(vault) = vaults.get(&key) {
+                return Ok(vault.clone());
+            }
+            let vault = Vault::new(cloud, name, &self.http, &self.settings)
+                .map(Arc::new)
+                .map_err(|error| error::of_client(&error, &format!("vault '{name}'")))?;
+            vaults.insert(key, vault.clone());
+            Ok(vault)
+        })
     }
 }
 
-fn not_yet() -> VaultError {
-    VaultError {
-        diagnosis: Diagnosis::new(
-            Code::VaultUnavailable,
-            "The Key Vault client is not there yet.",
-            "It is being written.",
-            "Wait for its author.",
-        ),
-        retry: Retry::Slowly,
+impl fmt::Debug for KeyVault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyVault")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,113 @@
+//! Refusals of the instance metadata service → diagnosis.
+//!
+//! Answers: <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#error-handling>.
+
+use serde::Deserialize;
+
+use super::{Code, Diagnosis, tidy};
+
+/// A token request that the metadata service refused.
+#[derive(Debug, Clone, Copy)]
+pub struct ImdsRefusal<'a> {
+    /// HTTP status.
+    pub status: u16,
+    /// The answer's body.
+    pub body: &'a [u8],
+    /// The identity that was asked for; `None` = the node's only one.
+    pub client_id: Option<&'a str>,
+}
+
+#[derive(Deserialize, Default)]
+struct Body {
+    #[serde(default)]
+    error: String,
+    #[serde(default)]
+    error_description: String,
+}
+
+impl ImdsRefusal<'_> {
+    /// Names the failure.
+    pub fn recognise(&self) -> Diagnosis {
+        let body: Body = serde_json::from_slice(self.body).unwrap_or_default();
+        let said = tidy(&format!("{} {}", body.error, body.error_description));
+        let who = self.client_id.map_or_else(
+            || "the node's managed identity".to_owned(),
+            |id| format!("the managed identity '{id}'"),
+        );
+        let what = format!(
+            "The instance metadata service gave no token for {who}: HTTP {}.",
+            self.status
+        );
+        match self.status {
+            400 if said.to_ascii_lowercase().contains("multiple user assigned") => Diagnosis::new(
+                Code::ImdsAmbiguousIdentity,
+                what,
+                "Several managed identities are on this node, and none was named.",
+                "Set AZURE_CLIENT_ID to the client id of the one that may read the vault.",
+            ),
+            400 | 403 | 404 | 410 => Diagnosis::new(
+                Code::ImdsIdentityNotAssigned,
+                what,
+                format!("No such identity is assigned to this node, or not yet. IMDS says: {said}"),
+                "Check AZURE_CLIENT_ID, and assign the identity to the node pool: az vmss identity assign --identities ID",
+            ),
+            429 => Diagnosis::new(
+                Code::ImdsThrottled,
+                what,
+                "Too many token requests on this node.",
+                "Nothing to do: it is asked again with growing pauses.",
+            ),
+            502 | 504 => Diagnosis::new(
+                Code::ImdsGateway,
+                what,
+                "Something between this pod and the metadata service answered in its place, most often a proxy.",
+                "Add 169.254.169.254 to NO_PROXY.",
+            ),
+            500..=599 => Diagnosis::new(
+                Code::ImdsThrottled,
+                what,
+                format!("The metadata service is failing. It says: {said}"),
+                "Nothing to do: it is asked again with growing pauses.",
+            ),
+            _ => Diagnosis::new(
+                Code::TokenRequestFailed,
+                what,
+                format!("It says: {said}"),
+                "Check that 169.254.169.254 is Azure's metadata service, not something that intercepts it.",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_answer_of_the_metadata_service_is_recognised() {
+        let ambiguous = r#"{"error":"invalid_request","error_description":"Multiple user assigned identities exist, please specify the clientId"}"#;
+        let unknown = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
+        for (status, body, code) in [
+            (400, ambiguous, Code::ImdsAmbiguousIdentity),
+            (400, unknown, Code::ImdsIdentityNotAssigned),
+            (
+                404,
+                "no azure identity found for request clientID",
+                Code::ImdsIdentityNotAssigned,
+            ),
+            (410, "", Code::ImdsIdentityNotAssigned),
+            (429, "", Code::ImdsThrottled),
+            (500, "", Code::ImdsThrottled),
+            (502, "<html>", Code::ImdsGateway),
+            (504, "", Code::ImdsGateway),
+            (418, "", Code::TokenRequestFailed),
+        ] {
+            let refusal = ImdsRefusal {
+                status,
+                body: body.as_bytes(),
+                client_id: Some("cid"),
+            };
+            assert_eq!(refusal.recognise().code, code, "{status} {body}");
+        }
+    }
+}

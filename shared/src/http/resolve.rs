@@ -1,0 +1,124 @@
+//! Names → addresses, without the C library: the same in a static binary and in an empty image.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ResolveHosts, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hyper_util::client::legacy::connect::dns::Name;
+use thiserror::Error;
+use tower::Service;
+
+/// DNS answered that there is no such name.
+#[derive(Debug, Error)]
+#[error("no such host: {0}")]
+pub(super) struct NoSuchHost(String);
+
+/// Resolves names by `/etc/hosts` and the name servers of `/etc/resolv.conf`.
+#[derive(Clone)]
+pub(super) struct Resolver {
+    dns: Option<Arc<TokioResolver>>,
+}
+
+impl Resolver {
+    /// Reads the system's files; without a usable `resolv.conf` only `/etc/hosts` and loopback names resolve.
+    pub(super) fn from_system() -> Self {
+        let builder = TokioResolver::builder_tokio().unwrap_or_else(|error| {
+            tracing::warn!(%error, "no usable resolver configuration: only names of the hosts file resolve");
+            TokioResolver::builder_with_config(ResolverConfig::default(), TokioRuntimeProvider::default())
+        });
+        let mut builder = builder;
+        builder.options_mut().use_hosts_file = ResolveHosts::Always;
+        // A vault that was created a moment ago must not stay unknown for as long as its zone says.
+        builder.options_mut().negative_max_ttl = Some(std::time::Duration::from_secs(30));
+        let dns = builder
+            .build()
+            .inspect_err(|error| tracing::warn!(%error, "no resolver"))
+            .ok()
+            .map(Arc::new);
+        Self { dns }
+    }
+
+    async fn lookup(self, name: String) -> io::Result<std::vec::IntoIter<SocketAddr>> {
+        if is_loopback(&name) {
+            return Ok(sockets([
+                IpAddr::from(Ipv4Addr::LOCALHOST),
+                IpAddr::from(Ipv6Addr::LOCALHOST),
+            ]));
+        }
+        let dns = self
+            .dns
+            .ok_or_else(|| io::Error::other("there is no DNS resolver: check /etc/resolv.conf"))?;
+        let absolute = format!("{}.", name.trim_end_matches('.'));
+        // Dotted names are meant as they are: asking for the absolute name first saves the search list's queries
+        // (eight of ten with Kubernetes' `ndots:5`). The search list still serves names such as `proxy.tools`.
+        let mut candidates = vec![name.as_str()];
+        if name.contains('.') {
+            candidates.insert(0, &absolute);
+        }
+        let mut last = None;
+        for candidate in candidates {
+            match dns.lookup_ip(candidate).await {
+                Ok(found) => return Ok(sockets(found.iter())),
+                Err(error) if error.is_nx_domain() || error.is_no_records_found() => {
+                    last = Some(io::Error::other(NoSuchHost(name.clone())));
+                }
+                Err(error) => return Err(io::Error::other(format!("DNS lookup of {name} failed: {error}"))),
+            }
+        }
+        Err(last.unwrap_or_else(|| io::Error::other(NoSuchHost(name))))
+    }
+}
+
+/// `localhost` and everything under it (RFC 6761 §6.3).
+fn is_loopback(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+fn sockets(addresses: impl IntoIterator<Item = IpAddr>) -> std::vec::IntoIter<SocketAddr> {
+    let sockets: Vec<_> = addresses
+        .into_iter()
+        .map(|address| SocketAddr::new(address, 0))
+        .collect();
+    sockets.into_iter()
+}
+
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        Box::pin(self.clone().lookup(name.as_str().to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn names_under_localhost_are_this_machine_whatever_dns_says() {
+        for name in ["localhost", "kv1.vault.localhost", "LOGIN.LOCALHOST", "localhost."] {
+            let found: Vec<_> = Resolver { dns: None }.lookup(name.to_owned()).await.unwrap().collect();
+            assert!(found.iter().all(|socket| socket.ip().is_loopback()), "{name}");
+            assert_eq!(found.len(), 2, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_only_ends_alike_is_not_loopback() {
+        assert!(!is_loopback("evillocalhost"));
+        assert!(!is_loopback("localhost.example.com"));
+    }
+}

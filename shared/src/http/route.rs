@@ -1,0 +1,149 @@
+//! Direct, or through the proxy of `HTTPS_PROXY`.
+
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use tower::{Service, ServiceExt};
+
+use super::resolve::Resolver;
+use crate::diagnosis::{Code, Diagnosis};
+use crate::environment::Environment;
+
+type Tcp = HttpConnector<Resolver>;
+
+/// Connects to a host, by way of a `CONNECT` tunnel where the environment asks for one.
+///
+/// Plain HTTP (only the instance metadata service is asked that way) and loopback never go through a proxy.
+#[derive(Clone)]
+pub(super) struct Route {
+    tcp: Tcp,
+    to_proxy: HttpsConnector<Tcp>,
+    proxies: Option<Arc<Matcher>>,
+}
+
+impl Route {
+    pub(super) fn from_environment(
+        environment: &Environment,
+        tcp: Tcp,
+        tls: &ClientConfig,
+    ) -> Result<Self, Box<Diagnosis>> {
+        let to_proxy = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.clone())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp.clone());
+        Ok(Self {
+            tcp,
+            to_proxy,
+            proxies: matcher(environment)?.map(Arc::new),
+        })
+    }
+}
+
+fn matcher(environment: &Environment) -> Result<Option<Matcher>, Box<Diagnosis>> {
+    let variable = |name: &str| {
+        environment
+            .get(name)
+            .or_else(|| environment.get(&name.to_ascii_lowercase()))
+    };
+    let Some(proxy) = variable("HTTPS_PROXY").or_else(|| variable("ALL_PROXY")) else {
+        return Ok(None);
+    };
+    let any = Uri::from_static("https://example.com");
+    let usable = Matcher::builder()
+        .https(proxy)
+        .build()
+        .intercept(&any)
+        .is_some_and(|proxy| matches!(proxy.uri().scheme_str(), Some("http" | "https")));
+    if !usable {
+        return Err(Box::new(Diagnosis::new(
+            Code::EnvironmentIncomplete,
+            "HTTPS_PROXY cannot be used.",
+            "Its value is not the URL of an HTTP proxy.",
+            "Write it as http://HOST:PORT, or remove the variable.",
+        )));
+    }
+    let exceptions = variable("NO_PROXY").unwrap_or_default();
+    let always = "localhost,127.0.0.0/8,::1,169.254.169.254";
+    Ok(Some(
+        Matcher::builder()
+            .https(proxy)
+            .no(format!("{exceptions},{always}"))
+            .build(),
+    ))
+}
+
+impl Service<Uri> for Route {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = Box<dyn Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, destination: Uri) -> Self::Future {
+        let Some(proxy) = self
+            .proxies
+            .as_ref()
+            .and_then(|matcher| matcher.intercept(&destination))
+        else {
+            let tcp = self.tcp.clone();
+            return Box::pin(async move { Ok(MaybeHttpsStream::Http(tcp.oneshot(destination).await?)) });
+        };
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), self.to_proxy.clone());
+        if let Some(credentials) = proxy.basic_auth() {
+            tunnel = tunnel.with_auth(credentials.clone());
+        }
+        Box::pin(async move { Ok(tunnel.oneshot(destination).await?) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxied(variables: &[(&str, &str)], destination: &'static str) -> bool {
+        let environment = variables.iter().copied().collect();
+        matcher(&environment)
+            .unwrap()
+            .is_some_and(|matcher| matcher.intercept(&Uri::from_static(destination)).is_some())
+    }
+
+    #[test]
+    fn vaults_go_through_the_proxy_and_imds_never_does() {
+        let variables = [
+            ("https_proxy", "http://proxy.corp:3128"),
+            ("NO_PROXY", "private.example"),
+        ];
+        assert!(proxied(&variables, "https://kv.vault.azure.net/secrets"));
+        assert!(!proxied(&variables, "https://kv.private.example/"));
+        assert!(!proxied(&variables, "http://169.254.169.254/metadata"));
+        assert!(!proxied(&variables, "https://kv.vault.localhost:8443/"));
+        assert!(!proxied(&variables, "https://127.0.0.1:8443/"));
+        assert!(!proxied(&[], "https://kv.vault.azure.net/"));
+    }
+
+    #[test]
+    fn a_proxy_that_cannot_be_used_is_named_not_skipped() {
+        for proxy in ["socks5://proxy:1080", "http://"] {
+            let environment = Environment::from_iter([("HTTPS_PROXY", proxy)]);
+            assert_eq!(
+                matcher(&environment).unwrap_err().code,
+                Code::EnvironmentIncomplete,
+                "{proxy}"
+            );
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Which certificate authorities are believed.
+
+use std::sync::Arc;
+
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::diagnosis::{Code, Diagnosis};
+use crate::environment::Environment;
+
+/// TLS 1.2 and 1.3 on ring, trusting `SSL_CERT_FILE`/`SSL_CERT_DIR` when set, else the system's roots, else Mozilla's.
+///
+/// One source, never a union: behind a TLS-inspecting proxy the operator names the only roots that are meant.
+pub(super) fn client_config(environment: &Environment) -> Result<ClientConfig, Box<Diagnosis>> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring supports TLS 1.2 and 1.3")
+        .with_root_certificates(roots(environment)?)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+fn roots(environment: &Environment) -> Result<RootCertStore, Box<Diagnosis>> {
+    let file = environment.path("SSL_CERT_FILE");
+    let dir = environment.path("SSL_CERT_DIR");
+    let mut roots = RootCertStore::empty();
+    if file.is_some() || dir.is_some() {
+        let loaded = rustls_native_certs::load_certs_from_paths(file.as_deref(), dir.as_deref());
+        roots.add_parsable_certificates(loaded.certs);
+        return if roots.is_empty() {
+            Err(Box::new(unusable(&loaded.errors)))
+        } else {
+            Ok(roots)
+        };
+    }
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        tracing::info!("the system has no certificate authorities: using Mozilla's, compiled in");
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    Ok(roots)
+}
+
+fn unusable(errors: &[rustls_native_certs::Error]) -> Diagnosis {
+    let cause = errors.first().map_or_else(
+        || "They hold no PEM certificate.".to_owned(),
+        |error| format!("Reading them failed: {error}."),
+    );
+    Diagnosis::new(
+        Code::TrustStoreUnreadable,
+        "SSL_CERT_FILE or SSL_CERT_DIR names no usable certificate authority.",
+        cause,
+        "Point SSL_CERT_FILE to a readable file of PEM certificates, or remove both variables to use the system's.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_file_without_certificates_is_an_error_not_an_empty_store() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for path in [file.path().to_str().unwrap(), "/nonexistent/ca.pem"] {
+            let environment = Environment::from_iter([("SSL_CERT_FILE", path)]);
+            assert_eq!(
+                client_config(&environment).unwrap_err().code,
+                Code::TrustStoreUnreadable
+            );
+        }
+    }
+
+    #[test]
+    fn without_variables_there_is_always_something_to_trust() {
+        assert!(!roots(&Environment::default()).unwrap().is_empty());
+    }
+}

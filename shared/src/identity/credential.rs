@@ -1,0 +1,216 @@
+//! One token exchange, by each method.
+//!
+//! Entra is spoken to by Microsoft's `azure_identity`, one credential object per exchange: the crate's own cache cannot
+//! be told that a token was rejected, and drops the old token when a refresh fails, so ours ([`super::token`]) is used.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
+use azure_core::credentials::{AccessToken, Secret, TokenCredential};
+use azure_core::error::ErrorKind;
+use azure_core::http::{ClientMethodOptions, ClientOptions, RetryOptions, Transport};
+use azure_core::time::OffsetDateTime;
+use azure_identity::{
+    ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
+    ClientSecretCredentialOptions,
+};
+use backon::{ExponentialBuilder, Retryable};
+
+use super::managed::ManagedIdentity;
+use super::token::{Token, TokenError};
+use super::{Cloud, IdentityInfo};
+use crate::diagnosis::{AssertionClaims, Code, Diagnosis, Retry, TokenRefusal};
+use crate::http::{Failure, HttpClient, find};
+use crate::secret::SecretBytes;
+
+/// How to obtain a token, with what it takes. No `Debug`: it holds secrets.
+pub(super) enum Credential {
+    Secret(SecretBytes),
+    Workload { token_file: PathBuf },
+    Managed(ManagedIdentity),
+}
+
+/// Everything one exchange needs.
+pub(super) struct Exchange {
+    pub(super) cloud: Cloud,
+    pub(super) info: IdentityInfo,
+    pub(super) credential: Credential,
+    pub(super) http: HttpClient,
+}
+
+impl Exchange {
+    /// Asks for a token for `audience`; transient failures are retried a little.
+    pub(super) async fn token(self: Arc<Self>, audience: String) -> Result<Token, TokenError> {
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(300))
+            .with_max_delay(Duration::from_secs(3))
+            .with_max_times(2)
+            .with_jitter();
+        (|| self.attempt(&audience))
+            .retry(pauses)
+            .when(|error| error.retry == Retry::Soon && error.diagnosis.code != Code::ImdsUnreachable)
+            .await
+    }
+
+    async fn attempt(&self, audience: &str) -> Result<Token, TokenError> {
+        match &self.credential {
+            Credential::Secret(secret) => self.with_secret(secret, audience).await,
+            Credential::Workload { token_file } => self.with_assertion(token_file, audience).await,
+            Credential::Managed(identity) => identity.token(&self.http, audience).await,
+        }
+    }
+
+    async fn with_secret(&self, secret: &SecretBytes, audience: &str) -> Result<Token, TokenError> {
+        let options = ClientSecretCredentialOptions {
+            client_options: self.client_options(),
+        };
+        let secret = Secret::new(secret.expose_str().unwrap_or_default().to_owned());
+        let credential = ClientSecretCredential::new(self.tenant(), self.client().to_owned(), secret, Some(options));
+        self.ask(credential, audience, None).await
+    }
+
+    async fn with_assertion(&self, token_file: &PathBuf, audience: &str) -> Result<Token, TokenError> {
+        let unreadable = |cause: String| TokenError {
+            diagnosis: Diagnosis::new(
+                Code::TokenFileUnreadable,
+                format!("The service account token {} cannot be used.", token_file.display()),
+                cause,
+                "Check that the workload identity webhook mounted its volume: pod label azure.workload.identity/use=true, \
+                 then re-create the pod.",
+            ),
+            retry: Retry::Slowly,
+        };
+        // Read anew for each exchange: the kubelet replaces it every hour.
+        let bytes = tokio::fs::read(token_file)
+            .await
+            .map_err(|error| unreadable(format!("{error}.")))?;
+        let bytes = SecretBytes::new(bytes);
+        let assertion = bytes.expose_str().unwrap_or_default().trim();
+        let claims = AssertionClaims::decode(assertion)
+            .ok_or_else(|| unreadable("The file is empty or holds no service account token.".to_owned()))?;
+        let options = ClientAssertionCredentialOptions {
+            client_options: self.client_options(),
+        };
+        let credential = ClientAssertionCredential::new(
+            self.tenant().to_owned(),
+            self.client().to_owned(),
+            Assertion(assertion.into()),
+            Some(options),
+        );
+        self.ask(credential, audience, Some(&claims)).await
+    }
+
+    async fn ask<C: TokenCredential>(
+        &self,
+        credential: azure_core::Result<Arc<C>>,
+        audience: &str,
+        assertion: Option<&AssertionClaims>,
+    ) -> Result<Token, TokenError> {
+        let scope = format!("{audience}/.default");
+        let answer = match credential {
+            Ok(credential) => credential.get_token(&[&scope], None).await,
+            Err(error) => Err(error),
+        };
+        answer.map(into_token).map_err(|error| self.explain(&error, assertion))
+    }
+
+    fn client_options(&self) -> ClientOptions {
+        let mut cloud = CustomConfiguration::default();
+        self.cloud.authority_host.as_str().clone_into(&mut cloud.authority_host);
+        ClientOptions {
+            transport: Some(Transport::new(Arc::new(self.http.clone()))),
+            retry: RetryOptions::none(),
+            cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
+            ..ClientOptions::default()
+        }
+    }
+
+    fn explain(&self, error: &azure_core::Error, assertion: Option<&AssertionClaims>) -> TokenError {
+        let host = self.cloud.authority_host.host_str().unwrap_or_default();
+        if let Some(failure) = find::<Failure>(error) {
+            return TokenError {
+                diagnosis: Diagnosis::new(
+                    Code::TokenRequestFailed,
+                    format!("Entra at {host} did not answer."),
+                    format!("{}.", failure.detail),
+                    format!("Check DNS, firewall and proxy between this pod and {host}."),
+                ),
+                retry: Retry::Soon,
+            };
+        }
+        let answer = find_response(error);
+        let (status, body) = answer.unwrap_or((0, &[]));
+        let refusal = TokenRefusal {
+            status,
+            body,
+            client_id: self.client(),
+            tenant_id: self.tenant(),
+            assertion,
+        };
+        let diagnosis = if status == 0 {
+            Diagnosis::new(
+                Code::TokenRequestFailed,
+                format!("What answered at {host} is not Entra."),
+                "The answer is not a token response.",
+                "Check proxies between this pod and Entra.",
+            )
+        } else {
+            refusal.recognise()
+        };
+        let retry = match status {
+            0 | 429 | 500..=599 => Retry::Soon,
+            _ => Retry::Slowly,
+        };
+        TokenError { diagnosis, retry }
+    }
+
+    fn client(&self) -> &str {
+        self.info.client_id.as_deref().unwrap_or_default()
+    }
+
+    fn tenant(&self) -> &str {
+        self.info.tenant_id.as_deref().unwrap_or_default()
+    }
+}
+
+fn into_token(token: AccessToken) -> Token {
+    let lifetime = token.expires_on - OffsetDateTime::now_utc();
+    let lifetime = Duration::try_from(lifetime).unwrap_or_default();
+    Token::new(token.token.secret().into(), lifetime)
+}
+
+/// Status and body of the refusal somewhere in the chain of errors.
+fn find_response(error: &azure_core::Error) -> Option<(u16, &[u8])> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(ErrorKind::HttpResponse {
+            status,
+            raw_response: Some(response),
+            ..
+        }) = error.downcast_ref::<azure_core::Error>().map(azure_core::Error::kind)
+        {
+            return Some((u16::from(*status), response.body().as_ref()));
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// A service account token on its way to Entra.
+struct Assertion(SecretBytes);
+
+impl fmt::Debug for Assertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Assertion(…)")
+    }
+}
+
+#[async_trait::async_trait]
+impl ClientAssertion for Assertion {
+    async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
+        Ok(self.0.expose_str().unwrap_or_default().to_owned())
+    }
+}
