@@ -1,5 +1,7 @@
 //! How tools that nobody here wrote read our conditions: kstatus (Flux, `helm --wait`) and Argo CD's health scripts.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -75,8 +77,8 @@ fn akvs(status: Option<AzureKeyVaultSecretStatus>) -> AzureKeyVaultSecret {
     akvs
 }
 
-/// A status that speaks of `generation` and holds the given conditions: type, whether it holds, reason.
-fn status(generation: i64, conditions: &[(&str, bool, &str)]) -> Option<AzureKeyVaultSecretStatus> {
+/// An AKVS whose status speaks of `generation` and holds the given conditions: type, whether it holds, reason.
+fn reported(generation: i64, conditions: &[(&str, bool, &str)]) -> AzureKeyVaultSecret {
     let conditions = conditions
         .iter()
         .map(|(type_, holds, reason)| {
@@ -90,16 +92,16 @@ fn status(generation: i64, conditions: &[(&str, bool, &str)]) -> Option<AzureKey
             )
         })
         .collect();
-    Some(AzureKeyVaultSecretStatus {
+    akvs(Some(AzureKeyVaultSecretStatus {
         conditions,
         observed_generation: Some(generation),
         ..Default::default()
-    })
+    }))
 }
 
 #[test]
 fn ready_is_current_and_healthy() {
-    let akvs = akvs(status(2, &[(condition::READY, true, "Synced")]));
+    let akvs = reported(2, &[(condition::READY, true, "Synced")]);
     assert_eq!(kstatus(&akvs), "Current: Resource is Ready");
     assert_eq!(argocd(&akvs), "Healthy: Synced: what happened");
 }
@@ -107,13 +109,13 @@ fn ready_is_current_and_healthy() {
 #[test]
 fn reconciling_is_in_progress() {
     let reason = Code::Throttled.as_str();
-    let akvs = akvs(status(
+    let akvs = reported(
         2,
         &[
             (condition::READY, false, reason),
             (condition::RECONCILING, true, reason),
         ],
-    ));
+    );
     assert_eq!(kstatus(&akvs), "InProgress: what happened");
     assert_eq!(argocd(&akvs), "Progressing: Throttled: what happened");
 }
@@ -121,17 +123,17 @@ fn reconciling_is_in_progress() {
 #[test]
 fn stalled_is_failed_and_degraded() {
     let reason = Code::ObjectNotFound.as_str();
-    let akvs = akvs(status(
+    let akvs = reported(
         2,
         &[(condition::READY, false, reason), (condition::STALLED, true, reason)],
-    ));
+    );
     assert_eq!(kstatus(&akvs), "Failed: what happened");
     assert_eq!(argocd(&akvs), "Degraded: ObjectNotFound: what happened");
 }
 
 #[test]
 fn a_status_of_an_older_generation_is_in_progress() {
-    let akvs = akvs(status(1, &[(condition::READY, true, "Synced")]));
+    let akvs = reported(1, &[(condition::READY, true, "Synced")]);
     assert!(kstatus(&akvs).starts_with("InProgress: "), "{}", kstatus(&akvs));
     assert_eq!(
         argocd(&akvs),

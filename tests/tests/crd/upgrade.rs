@@ -47,7 +47,7 @@ impl Upgrade {
         // Established it was before: the new definition is served once the API server refuses what ours refuses.
         until("the new definition", Duration::from_secs(30), async || {
             let spec = json!({"vault": {"name": "-", "object": {"name": "s", "type": "secret"}}});
-            self.create_dry("v2beta1", spec).await.err()
+            self.create_dry("v2beta1", &spec).await.err()
         })
         .await?;
         Ok(())
@@ -80,13 +80,13 @@ impl Upgrade {
         Api::namespaced_with(self.client.clone(), self.namespace.name(), &self.resource(version))
     }
 
-    async fn create(&self, version: &str, name: &str, spec: Value) -> anyhow::Result<()> {
+    async fn create(&self, version: &str, name: &str, spec: &Value) -> anyhow::Result<()> {
         let object = DynamicObject::new(name, &self.resource(version)).data(json!({"spec": spec}));
         self.api(version).create(&PostParams::default(), &object).await?;
         Ok(())
     }
 
-    async fn create_dry(&self, version: &str, spec: Value) -> kube::Result<DynamicObject> {
+    async fn create_dry(&self, version: &str, spec: &Value) -> kube::Result<DynamicObject> {
         let object = DynamicObject::new("dry", &self.resource(version)).data(json!({"spec": spec}));
         self.api(version)
             .create(
@@ -99,13 +99,13 @@ impl Upgrade {
             .await
     }
 
-    async fn patch(&self, name: &str, patch: Value) -> kube::Result<DynamicObject> {
+    async fn patch(&self, name: &str, patch: &Value) -> kube::Result<DynamicObject> {
         self.api("v1")
             .patch(name, &PatchParams::default(), &Patch::Merge(patch))
             .await
     }
 
-    async fn patch_status(&self, name: &str, status: Value) -> kube::Result<DynamicObject> {
+    async fn patch_status(&self, name: &str, status: &Value) -> kube::Result<DynamicObject> {
         let patch = json!({"status": status});
         self.api("v2beta1")
             .patch_status(name, &PatchParams::default(), &Patch::Merge(patch))
@@ -140,11 +140,11 @@ fn refusal(answer: kube::Result<DynamicObject>) -> String {
 async fn objects_stored_through_any_version_are_readable_through_all() -> anyhow::Result<()> {
     let upgrade = Upgrade::begin("stored").await?;
     for version in VERSIONS {
-        upgrade.create(version, version, plain_spec()).await?;
+        upgrade.create(version, version, &plain_spec()).await?;
         upgrade
             .patch_status(
                 version,
-                json!({
+                &json!({
                     "secretName": "s",
                     "secretHash": "d41d8cd98f00b204e9800998ecf8427e",
                     "lastAzureUpdate": "2024-05-01T12:00:00Z",
@@ -187,7 +187,7 @@ async fn steps_written_through_v1alpha1_were_lost_and_are_kept_from_now_on() -> 
     let upgrade = Upgrade::begin("steps").await?;
     let mut spec = plain_spec();
     spec["output"]["transforms"] = json!(["trim"]);
-    upgrade.create("v1alpha1", "old", spec.clone()).await?;
+    upgrade.create("v1alpha1", "old", &spec).await?;
     let steps = async |name: &str| -> anyhow::Result<Vec<String>> {
         let akvs = upgrade.read("v2beta1", name).await?;
         Ok(akvs.spec.output.map(|output| output.transforms).unwrap_or_default())
@@ -196,10 +196,10 @@ async fn steps_written_through_v1alpha1_were_lost_and_are_kept_from_now_on() -> 
 
     upgrade.finish().await?;
     assert_eq!(steps("old").await?, Vec::<String>::new());
-    upgrade.create("v1alpha1", "new", spec.clone()).await?;
-    upgrade.patch("old", json!({"spec": spec})).await?;
+    upgrade.create("v1alpha1", "new", &spec).await?;
+    upgrade.patch("old", &json!({"spec": spec})).await?;
     for name in ["old", "new"] {
-        upgrade.patch_status(name, json!({"secretName": "s"})).await?;
+        upgrade.patch_status(name, &json!({"secretName": "s"})).await?;
         assert_eq!(steps(name).await?, ["trim"], "{name}");
     }
     Ok(())
@@ -212,27 +212,27 @@ async fn objects_that_the_rules_refuse_can_still_be_labelled_reported_on_and_cor
         "vault": {"name": "my_vault", "object": {"name": "a.b", "type": "multi-key-value-secret", "version": "latest"}},
         "output": {"transform": ["rot13"], "secret": {"name": "Upper"}},
     });
-    upgrade.create("v2beta1", "broken", spec.clone()).await?;
+    upgrade.create("v2beta1", "broken", &spec).await?;
     let keyless = json!({
         "vault": {"name": "my-vault", "object": {"name": "s", "type": "secret"}},
         "output": {"secret": {"name": "s"}},
     });
-    upgrade.create("v1alpha1", "keyless", keyless).await?;
+    upgrade.create("v1alpha1", "keyless", &keyless).await?;
 
     upgrade.finish().await?;
-    let again = refusal(upgrade.create_dry("v2beta1", spec).await);
+    let again = refusal(upgrade.create_dry("v2beta1", &spec).await);
     assert!(again.contains("write the vault's short name"), "{again}");
 
     for name in ["broken", "keyless"] {
         upgrade
-            .patch(name, json!({"metadata": {"labels": {"team": "a"}}}))
+            .patch(name, &json!({"metadata": {"labels": {"team": "a"}}}))
             .await?;
         let condition = json!({
             "type": "Ready", "status": "False", "reason": "InvalidSpec", "message": "spec.vault.name cannot be used.",
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         });
         upgrade
-            .patch_status(name, json!({"conditions": [condition], "observedGeneration": 1}))
+            .patch_status(name, &json!({"conditions": [condition], "observedGeneration": 1}))
             .await?;
         let akvs = upgrade.read("v2beta1", name).await?;
         assert_eq!(akvs.metadata.labels.map(|it| it["team"].clone()).as_deref(), Some("a"));
@@ -241,11 +241,11 @@ async fn objects_that_the_rules_refuse_can_still_be_labelled_reported_on_and_cor
 
     // One fault at a time can be put right; another fault cannot take its place.
     upgrade
-        .patch("broken", json!({"spec": {"output": {"secret": {"name": "lower"}}}}))
+        .patch("broken", &json!({"spec": {"output": {"secret": {"name": "lower"}}}}))
         .await?;
     let worse = refusal(
         upgrade
-            .patch("broken", json!({"spec": {"vault": {"name": "my.vault"}}}))
+            .patch("broken", &json!({"spec": {"vault": {"name": "my.vault"}}}))
             .await,
     );
     assert!(
@@ -253,19 +253,19 @@ async fn objects_that_the_rules_refuse_can_still_be_labelled_reported_on_and_cor
         "{worse}"
     );
     upgrade
-        .patch("broken", json!({"spec": {"vault": {"name": "my-vault"}}}))
+        .patch("broken", &json!({"spec": {"vault": {"name": "my-vault"}}}))
         .await?;
 
     let still = refusal(
         upgrade
-            .patch("keyless", json!({"spec": {"output": {"secret": {"dataKey": ""}}}}))
+            .patch("keyless", &json!({"spec": {"output": {"secret": {"dataKey": ""}}}}))
             .await,
     );
     assert!(still.contains("output.secret.dataKey is missing"), "{still}");
     upgrade
         .patch(
             "keyless",
-            json!({"spec": {"output": {"secret": {"dataKey": "password"}}}}),
+            &json!({"spec": {"output": {"secret": {"dataKey": "password"}}}}),
         )
         .await?;
     Ok(())
