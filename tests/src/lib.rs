@@ -4,4 +4,5 @@ pub mod controlplane;
 pub mod crd;
 pub mod emulator;
 pub mod provision;
+pub mod verify;
 pub mod wait;

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use akv2k8s_testbed::{controlplane, provision};
+use akv2k8s_testbed::{controlplane, provision, verify};
 use clap::{Parser, Subcommand};
 
 /// The test bed of akv2k8s-rs.
@@ -20,6 +20,8 @@ enum Command {
     Provision,
     /// Start a control plane, print its kubeconfig, stop it on Ctrl-C
     Up,
+    /// Check prerequisites, provision, run every test
+    Verify,
 }
 
 fn main() -> ExitCode {
@@ -38,6 +40,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Provision => provision::provision(&provision::Locations::from_env(), &mut io::stdout())?,
         Command::Up => controlplane::cli::up(&mut io::stdout()).await?,
+        Command::Verify => verify::verify(verify::STAGES, &mut io::stdout())?,
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub enum Error {
         tail: String,
     },
     /// The operating system refused something.
-    #[error("could not {what}: {source}")]
+    #[error("could not {what}")]
     Io {
         /// What was tried.
         what: String,
@@ -30,7 +30,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A kubeconfig could not be used.
-    #[error("kubeconfig {path}: {source}")]
+    #[error("could not use the kubeconfig {path}")]
     Kubeconfig {
         /// Its path.
         path: String,
@@ -38,7 +38,7 @@ pub enum Error {
         source: kube::config::KubeconfigError,
     },
     /// The API server answered with an error.
-    #[error("could not {what}: {source}")]
+    #[error("could not {what}")]
     Api {
         /// What was tried.
         what: String,
@@ -62,8 +62,8 @@ pub enum Error {
     #[error("cannot {0} of a cluster that the test bed did not start; unset AKV2K8S_TEST_KUBECONFIG")]
     NotOurs(&'static str),
     /// The one control plane of this process failed to start earlier.
-    #[error("{0}")]
-    Shared(String),
+    #[error(transparent)]
+    Shared(&'static Self),
 }
 
 impl Error {

@@ -16,7 +16,7 @@
 //!   one of their own with [`ControlPlane::start`].
 //! * A client belongs to the runtime it was made in: call [`ControlPlane::client`] in each test, never share one through a static.
 //! * The server is a real token issuer: [`ControlPlane::issuer`] with discovery that anybody may read, tokens by
-//!   [`ControlPlane::service_account_token`] (ES256), or from the TokenRequest API as ever.
+//!   [`ControlPlane::service_account_token`] (ES256), or from the `TokenRequest` API as ever.
 //! * Nothing outlives the test process, whatever ends it: each program is held by a pipe from it (`supervise.sh`).
 //! * `AKV2K8S_TEST_KUBECONFIG` names a kubeconfig of a cluster to use instead. `KUBECONFIG` is left alone on purpose: nobody
 //!   should run a test suite against production by forgetting a variable.
@@ -71,11 +71,8 @@ impl ControlPlane {
     /// The control plane of this process, started by the first caller. It stops with the process. When it could not be started,
     /// every caller is told why.
     pub async fn shared() -> Result<&'static Self, Error> {
-        static SHARED: OnceCell<Result<ControlPlane, String>> = OnceCell::const_new();
-        let shared = SHARED
-            .get_or_init(async || Self::start().await.map_err(|error| error.to_string()))
-            .await;
-        shared.as_ref().map_err(|error| Error::Shared(error.clone()))
+        static SHARED: OnceCell<Result<ControlPlane, Error>> = OnceCell::const_new();
+        SHARED.get_or_init(Self::start).await.as_ref().map_err(Error::Shared)
     }
 
     /// A control plane of the caller's own, stopped when it is dropped; or the cluster that [`KUBECONFIG_VARIABLE`] names.

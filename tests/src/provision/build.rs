@@ -36,7 +36,7 @@ pub enum BuildError {
         tail: String,
     },
     /// A file could not be written or a process not be started.
-    #[error("building {program}: {what}: {source}")]
+    #[error("building {program}: could not {what}")]
     Io {
         /// What was built.
         program: &'static str,

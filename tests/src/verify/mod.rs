@@ -1,0 +1,186 @@
+//! `testbed verify`: everything that says whether this tree works, one stage after the other.
+
+mod prerequisites;
+
+use std::io::{self, Write};
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use crate::provision::{BuildError, Locations, provision};
+
+pub use prerequisites::Missing;
+
+/// A part of the verification: its name, and what it does.
+pub struct Stage {
+    name: &'static str,
+    run: fn(&mut dyn Write) -> Result<(), Error>,
+}
+
+/// The stages in their order. Each needs what those before it left behind.
+pub const STAGES: &[Stage] = &[
+    Stage {
+        name: "prerequisites",
+        run: prerequisites,
+    },
+    Stage {
+        name: "provision",
+        run: |out| Ok(provision(&Locations::from_env(), out)?),
+    },
+    Stage {
+        name: "tests",
+        run: |_| cargo(&["test", "--workspace"]),
+    },
+];
+
+/// Why a stage failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Programs are absent.
+    #[error(transparent)]
+    Prerequisites(#[from] Missing),
+    /// The Kubernetes programs could not be built.
+    #[error(transparent)]
+    Provision(#[from] BuildError),
+    /// A command ended with another exit code than 0; what it printed tells why.
+    #[error("`{command}` failed ({status}); see its output above")]
+    Command {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// A command could not be started.
+    #[error("could not start `{command}`")]
+    Start {
+        /// The command line.
+        command: String,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// A failed stage.
+#[derive(Debug, thiserror::Error)]
+#[error("stage {stage} failed")]
+pub struct Failed {
+    stage: &'static str,
+    source: Error,
+}
+
+/// Runs `stages` until one fails. `out` gets a line before and after each, and the times of all at the end; the commands that
+/// stages run print straight to this process's own standard output and error.
+pub fn verify(stages: &[Stage], out: &mut dyn Write) -> Result<(), Failed> {
+    let mut times = Vec::new();
+    for Stage { name, run } in stages {
+        say(out, &format!("==> {name}"));
+        let start = Instant::now();
+        let result = run(out);
+        times.push((*name, start.elapsed()));
+        if let Err(source) = result {
+            summarise(out, &times, "FAILED");
+            return Err(Failed { stage: name, source });
+        }
+    }
+    summarise(out, &times, "ok");
+    Ok(())
+}
+
+/// The last stage that ran is the one `last_result` is about; those before it went well.
+fn summarise(out: &mut dyn Write, times: &[(&str, Duration)], last_result: &str) {
+    say(out, "==> summary");
+    for (index, (name, time)) in times.iter().enumerate() {
+        let result = if index + 1 == times.len() { last_result } else { "ok" };
+        say(out, &format!("{name:<24} {:>7.1} s  {result}", time.as_secs_f32()));
+    }
+}
+
+/// Output is for people; that nobody reads it any more is no reason to stop.
+fn say(out: &mut dyn Write, line: &str) {
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+fn prerequisites(out: &mut dyn Write) -> Result<(), Error> {
+    for found in prerequisites::check()? {
+        say(out, &found);
+    }
+    Ok(())
+}
+
+/// Runs the cargo that runs us, in the current directory.
+fn cargo(arguments: &[&str]) -> Result<(), Error> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let line = || format!("cargo {}", arguments.join(" "));
+    let status = Command::new(cargo).args(arguments).status();
+    let status = status.map_err(|source| Error::Start {
+        command: line(),
+        source,
+    })?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Error::Command {
+            command: line(),
+            status,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn succeed(_: &mut dyn Write) -> Result<(), Error> {
+        cargo(&["--version"])
+    }
+
+    fn fail(_: &mut dyn Write) -> Result<(), Error> {
+        cargo(&["no-such-command"])
+    }
+
+    fn run(stages: &[Stage]) -> (Result<(), Failed>, String) {
+        let mut out = Vec::new();
+        let result = verify(stages, &mut out);
+        (result, String::from_utf8(out).expect("text"))
+    }
+
+    #[test]
+    fn every_stage_is_announced_and_timed() {
+        let stages = [
+            Stage {
+                name: "first",
+                run: succeed,
+            },
+            Stage {
+                name: "second",
+                run: succeed,
+            },
+        ];
+        let (result, out) = run(&stages);
+        result.expect("both succeed");
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!(lines[..3], ["==> first", "==> second", "==> summary"]);
+        assert!(lines[3].starts_with("first ") && lines[3].ends_with(" s  ok"), "{out}");
+        assert!(lines[4].starts_with("second ") && lines[4].ends_with(" s  ok"), "{out}");
+    }
+
+    #[test]
+    fn a_failed_command_ends_the_verification_and_is_named() {
+        let stages = [
+            Stage {
+                name: "first",
+                run: fail,
+            },
+            Stage {
+                name: "second",
+                run: succeed,
+            },
+        ];
+        let (result, out) = run(&stages);
+        let error = anyhow::Error::from(result.expect_err("the command does not exist"));
+        let error = format!("{error:#}");
+        let expected = "stage first failed: `cargo no-such-command` failed (exit status: 101)";
+        assert!(error.starts_with(expected), "{error}");
+        assert!(!out.contains("second"), "{out}");
+        assert!(out.trim_end().ends_with("FAILED"), "{out}");
+    }
+}
