@@ -54,7 +54,10 @@ pub use self::imds::ImdsHandle;
 pub use self::journal::{Counts, Entry, Journal};
 pub use self::limiter::Limit;
 pub use self::operation::{Action, Kind, Operation, Service};
-pub use self::vault::{AttributeChange, Firewall, Policy, Role, SecretOptions, Tags, VaultHandle};
+pub use self::vault::{
+    AlternativeNames, AttributeChange, CertificatePolicy, Firewall, IssuerReference, KeyProperties, Policy, Role,
+    SecretOptions, SecretProperties, StateError, TEST_ISSUER, Tags, VaultHandle, X509Properties,
+};
 
 /// The resource vault tokens are for.
 pub const VAULT_AUDIENCE: &str = "https://vault.localhost";
@@ -89,6 +92,7 @@ pub(crate) struct Shared {
     entra: entra::Entra,
     imds: imds::Imds,
     vaults: vault::Vaults,
+    authority: Arc<vault::LazyAuthority>,
     address: SocketAddr,
     imds_address: SocketAddr,
 }
@@ -98,7 +102,7 @@ impl Shared {
         format!("login.localhost:{}", self.address.port())
     }
 
-    fn authority(&self) -> String {
+    fn authority_url(&self) -> String {
         format!("https://{}", self.login_host())
     }
 
@@ -142,6 +146,7 @@ impl Emulator {
             entra: entra::Entra::new().context("cannot make Entra's signing key")?,
             imds: imds::Imds::new(),
             vaults: vault::Vaults::default(),
+            authority: Arc::default(),
             address: cloud.local_addr()?,
             imds_address: imds.local_addr()?,
         });
@@ -170,7 +175,7 @@ impl Emulator {
 
     /// `https://login.localhost:PORT/`.
     pub fn authority_host(&self) -> String {
-        format!("{}/", self.shared.authority())
+        format!("{}/", self.shared.authority_url())
     }
 
     /// Writes the authority's certificate (PEM) for `SSL_CERT_FILE`, `REQUESTS_CA_BUNDLE`, `NODE_EXTRA_CA_CERTS`.

@@ -169,7 +169,7 @@ async fn answer(shared: &Shared, service: &Service, operation: Operation, reques
         Service::Entra => entra::handle(shared, operation, request).await,
         Service::Vault(name) => {
             let segments = request.segments();
-            vault::handle(shared, name, Route::parse(&request.method, &segments).as_ref(), request)
+            vault::handle(shared, name, Route::parse(&request.method, &segments).as_ref(), request).await
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Secrets: challenge, tokens, permissions, versions, pages, soft delete.
 
-use akv2k8s_testbed::emulator::{AttributeChange, Firewall, Operation, Policy, Role, SecretOptions};
+use akv2k8s_testbed::emulator::{AttributeChange, Firewall, Kind, Operation, Policy, Role, SecretOptions};
 use serde_json::json;
 
 use crate::client::Fixture;
@@ -151,7 +151,8 @@ async fn attributes_change_without_the_value_and_disabled_versions_are_not_read(
     let refused = f.vault("GET /secrets/a", "").await;
     assert_eq!((refused.status, refused.inner_code().as_str()), (403, "SecretDisabled"));
     vault
-        .change_secret(
+        .change(
+            Kind::Secret,
             "a",
             None,
             &AttributeChange {

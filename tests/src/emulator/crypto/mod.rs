@@ -1,7 +1,9 @@
 //! Private keys of every type the vault offers: generation, encodings, signatures.
 
+pub mod bundle;
 mod der;
 mod rsa;
+pub mod x509;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;

@@ -8,7 +8,7 @@ use crate::emulator::http::{Reply, Request};
 
 /// OpenID Connect discovery, MSAL's instance discovery and its user realm lookup.
 pub(super) fn handle(shared: &Shared, request: &Request) -> Reply {
-    let authority = shared.authority();
+    let authority = shared.authority_url();
     match request.segments().as_slice() {
         ["common", "discovery", "instance"] => {
             let endpoint = request.query("authorization_endpoint").unwrap_or("");
@@ -42,7 +42,7 @@ fn configuration(shared: &Shared, tenant: &str, version: &str) -> Reply {
         let error = super::token::unknown_tenant(tenant);
         return error.reply(shared.clock.now(), None);
     }
-    let authority = shared.authority();
+    let authority = shared.authority_url();
     let issuer = if version.is_empty() {
         super::issuer_of(tenant)
     } else {

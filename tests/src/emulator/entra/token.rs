@@ -28,7 +28,7 @@ async fn grant(shared: &Shared, request: &Request, now: i64) -> Result<Reply, En
     let client_id = form.required("client_id")?.to_ascii_lowercase();
     let application = find_application(shared, &tenant, &client_id)?;
     let endpoint = Endpoint {
-        authority: shared.authority(),
+        authority: shared.authority_url(),
         tenant: &tenant,
     };
     let principal = match form.required("grant_type")? {
@@ -79,7 +79,7 @@ fn add_user_claims(
     now: i64,
 ) -> Result<(), EntraError> {
     let id_token = shared.entra.sign(&json!({
-        "aud": user.client_id, "iss": format!("{}/{}/v2.0", shared.authority(), user.tenant_id), "iat": now,
+        "aud": user.client_id, "iss": format!("{}/{}/v2.0", shared.authority_url(), user.tenant_id), "iat": now,
         "nbf": now, "exp": now + 3600, "oid": user.object_id, "sub": user.object_id, "tid": user.tenant_id,
         "preferred_username": form.get("username"), "ver": "2.0",
     }));

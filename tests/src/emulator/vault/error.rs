@@ -47,6 +47,25 @@ impl VaultError {
         )
     }
 
+    pub(crate) fn issuer_not_found(name: &str) -> Self {
+        let message = format!("The certificate issuer {name} was not found in this key vault.");
+        Self::new(StatusCode::NOT_FOUND, "CertificateIssuerNotFound", message)
+    }
+
+    pub(crate) fn pending_not_found(name: &str) -> Self {
+        let message = format!("Pending certificate not found: {name}");
+        Self::new(StatusCode::NOT_FOUND, "PendingCertificateNotFound", message)
+    }
+
+    /// Secrets and keys behind certificates live and die with them.
+    pub(crate) fn managed(kind: Kind, name: &str) -> Self {
+        let lower = kind.title().to_ascii_lowercase();
+        Self::forbidden(
+            format!("Operation is not allowed on {lower} {name}: it is managed by the certificate of that name."),
+            format!("{}Managed", kind.title()),
+        )
+    }
+
     pub(crate) fn deleted_but_recoverable(kind: Kind, name: &str) -> Self {
         let (title, lower) = (kind.title(), kind.title().to_ascii_lowercase());
         let message = format!(

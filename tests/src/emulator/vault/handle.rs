@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use super::Vault;
 use super::access::{Firewall, Policy, Role};
+use super::certificates::{self, CertificateBody, Made};
 use super::error::VaultError;
+use super::keys::KeyContent;
 use super::objects::{AttributeChange, Attributes, Tags, Version};
+use super::policy::CertificatePolicy;
 use super::secrets::SecretContent;
+use super::{Ids, Vault, issuers};
 use crate::emulator::Shared;
+use crate::emulator::crypto::{KeyType, PrivateKey};
 use crate::emulator::entra::Principal;
 use crate::emulator::limiter::{Limit, Limiter};
+use crate::emulator::operation::Kind;
 
 /// What a secret is written with besides its value.
 #[derive(Debug, Clone, Default)]
@@ -101,25 +106,95 @@ impl VaultHandle {
         })
     }
 
-    /// Changes attributes of a version (`None`: the current one); `updated` becomes now.
+    /// Makes a certificate, its secret and its key by `policy`, and returns the version's id. RSA keys take from tens
+    /// of milliseconds to seconds.
+    ///
+    /// # Errors
+    /// The policy asks for what the vault does not offer, or the name belongs to a deleted certificate.
+    pub fn create_certificate(&self, name: &str, policy: &CertificatePolicy) -> Result<String, StateError> {
+        let now = self.shared.clock.now();
+        self.with(|vault, _| issuers::check(vault, &policy.issuer.name))?;
+        let made = certificates::make(policy.clone(), None, &self.shared.authority, now)?;
+        self.store(name, made)
+    }
+
+    /// Imports a certificate, and returns the version's id: `content` is PEM, or base64 of a PFX with this password.
+    ///
+    /// # Errors
+    /// The content cannot be read, or the name belongs to a deleted certificate.
+    pub fn import_certificate(
+        &self,
+        name: &str,
+        content: &str,
+        password: &str,
+        exportable: bool,
+    ) -> Result<String, StateError> {
+        let mut policy = CertificatePolicy::default();
+        policy.key_props.exportable = exportable;
+        let made = certificates::read(&CertificateBody::import(content, password, policy))?;
+        self.store(name, made)
+    }
+
+    fn store(&self, name: &str, made: Made) -> Result<String, StateError> {
+        let url = self.url();
+        self.with(|vault, now| {
+            Ok(certificates::store(
+                vault,
+                &Ids { base: &url },
+                name,
+                made,
+                CertificateBody::default(),
+                now,
+            )?)
+        })
+    }
+
+    /// Makes a key and returns its version's id.
+    ///
+    /// # Errors
+    /// The key's size is not offered, or the name belongs to a deleted key.
+    pub fn create_key(&self, name: &str, kind: KeyType) -> Result<String, StateError> {
+        let key = PrivateKey::generate(kind).map_err(VaultError::from)?;
+        self.with(|vault, now| {
+            Ok(vault.keys.add(
+                name,
+                Version::new(KeyContent::new(key), Attributes::new(now), Tags::new()),
+            )?)
+        })
+    }
+
+    /// Changes attributes of a version (`None`: the current one); `updated` becomes now. A certificate's secret and
+    /// key follow it.
     ///
     /// # Errors
     /// There is no such version.
-    pub fn change_secret(&self, name: &str, version: Option<&str>, change: &AttributeChange) -> Result<(), StateError> {
+    pub fn change(
+        &self,
+        kind: Kind,
+        name: &str,
+        version: Option<&str>,
+        change: &AttributeChange,
+    ) -> Result<(), StateError> {
         self.with(|vault, now| {
-            let version = vault.secrets.version_mut(name, version)?;
-            change.apply(&mut version.attributes);
-            version.attributes.updated = now;
+            match kind {
+                Kind::Secret => vault.secrets.version_mut(name, version)?.change(change, None, now),
+                Kind::Key => vault.keys.version_mut(name, version)?.change(change, None, now),
+                Kind::Certificate => {
+                    let body = CertificateBody::attributes(change.clone());
+                    certificates::update(vault, name, version, body, now)?;
+                }
+            }
             Ok(())
         })
     }
 
-    /// Disables the current version of a secret.
+    /// Disables the current version of an object.
     ///
     /// # Errors
-    /// There is no such secret.
-    pub fn disable_secret(&self, name: &str) -> Result<(), StateError> {
-        self.change_secret(
+    /// There is no such object.
+    pub fn disable(&self, kind: Kind, name: &str) -> Result<(), StateError> {
+        self.change(
+            kind,
             name,
             None,
             &AttributeChange {
@@ -129,28 +204,39 @@ impl VaultHandle {
         )
     }
 
-    /// Soft-deletes a secret.
+    /// Soft-deletes an object; a certificate takes its secret and its key along.
     ///
     /// # Errors
-    /// There is no such secret.
-    pub fn delete_secret(&self, name: &str) -> Result<(), StateError> {
-        self.with(|vault, now| Ok(vault.secrets.delete(name, now).map(drop)?))
+    /// There is no such object, or it belongs to a certificate.
+    pub fn delete(&self, kind: Kind, name: &str) -> Result<(), StateError> {
+        self.with(|vault, now| Ok(vault.delete(kind, name, now)?))
     }
 
-    /// Recovers a soft-deleted secret.
+    /// Recovers a soft-deleted object.
     ///
     /// # Errors
-    /// There is no such deleted secret.
-    pub fn recover_secret(&self, name: &str) -> Result<(), StateError> {
-        self.with(|vault, _| Ok(vault.secrets.recover(name).map(drop)?))
+    /// There is no such deleted object, or it belongs to a certificate.
+    pub fn recover(&self, kind: Kind, name: &str) -> Result<(), StateError> {
+        self.with(|vault, _| Ok(vault.recover(kind, name)?))
     }
 
-    /// Purges a soft-deleted secret.
+    /// Purges a soft-deleted object.
     ///
     /// # Errors
-    /// There is no such deleted secret.
-    pub fn purge_secret(&self, name: &str) -> Result<(), StateError> {
-        self.with(|vault, _| Ok(vault.secrets.purge(name)?))
+    /// There is no such deleted object, or it belongs to a certificate.
+    pub fn purge(&self, kind: Kind, name: &str) -> Result<(), StateError> {
+        self.with(|vault, _| Ok(vault.purge(kind, name)?))
+    }
+
+    /// The value of the current version of a secret, whatever its state; `None` when there is no such secret.
+    pub fn secret_value(&self, name: &str) -> Option<String> {
+        self.with(|vault, _| {
+            vault
+                .secrets
+                .object(name)
+                .ok()
+                .map(|object| object.current().content.value.clone())
+        })
     }
 
     /// Runs `action` on the vault with the emulator's time.

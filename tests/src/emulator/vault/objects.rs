@@ -94,6 +94,15 @@ impl<V> Version<V> {
             content,
         }
     }
+
+    /// Changes attributes and tags in place.
+    pub(crate) fn change(&mut self, change: &AttributeChange, tags: Option<Tags>, now: i64) {
+        change.apply(&mut self.attributes);
+        if let Some(tags) = tags {
+            self.tags = tags;
+        }
+        self.attributes.updated = now;
+    }
 }
 
 /// When an object was deleted, Unix seconds.
@@ -188,6 +197,13 @@ impl<V> Collection<V> {
                 .find(|version| version.id.eq_ignore_ascii_case(id)),
         };
         found.ok_or(missing)
+    }
+
+    /// Whether a name, live or deleted, belongs to a certificate.
+    pub(crate) fn managed(&self, name: &str) -> bool {
+        self.objects
+            .get(&name.to_ascii_lowercase())
+            .is_some_and(|object| object.current().managed)
     }
 
     /// Whether a name may be written: not while its object is deleted but recoverable.

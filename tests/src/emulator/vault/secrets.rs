@@ -62,6 +62,9 @@ pub(super) fn set(
     let value = body
         .value
         .ok_or_else(|| VaultError::bad_parameter("Property value must be specified."))?;
+    if secrets.managed(name) {
+        return Err(VaultError::managed(Kind::Secret, name));
+    }
     let mut attributes = Attributes::new(now);
     body.attributes.unwrap_or_default().apply(&mut attributes);
     let content = SecretContent {
@@ -82,10 +85,8 @@ pub(super) fn update(
 ) -> Result<String, VaultError> {
     body.check()?;
     let version = secrets.version_mut(name, version)?;
-    body.attributes.unwrap_or_default().apply(&mut version.attributes);
-    version.tags = body.tags.unwrap_or_else(|| std::mem::take(&mut version.tags));
+    version.change(&body.attributes.unwrap_or_default(), body.tags, now);
     version.content.content_type = body.content_type.or(version.content.content_type.take());
-    version.attributes.updated = now;
     Ok(version.id.clone())
 }
 

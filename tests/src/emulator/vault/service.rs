@@ -1,17 +1,17 @@
-//! Requests to a vault: who asks, may they, and what is the answer.
+//! Requests to a vault: who asks, may they, and what is done.
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hyper::StatusCode;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
 
 use super::access::{Question, authenticate, forbidden_by_network};
+use super::certificates::{self, CertificateBody, Made};
 use super::error::VaultError;
-use super::objects::{Collection, Object, Version};
+use super::keys::{self, KeyBody};
 use super::route::Route;
-use super::secrets::{self, SecretContent};
-use super::{Ids, PAGE, Vault};
+use super::secrets;
+use super::view::View;
+use super::{Ids, Vault, issuers};
+use crate::emulator::crypto::PrivateKey;
 use crate::emulator::http::{Reply, Request};
 use crate::emulator::operation::{Action, Kind};
 use crate::emulator::{Shared, VAULT_AUDIENCE};
@@ -32,42 +32,21 @@ const API_VERSIONS: [&str; 12] = [
     "2026-04-01",
 ];
 
-/// How an object's versions are shown.
-pub(super) trait Content: Sized {
-    /// One version, completely.
-    fn bundle(ids: &Ids<'_>, object: &Object<Self>, version: &Version<Self>) -> Value;
-    /// A line of a listing, under the identifier `id`.
-    fn item(id: String, version: &Version<Self>) -> Value;
-    /// Whether reading a disabled version is refused.
-    fn readable(version: &Version<Self>) -> bool {
-        version.attributes.enabled
-    }
-}
-
-impl Content for SecretContent {
-    fn bundle(ids: &Ids<'_>, object: &Object<Self>, version: &Version<Self>) -> Value {
-        secrets::bundle(ids, object, version)
-    }
-
-    fn item(id: String, version: &Version<Self>) -> Value {
-        secrets::item(id, version)
-    }
-}
-
 /// Answers a request to the vault `name`.
-pub(crate) fn handle(shared: &Shared, name: &str, route: Option<&Route<'_>>, request: &Request) -> Reply {
-    let mut vaults = shared.vaults.lock();
-    let Some(vault) = vaults.get_mut(name) else {
-        let text = format!("this emulator has no vault {name:?}: register it first\n");
-        return Reply::text(StatusCode::MISDIRECTED_REQUEST, text);
-    };
-    match answer(shared, vault, route, request) {
+pub(crate) async fn handle(shared: &Shared, name: &str, route: Option<&Route<'_>>, request: &Request) -> Reply {
+    match answer(shared, name, route, request).await {
         Ok(reply) => reply,
         Err(error) if error.status == StatusCode::UNAUTHORIZED => {
+            let tenant = shared
+                .vaults
+                .lock()
+                .get(name)
+                .map(|vault| vault.tenant_id.clone())
+                .unwrap_or_default();
             let described = request.bearer().is_some().then_some(error.message.as_str());
             error
                 .reply()
-                .header("www-authenticate", challenge(shared, &vault.tenant_id, described))
+                .header("www-authenticate", challenge(shared, &tenant, described))
         }
         Err(error) => error.reply(),
     }
@@ -78,18 +57,57 @@ fn challenge(shared: &Shared, tenant_id: &str, error: Option<&str>) -> String {
     let described = error.map(|text| format!(", error=\"invalid_token\", error_description=\"{text}\""));
     format!(
         "Bearer authorization=\"{}/{tenant_id}\", resource=\"{VAULT_AUDIENCE}\"{}",
-        shared.authority(),
+        shared.authority_url(),
         described.unwrap_or_default()
     )
 }
 
-fn answer(
+/// Checks the request, then does what takes time, then changes or reads the vault: it is held only for moments.
+async fn answer(
     shared: &Shared,
-    vault: &mut Vault,
+    name: &str,
     route: Option<&Route<'_>>,
     request: &Request,
 ) -> Result<Reply, VaultError> {
     let now = shared.clock.now();
+    let base = shared.vault_url(name);
+    let unregistered = || VaultError::bad_parameter(format!("This emulator has no vault {name:?}: register it first."));
+    let (context, work) = {
+        let vaults = shared.vaults.lock();
+        let vault = vaults.get(name).ok_or_else(unregistered)?;
+        let route = authorize(shared, vault, route, request, now)?;
+        let context = Context {
+            ids: Ids { base: &base },
+            route,
+            request,
+            now,
+        };
+        let work = context.work(shared, vault)?;
+        (context, work)
+    };
+    let product = match work {
+        Work::None => Product::None,
+        Work::Key(make) => Product::Key(off_thread(make).await?),
+        Work::Certificate(make) => Product::Certificate(Box::new(off_thread(make).await?)),
+    };
+    let mut vaults = shared.vaults.lock();
+    context.apply(vaults.get_mut(name).ok_or_else(unregistered)?, product)
+}
+
+/// Key generation and PFX decryption would keep other connections waiting.
+async fn off_thread<T: Send + 'static>(make: Make<T>) -> Result<T, VaultError> {
+    tokio::task::spawn_blocking(make)
+        .await
+        .unwrap_or_else(|error| Err(VaultError::bad_parameter(format!("The emulator failed: {error}"))))
+}
+
+fn authorize<'a>(
+    shared: &Shared,
+    vault: &Vault,
+    route: Option<&'a Route<'a>>,
+    request: &Request,
+    now: i64,
+) -> Result<&'a Route<'a>, VaultError> {
     let caller = authenticate(&shared.entra, &vault.tenant_id, request.bearer(), now)?;
     check_api_version(request)?;
     if let Some(firewall) = vault.firewall {
@@ -109,17 +127,7 @@ fn answer(
             name,
         },
     )?;
-    let base = shared.vault_url(&vault.name);
-    let context = Context {
-        ids: Ids { base: &base },
-        route,
-        request,
-        now,
-    };
-    match kind {
-        Kind::Secret => context.secret(vault),
-        Kind::Key | Kind::Certificate => Err(VaultError::unsupported(request.method.as_str(), &request.path)),
-    }
+    Ok(route)
 }
 
 fn check_api_version(request: &Request) -> Result<(), VaultError> {
@@ -145,138 +153,150 @@ fn check_name(name: &str) -> Result<(), VaultError> {
     }
 }
 
+type Make<T> = Box<dyn FnOnce() -> Result<T, VaultError> + Send>;
+
+/// What must be made before the vault can be changed.
+enum Work {
+    None,
+    Key(Make<PrivateKey>),
+    Certificate(Make<Made>),
+}
+
+/// What was made.
+enum Product {
+    None,
+    Key(PrivateKey),
+    Certificate(Box<Made>),
+}
+
 /// An authorised request.
-struct Context<'a> {
-    ids: Ids<'a>,
-    route: &'a Route<'a>,
-    request: &'a Request,
-    now: i64,
+pub(super) struct Context<'a> {
+    pub(super) ids: Ids<'a>,
+    pub(super) route: &'a Route<'a>,
+    pub(super) request: &'a Request,
+    pub(super) now: i64,
 }
 
 impl Context<'_> {
-    fn secret(&self, vault: &mut Vault) -> Result<Reply, VaultError> {
-        let secrets = &mut vault.secrets;
-        let name = self.route.name.unwrap_or("");
-        let version = match self.route.action {
-            Action::Set => secrets::set(secrets, name, self.body()?, self.now)?,
-            Action::Update => secrets::update(secrets, name, self.route.version, self.body()?, self.now)?,
-            _ => return self.common(secrets),
-        };
-        self.bundle(secrets, Some(&version))
+    /// The object's name; operations without one never ask.
+    pub(super) fn name(&self) -> &str {
+        self.route.name.unwrap_or("")
     }
 
-    /// What is the same for secrets, keys and certificates.
-    fn common<V: Content>(&self, objects: &mut Collection<V>) -> Result<Reply, VaultError> {
-        let (kind, name) = (self.route.kind, self.route.name.unwrap_or(""));
-        match self.route.action {
-            Action::Get => {
-                let (_, version) = objects.version(name, self.route.version)?;
-                if !V::readable(version) {
-                    return Err(VaultError::disabled(kind));
-                }
-                self.bundle(objects, self.route.version)
-            }
-            Action::List => self.list(objects, false),
-            Action::ListDeleted => self.list(objects, true),
-            Action::ListVersions => self.list_versions(objects.object(name)?),
-            Action::Delete => {
-                objects.delete(name, self.now)?;
-                self.deleted_bundle(objects)
-            }
-            Action::GetDeleted => self.deleted_bundle(objects),
-            Action::Recover => {
-                objects.recover(name)?;
-                self.bundle(objects, None)
-            }
-            Action::Purge => objects.purge(name).map(|()| Reply::empty(StatusCode::NO_CONTENT)),
-            _ => Err(VaultError::unsupported(
-                self.request.method.as_str(),
-                &self.request.path,
-            )),
-        }
-    }
-
-    fn body<T: DeserializeOwned>(&self) -> Result<T, VaultError> {
+    pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, VaultError> {
         self.request
             .json()
             .map_err(|error| VaultError::bad_parameter(format!("The request body is invalid: {error}")))
     }
 
-    fn bundle<V: Content>(&self, objects: &Collection<V>, version: Option<&str>) -> Result<Reply, VaultError> {
-        let (object, version) = objects.version(self.route.name.unwrap_or(""), version)?;
-        Ok(Reply::ok(&V::bundle(&self.ids, object, version)))
+    pub(super) fn unsupported(&self) -> VaultError {
+        VaultError::unsupported(self.request.method.as_str(), &self.request.path)
     }
 
-    /// A deleted object: as in a listing, with the way back.
-    fn deleted_bundle<V: Content>(&self, objects: &Collection<V>) -> Result<Reply, VaultError> {
-        let (object, deletion) = objects.deleted(self.route.name.unwrap_or(""))?;
-        let current = object.current();
-        let mut json = V::item(self.ids.version(self.route.kind, &object.name, &current.id), current);
-        self.add_deletion(&mut json, object, deletion);
-        Ok(Reply::ok(&json))
-    }
-
-    fn add_deletion<V>(&self, json: &mut Value, object: &Object<V>, deletion: super::objects::Deletion) {
-        json["recoveryId"] = self.ids.deleted(self.route.kind, &object.name).into();
-        json["deletedDate"] = deletion.at.into();
-        json["scheduledPurgeDate"] = deletion.purge_at().into();
-    }
-
-    fn list<V: Content>(&self, objects: &Collection<V>, deleted: bool) -> Result<Reply, VaultError> {
-        let from = self.skip_token()?;
-        let page = objects.page(deleted, from.as_deref(), self.page_size()?);
-        let items = page.items.into_iter().map(|object| {
-            let mut item = V::item(self.ids.object(self.route.kind, &object.name), object.current());
-            if let Some(deletion) = object.deleted {
-                self.add_deletion(&mut item, object, deletion);
+    fn work(&self, shared: &Shared, vault: &Vault) -> Result<Work, VaultError> {
+        let now = self.now;
+        Ok(match (self.route.kind, self.route.action) {
+            (Kind::Key, Action::Create) => {
+                vault.keys.writable(self.name())?;
+                let kind = self.body::<KeyBody>()?.key_type()?;
+                Work::Key(Box::new(move || Ok(PrivateKey::generate(kind)?)))
             }
-            item
-        });
-        Ok(self.page(items.collect(), page.next))
+            (Kind::Certificate, Action::Create) => {
+                vault.certificates.writable(self.name())?;
+                let policy = self.body::<CertificateBody>()?.policy.unwrap_or_default();
+                issuers::check(vault, &policy.issuer.name)?;
+                let previous = vault
+                    .keys
+                    .object(self.name())
+                    .ok()
+                    .filter(|_| policy.key_props.reuse_key);
+                let reused = previous.map(|object| object.current().content.key.clone());
+                let authority = shared.authority.clone();
+                Work::Certificate(Box::new(move || certificates::make(policy, reused, &authority, now)))
+            }
+            (Kind::Certificate, Action::Import) => {
+                let body = self.body::<CertificateBody>()?;
+                Work::Certificate(Box::new(move || certificates::read(&body)))
+            }
+            _ => Work::None,
+        })
     }
 
-    /// Versions in the order of their ids: the service promises no order, and clients must not rely on one.
-    fn list_versions<V: Content>(&self, object: &Object<V>) -> Result<Reply, VaultError> {
-        let from = self.skip_token()?.unwrap_or_default();
-        let mut versions: Vec<_> = object.versions.iter().filter(|version| version.id >= from).collect();
-        versions.sort_by(|a, b| a.id.cmp(&b.id));
-        let size = self.page_size()?;
-        let next = versions.get(size).map(|version| version.id.clone());
-        let items = versions
-            .into_iter()
-            .take(size)
-            .map(|version| V::item(self.ids.version(self.route.kind, &object.name, &version.id), version));
-        Ok(self.page(items.collect(), next))
+    fn apply(&self, vault: &mut Vault, product: Product) -> Result<Reply, VaultError> {
+        let (name, version, now) = (self.name(), self.route.version, self.now);
+        let written = match (self.route.kind, self.route.action, product) {
+            (Kind::Secret, Action::Set, _) => secrets::set(&mut vault.secrets, name, self.body()?, now)?,
+            (Kind::Secret, Action::Update, _) => secrets::update(&mut vault.secrets, name, version, self.body()?, now)?,
+            (Kind::Key, Action::Create, Product::Key(key)) => {
+                keys::create(&mut vault.keys, name, self.body()?, key, now)?
+            }
+            (Kind::Key, Action::Update, _) => keys::update(&mut vault.keys, name, version, self.body()?, now)?,
+            (Kind::Certificate, Action::Create | Action::Import, Product::Certificate(made)) => {
+                let id = certificates::store(vault, &self.ids, name, *made, self.body()?, now)?;
+                if self.route.action == Action::Create {
+                    let operation = self.operation(vault)?.json(&self.ids, name, "inProgress");
+                    return Ok(Reply::json(StatusCode::ACCEPTED, &operation));
+                }
+                id
+            }
+            (Kind::Certificate, Action::Update, _) => certificates::update(vault, name, version, self.body()?, now)?,
+            _ => return self.other(vault),
+        };
+        self.show(vault, &View::Written(Some(&written)))
     }
 
-    fn page(&self, items: Vec<Value>, next: Option<String>) -> Reply {
-        let link = next.map(|next| {
-            let query = url::form_urlencoded::Serializer::new(String::new())
-                .append_pair("api-version", self.request.query("api-version").unwrap_or(""))
-                .append_pair("$skiptoken", &BASE64_URL_SAFE_NO_PAD.encode(next))
-                .append_pair("maxresults", self.request.query("maxresults").unwrap_or("25"))
-                .finish();
-            format!("{}{}?{query}", self.ids.base, self.request.path)
-        });
-        Reply::ok(&json!({ "value": items, "nextLink": link }))
-    }
-
-    fn skip_token(&self) -> Result<Option<String>, VaultError> {
-        let invalid = || VaultError::bad_parameter("The skiptoken is not valid.");
-        let decode = |token| String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(token).ok()?).ok();
-        self.request
-            .query("$skiptoken")
-            .map(|token| decode(token).ok_or_else(invalid))
-            .transpose()
-    }
-
-    fn page_size(&self) -> Result<usize, VaultError> {
-        match self.request.query("maxresults").map(str::parse) {
-            None => Ok(PAGE),
-            Some(Ok(size @ 1..=PAGE)) => Ok(size),
-            Some(_) => Err(VaultError::bad_parameter(format!(
-                "Property maxresults must be between 1 and {PAGE}."
-            ))),
+    fn other(&self, vault: &mut Vault) -> Result<Reply, VaultError> {
+        let (kind, name) = (self.route.kind, self.name());
+        match self.route.action {
+            Action::Get => self.show(vault, &View::Get(self.route.version)),
+            Action::List => self.show(vault, &View::List { deleted: false }),
+            Action::ListDeleted => self.show(vault, &View::List { deleted: true }),
+            Action::ListVersions => self.show(vault, &View::Versions),
+            Action::GetDeleted => self.show(vault, &View::Deleted),
+            Action::Delete => {
+                vault.delete(kind, name, self.now)?;
+                self.show(vault, &View::Deleted)
+            }
+            Action::Recover => {
+                vault.recover(kind, name)?;
+                self.show(vault, &View::Written(None))
+            }
+            Action::Purge => {
+                vault.purge(kind, name)?;
+                Ok(Reply::empty(StatusCode::NO_CONTENT))
+            }
+            Action::IssuerGet | Action::IssuerList | Action::IssuerSet | Action::IssuerDelete => {
+                issuers::handle(self, vault)
+            }
+            _ if kind == Kind::Certificate => self.certificate_part(vault),
+            _ => Err(self.unsupported()),
         }
+    }
+
+    /// A certificate's policy and its pending operation.
+    fn certificate_part(&self, vault: &mut Vault) -> Result<Reply, VaultError> {
+        let name = self.name();
+        match self.route.action {
+            Action::PolicyUpdate => {
+                certificates::update_policy(vault, name, &self.body()?, self.now)?;
+            }
+            Action::PolicyGet => {}
+            Action::PendingGet => {
+                return Ok(Reply::ok(&self.operation(vault)?.json(&self.ids, name, "completed")));
+            }
+            Action::PendingDelete => {
+                let operation = self.operation(vault)?.json(&self.ids, name, "completed");
+                vault.operations.remove(&name.to_ascii_lowercase());
+                return Ok(Reply::ok(&operation));
+            }
+            _ => return Err(self.unsupported()),
+        }
+        let object = vault.certificates.object(name)?;
+        Ok(Reply::ok(&certificates::policy(&self.ids, object, object.current())))
+    }
+
+    fn operation<'v>(&self, vault: &'v Vault) -> Result<&'v certificates::Operation, VaultError> {
+        let operation = vault.operations.get(&self.name().to_ascii_lowercase());
+        operation.ok_or_else(|| VaultError::pending_not_found(self.name()))
     }
 }
