@@ -1,5 +1,6 @@
 //! Specs and what becomes of them.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -250,4 +251,42 @@ fn keys_are_named_by_the_type_or_the_value_where_they_can_be() {
     .unwrap();
     assert_eq!(key.secret.unwrap().1.key_format, Some(object::KeyFormat::Jwk));
     assert_eq!(key.config_map.unwrap().1.key_format, Some(object::KeyFormat::Jwk));
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_written_gives_safe_names_or_a_short_diagnosis(
+        texts in proptest::collection::vec(".{0,300}", 8),
+        object_type in proptest::sample::select(vec!["secret", "certificate", "key", "multi-key-value-secret"]),
+    ) {
+        let akvs = akvs(&json!({
+            "vault": {"name": texts[0], "object": {"name": texts[1], "type": object_type, "version": texts[2]}},
+            "output": {
+                "transform": [texts[3]],
+                "secret": {"name": texts[4], "type": texts[5], "dataKey": texts[6]},
+                "configMap": {"name": texts[7], "dataKey": texts[6]},
+            },
+        }));
+        match parse(&akvs) {
+            Ok(request) => {
+                let (secret, _) = request.secret.expect("the spec has a Secret");
+                prop_assert!(secret.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b)));
+            }
+            Err(diagnosis) => prop_assert!(diagnosis.to_string().len() < 1500, "{}", diagnosis),
+        }
+    }
+
+    #[test]
+    fn a_name_is_legal_as_an_output_exactly_by_the_rule_of_kubernetes(name in "[a-zA-Z0-9.-]{0,12}") {
+        let akvs = with_object(
+            &json!({"name": "s", "type": "secret"}),
+            &json!({"secret": {"name": name, "dataKey": "k"}}),
+        );
+        let edges = |text: &str| text.starts_with(['-', '.']) || text.ends_with(['-', '.']);
+        let legal = !name.is_empty()
+            && !name.contains(|c: char| c.is_ascii_uppercase())
+            && !edges(&name)
+            && !["..", "-.", ".-"].iter().any(|pair| name.contains(pair));
+        prop_assert_eq!(parse(&akvs).is_ok(), legal);
+    }
 }
