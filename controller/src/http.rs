@@ -16,12 +16,14 @@ use crate::metrics::Metrics;
 
 /// Listens on `port` of every address; 0 lets the system choose. Without IPv6, on every IPv4 address.
 pub(crate) async fn listen(port: u16) -> anyhow::Result<TcpListener> {
-    match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await {
-        Ok(listener) => Ok(listener),
+    let listener = match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await {
+        Ok(listener) => listener,
         Err(_) => TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
             .await
-            .with_context(|| format!("cannot listen on port {port}: set HTTP_PORT to a free one")),
-    }
+            .with_context(|| format!("cannot listen on port {port}: set HTTP_PORT to a free one"))?,
+    };
+    tracing::info!("listening on port {}", listener.local_addr()?.port());
+    Ok(listener)
 }
 
 /// Serves until the future is dropped. Without `metrics`, `/metrics` does not exist.

@@ -5,4 +5,5 @@ pub mod crd;
 pub mod emulator;
 pub mod provision;
 pub mod verify;
+pub mod stack;
 pub mod wait;

@@ -29,7 +29,7 @@ mod local;
 mod namespace;
 mod pki;
 mod port;
-mod process;
+pub(crate) mod process;
 
 use std::env;
 use std::path::{Path, PathBuf};

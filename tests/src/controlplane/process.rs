@@ -16,8 +16,9 @@ const TAIL: usize = 15;
 /// anything: normally (statics are not dropped), by a panic, or killed. It has a process group of its own, so that Ctrl-C at
 /// the terminal reaches us first and not the store below a running server.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     supervisor: Child,
+    program: PathBuf,
     /// The program lives as long as this pipe is open.
     lifeline: Option<ChildStdin>,
     log: PathBuf,
@@ -26,9 +27,19 @@ pub(super) struct Process {
 impl Process {
     /// Starts `program` with `arguments`. What it prints is appended to `NAME.log` in `folder`. When this process dies, the
     /// folder is removed after the program's end.
-    pub(super) fn start<A: AsRef<OsStr>>(
+    pub(crate) fn start<A: AsRef<OsStr>>(
         program: &Path,
         arguments: impl IntoIterator<Item = A>,
+        folder: &Path,
+    ) -> io::Result<Self> {
+        Self::start_in(program, arguments, [], folder)
+    }
+
+    /// As [`Self::start`], with `variables` in the program's environment besides our own.
+    pub(crate) fn start_in<A: AsRef<OsStr>>(
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+        variables: impl IntoIterator<Item = (String, String)>,
         folder: &Path,
     ) -> io::Result<Self> {
         let name = program.file_name().unwrap_or(program.as_os_str());
@@ -39,6 +50,7 @@ impl Process {
             .arg(folder)
             .arg(program)
             .args(arguments)
+            .envs(variables)
             .stdin(Stdio::piped())
             .stdout(output)
             .stderr(Stdio::null())
@@ -47,25 +59,35 @@ impl Process {
         let lifeline = supervisor.stdin.take();
         Ok(Self {
             supervisor,
+            program: program.to_owned(),
             lifeline,
             log,
         })
     }
 
     /// Whether the program has ended by itself.
-    pub(super) fn has_ended(&mut self) -> io::Result<bool> {
+    pub(crate) fn has_ended(&mut self) -> io::Result<bool> {
         Ok(self.supervisor.try_wait()?.is_some())
     }
 
+    /// The program's own process id, as long as it runs.
+    pub(crate) fn id(&self) -> Option<u32> {
+        let supervisor = self.supervisor.id();
+        let children = fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).ok()?;
+        let program = self.program.canonicalize().ok()?;
+        let runs_it = |child: &&str| fs::read_link(format!("/proc/{child}/exe")).is_ok_and(|exe| exe == program);
+        children.split_whitespace().find(runs_it)?.parse().ok()
+    }
+
     /// Everything the program has printed until now.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read(&self.log)
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .unwrap_or_default()
     }
 
     /// The last lines of [`Self::log`].
-    pub(super) fn log_tail(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(TAIL)..].join("\n")

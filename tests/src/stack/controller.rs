@@ -1,0 +1,120 @@
+//! The running controller.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::program::{Profile, controller_program};
+use crate::controlplane::process::Process;
+use crate::wait::until;
+
+/// How long the program may take to listen.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// How the controller is started.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    folder: PathBuf,
+    arguments: Vec<String>,
+    variables: BTreeMap<String, String>,
+    profile: Profile,
+}
+
+impl Launch {
+    pub(super) fn new<const N: usize>(folder: &Path, kubeconfig: &Path, variables: [(&str, String); N]) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            arguments: vec![format!("--kubeconfig={}", kubeconfig.display()), "--v=2".to_owned()],
+            variables: variables.map(|(name, value)| (name.to_owned(), value)).into(),
+            profile: Profile::Dev,
+        }
+    }
+
+    /// Adds a command line argument.
+    #[must_use]
+    pub fn arg(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Sets a variable of the environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Chooses how the program is compiled.
+    #[must_use]
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// Starts the program (building it first if need be) and waits until it listens.
+    pub async fn start(&self) -> anyhow::Result<Controller> {
+        let profile = self.profile;
+        let program = tokio::task::spawn_blocking(move || controller_program(profile)).await??;
+        let folder = tempfile::Builder::new()
+            .prefix("controller-")
+            .tempdir_in(&self.folder)?
+            .keep();
+        let process = Process::start_in(&program, &self.arguments, self.variables.clone(), &folder)
+            .context("cannot start akv2k8s-controller")?;
+        let mut controller = Controller {
+            process,
+            http: String::new(),
+        };
+        controller.http = controller.wait_until_it_listens().await?;
+        Ok(controller)
+    }
+}
+
+/// A running controller program; dropping it kills it as `kill -9` would.
+#[derive(Debug)]
+pub struct Controller {
+    process: Process,
+    http: String,
+}
+
+impl Controller {
+    async fn wait_until_it_listens(&mut self) -> anyhow::Result<String> {
+        let port = async || {
+            if self.process.has_ended().unwrap_or(true) {
+                return Some(None);
+            }
+            let log = self.process.log();
+            let after = log.split_once("listening on port ")?.1;
+            let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+            digits.parse::<u16>().ok().map(Some)
+        };
+        let port = until("akv2k8s-controller to listen", START_LIMIT, port).await;
+        match port {
+            Ok(Some(port)) => Ok(format!("http://127.0.0.1:{port}")),
+            Ok(None) => anyhow::bail!("akv2k8s-controller ended:\n{}", self.process.log_tail()),
+            Err(error) => Err(anyhow::Error::new(error).context(self.process.log_tail())),
+        }
+    }
+
+    /// Everything it has logged until now.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Its process id, as long as it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.has_ended().unwrap_or(true)
+    }
+
+    /// Where its probes and metrics are: `http://127.0.0.1:PORT`.
+    pub fn http(&self) -> &str {
+        &self.http
+    }
+}
