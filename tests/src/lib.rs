@@ -2,6 +2,7 @@
 
 pub mod controlplane;
 pub mod crd;
+pub mod demo;
 pub mod emulator;
 pub mod provision;
 pub mod verify;

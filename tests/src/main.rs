@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use akv2k8s_testbed::{controlplane, provision, verify};
+use akv2k8s_testbed::{controlplane, demo, provision, verify};
 use clap::{Parser, Subcommand};
 
 /// The test bed of akv2k8s-rs.
@@ -18,6 +18,8 @@ struct Args {
 enum Command {
     /// Build the Kubernetes programs that tests need, unless they are there
     Provision,
+    /// See a vault's objects become Secrets and ConfigMaps, on a real API server, in one go
+    Demo(demo::Args),
     /// Start a control plane, print its kubeconfig, stop it on Ctrl-C
     Up,
     /// Check prerequisites, provision, run every test
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Provision => provision::provision(&provision::Locations::from_env(), &mut io::stdout())?,
+        Command::Demo(args) => demo::run(&args, &mut io::stdout()).await?,
         Command::Up => controlplane::cli::up(&mut io::stdout()).await?,
         Command::Verify => verify::verify(verify::STAGES, &mut io::stdout())?,
     }

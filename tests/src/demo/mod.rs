@@ -1,0 +1,246 @@
+//! `cargo demo`: everything a user sees, on a real API server, in one go.
+
+mod seed;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::controlplane::ControlPlane;
+use crate::emulator::SecretOptions;
+use crate::provision::{Locations, provision};
+use crate::stack::{Controller, Profile, Stack, controller_program};
+
+/// The vault the examples name.
+pub(crate) const VAULT: &str = "akv2k8s-demo";
+/// Where the examples are applied.
+const NAMESPACE: &str = "akv-demo";
+/// Poll period, seconds: short, so that the rotation is not a wait.
+const POLL: u64 = 3;
+/// What a step may take at most.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What `demo` is told.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Leave everything running, and print the kubeconfig to play with; Ctrl-C ends it
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Runs the demo; the error says which step failed and why.
+pub async fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
+    let started = Instant::now();
+    provision(&Locations::from_env(), out)?;
+    writeln!(out, "\n== Building the controller")?;
+    let program = tokio::task::spawn_blocking(|| controller_program(Profile::Dev)).await??;
+    writeln!(out, "   {}", program.display())?;
+
+    writeln!(
+        out,
+        "\n== Starting a Kubernetes control plane and a Key Vault, Entra ID and IMDS emulator"
+    )?;
+    let stack = Stack::start().await?;
+    let vault = stack.vault(VAULT);
+    seed::fill(&vault)?;
+    let up = stack.cluster.startup_time().as_secs_f32();
+    writeln!(
+        out,
+        "   API server {} (up in {up:.1} s), vault {}",
+        stack.cluster.server_url(),
+        vault.url()
+    )?;
+
+    writeln!(
+        out,
+        "\n== Starting akv2k8s-controller: its ServiceAccount's token is exchanged at Entra (workload identity)"
+    )?;
+    let controller = stack
+        .controller()
+        .arg(&format!("--azure-resync-period={POLL}"))
+        .start()
+        .await?;
+    let stage = Stage {
+        cluster: &stack.cluster,
+        out,
+    };
+    let outcome = play(stage, &vault, &controller).await;
+    if outcome.is_err() {
+        writeln!(out, "\n== The controller's last lines\n{}", tail(&controller.log()))?;
+    }
+    let shown = outcome?;
+
+    let seconds = started.elapsed().as_secs();
+    writeln!(
+        out,
+        "\ndemo: ok - {} AzureKeyVaultSecrets synced, one rotation followed, one mistake explained, in {seconds} s",
+        shown
+    )?;
+    if args.keep {
+        keep(&stack, out).await?;
+    }
+    Ok(())
+}
+
+/// Where things are shown.
+struct Stage<'a, W> {
+    cluster: &'a ControlPlane,
+    out: &'a mut W,
+}
+
+async fn play<W: Write>(
+    mut stage: Stage<'_, W>,
+    vault: &crate::emulator::VaultHandle,
+    controller: &Controller,
+) -> anyhow::Result<usize> {
+    stage.say("Applying examples/sync: one of each object and output type")?;
+    stage.kubectl(&["create", "namespace", NAMESPACE]).await?;
+    let folder = example("sync");
+    let applied = Instant::now();
+    stage.kubectl(&["-n", NAMESPACE, "apply", "-f", &folder]).await?;
+    stage
+        .kubectl(&[
+            "-n",
+            NAMESPACE,
+            "wait",
+            "akvs",
+            "--all",
+            "--for=condition=Ready",
+            "--timeout=60s",
+        ])
+        .await?;
+    stage.note(&format!(
+        "all Ready {:.1} s after kubectl apply",
+        applied.elapsed().as_secs_f32()
+    ))?;
+
+    stage.say("What the team sees")?;
+    let objects = stage.kubectl(&["-n", NAMESPACE, "get", "akvs"]).await?.lines().count() - 1;
+    stage
+        .kubectl(&[
+            "-n",
+            NAMESPACE,
+            "get",
+            "secrets,configmaps",
+            "--field-selector=metadata.name!=kube-root-ca.crt",
+        ])
+        .await?;
+    stage
+        .expect_secret("my-secret-from-akv", "secret-value", seed::FIRST_VALUE)
+        .await?;
+
+    stage.say("Rotating my-secret in the vault")?;
+    vault.set_secret("my-secret", seed::ROTATED_VALUE, SecretOptions::default())?;
+    let rotated = Instant::now();
+    stage
+        .expect_secret("my-secret-from-akv", "secret-value", seed::ROTATED_VALUE)
+        .await?;
+    stage.note(&format!(
+        "the Kubernetes Secret has the new value {:.1} s later (poll period {POLL} s)",
+        rotated.elapsed().as_secs_f32()
+    ))?;
+
+    stage.say("A mistake: examples/mistakes/misspelt-object.yaml names an object that the vault does not have")?;
+    stage
+        .kubectl(&[
+            "-n",
+            NAMESPACE,
+            "apply",
+            "-f",
+            &example("mistakes/misspelt-object.yaml"),
+        ])
+        .await?;
+    stage
+        .kubectl(&[
+            "-n",
+            NAMESPACE,
+            "wait",
+            "akvs/misspelt",
+            "--for=condition=Ready=False",
+            "--timeout=60s",
+        ])
+        .await?;
+    stage.kubectl(&["-n", NAMESPACE, "get", "akvs", "misspelt"]).await?;
+    let message = "jsonpath={.status.conditions[?(@.type==\"Ready\")].reason}: {.status.conditions[?(@.type==\"Ready\")].message}";
+    let explanation = stage
+        .kubectl(&["-n", NAMESPACE, "get", "akvs", "misspelt", "-o", message])
+        .await?;
+    if !explanation.contains("ObjectNotFound") || !explanation.contains("my-secret") {
+        bail!("the status does not explain the mistake: {explanation}");
+    }
+    for value in [seed::FIRST_VALUE, seed::ROTATED_VALUE] {
+        if controller.log().contains(value) {
+            bail!("the controller logged a secret's value");
+        }
+    }
+    Ok(objects)
+}
+
+impl<W: Write> Stage<'_, W> {
+    fn say(&mut self, text: &str) -> anyhow::Result<()> {
+        Ok(writeln!(self.out, "\n== {text}")?)
+    }
+
+    fn note(&mut self, text: &str) -> anyhow::Result<()> {
+        Ok(writeln!(self.out, "   -> {text}")?)
+    }
+
+    /// Runs kubectl as a user would, and shows the command and what it printed.
+    async fn kubectl(&mut self, arguments: &[&str]) -> anyhow::Result<String> {
+        writeln!(self.out, "   $ kubectl {}", shown(arguments))?;
+        let printed = self.cluster.kubectl(arguments).await?.success()?;
+        for line in printed.lines() {
+            writeln!(self.out, "   {line}")?;
+        }
+        Ok(printed)
+    }
+
+    /// Waits until the Secret holds the value, which is compared and not shown.
+    async fn expect_secret(&mut self, name: &str, key: &str, value: &str) -> anyhow::Result<()> {
+        let template = format!("go-template={{{{index .data \"{key}\" | base64decode}}}}");
+        let arguments = ["-n", NAMESPACE, "get", "secret", name, "-o", &template];
+        let arrived = async || {
+            let output = self.cluster.kubectl(&arguments).await.ok()?.success().ok()?;
+            (output == value).then_some(())
+        };
+        crate::wait::until(&format!("Secret {name} to hold the vault's value"), LIMIT, arrived).await?;
+        self.note(&format!("Secret {name}, key {key}: equal to the vault's value"))
+    }
+}
+
+/// The path of an example, relative to the work tree's root.
+fn example(name: &str) -> String {
+    let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    root.canonicalize().unwrap_or(root).join(name).display().to_string()
+}
+
+/// A command line as one would type it in the work tree.
+fn shown(arguments: &[&str]) -> String {
+    let root = example("").trim_end_matches("examples/").to_owned();
+    let quoted = arguments.iter().map(|argument| {
+        let argument = argument.replace(&root, "");
+        if argument.contains([' ', '(', '{', '!']) {
+            format!("'{argument}'")
+        } else {
+            argument
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
+}
+
+async fn keep(stack: &Stack, out: &mut impl Write) -> anyhow::Result<()> {
+    let kubeconfig = stack.cluster.kubeconfig().display();
+    writeln!(
+        out,
+        "\nStill running. In another terminal:\n\n   export KUBECONFIG={kubeconfig}"
+    )?;
+    writeln!(out, "   kubectl -n {NAMESPACE} get akvs\n\nCtrl-C ends it.")?;
+    tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")
+}

@@ -1,0 +1,34 @@
+//! What the examples expect to find in the vault.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::emulator::{SecretOptions, VaultHandle};
+
+/// The value of `my-secret` before the rotation.
+pub(super) const FIRST_VALUE: &str = "My super secret";
+/// And after it.
+pub(super) const ROTATED_VALUE: &str = "My rotated secret";
+
+/// Fills the vault.
+pub(super) fn fill(vault: &VaultHandle) -> anyhow::Result<()> {
+    let docker = STANDARD.encode("demo:demo-password");
+    let docker = format!(r#"{{"auths":{{"registry.example.com":{{"auth":"{docker}"}}}}}}"#);
+    let ssh_key = STANDARD
+        .encode("-----BEGIN OPENSSH PRIVATE KEY-----\nonly a demonstration\n-----END OPENSSH PRIVATE KEY-----\n");
+    let secrets = [
+        ("my-secret", FIRST_VALUE),
+        ("my-basic-auth", "demo-user:pass:with:colons"),
+        ("my-docker-config", docker.as_str()),
+        ("my-ssh-key", ssh_key.as_str()),
+        ("my-multi-key-json", r#"{"user": "demo", "password": "demo-password"}"#),
+        ("my-multi-key-yaml", "host: db.example.com\nport: 5432\n"),
+        ("my-database-user", "demo"),
+        ("my-database-password", "demo-password"),
+        ("my-setting", "  plain text, trimmed  "),
+    ];
+    for (name, value) in secrets {
+        vault.set_secret(name, value, SecretOptions::default())?;
+    }
+    Ok(())
+}
