@@ -5,6 +5,6 @@ pub mod crd;
 pub mod demo;
 pub mod emulator;
 pub mod provision;
-pub mod verify;
 pub mod stack;
+pub mod verify;
 pub mod wait;
