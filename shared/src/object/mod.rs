@@ -14,6 +14,9 @@ mod multi_key;
 mod output;
 mod problem;
 mod public_key;
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod testdata;
 mod transform;
 
 /// What an AKVS names: `spec.vault.object.type`.

@@ -219,3 +219,183 @@ fn jwk(object: &KeyObject, key: &PublicKey<'_>) -> String {
     };
     serde_json::to_string(&jwk).expect("a struct of strings has a JSON form")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyvault::model::Attributes;
+    use crate::object::testdata::{bytes, text};
+    use crate::reference::ObjectVersion;
+
+    fn rsa(name: &str) -> KeyObject {
+        key(
+            "RSA",
+            None,
+            [
+                Some(bytes(&format!("keys/{name}.n.bin"))),
+                Some(vec![1, 0, 1]),
+                None,
+                None,
+            ],
+        )
+    }
+
+    fn ec(name: &str, crv: &str) -> KeyObject {
+        let coordinate = |axis| Some(bytes(&format!("keys/{name}.{axis}.bin")));
+        key("EC", Some(crv), [None, None, coordinate("x"), coordinate("y")])
+    }
+
+    fn key(kty: &str, crv: Option<&str>, [n, e, x, y]: [Option<Vec<u8>>; 4]) -> KeyObject {
+        KeyObject {
+            kty: kty.to_owned(),
+            crv: crv.map(str::to_owned),
+            n,
+            e,
+            x,
+            y,
+            kid: None,
+            operations: Vec::new(),
+            version: ObjectVersion::parse("0123456789abcdef0123456789abcdef").expect("32 digits"),
+            attributes: Attributes {
+                enabled: true,
+                created: None,
+                updated: None,
+                expires: None,
+                not_before: None,
+            },
+        }
+    }
+
+    fn written(key: &KeyObject, format: Option<KeyFormat>) -> Result<Vec<u8>, Code> {
+        write(key, format)
+            .map(|value| value.expose().to_vec())
+            .map_err(|problem| problem.code)
+    }
+
+    const EC_KEYS: [(&str, &str); 4] = [
+        ("p256", "P-256"),
+        ("p384", "P-384"),
+        ("p521", "P-521"),
+        ("p256k", "P-256K"),
+    ];
+
+    #[test]
+    fn an_rsa_key_is_its_modulus_unless_another_format_is_asked_for() {
+        for name in ["rsa2048", "rsa3072"] {
+            let modulus = bytes(&format!("keys/{name}.n.bin"));
+            for kty in ["RSA", "RSA-HSM"] {
+                let key = KeyObject {
+                    kty: kty.to_owned(),
+                    ..rsa(name)
+                };
+                assert_eq!(written(&key, None), Ok(modulus.clone()));
+                assert_eq!(written(&key, Some(KeyFormat::Raw)), Ok(modulus.clone()));
+                assert_eq!(
+                    written(&key, Some(KeyFormat::Pem)),
+                    Ok(bytes(&format!("keys/{name}.spki.pem")))
+                );
+                assert_eq!(
+                    written(&key, Some(KeyFormat::Jwk)),
+                    Ok(bytes(&format!("keys/{name}.jwk.json")))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_ec_key_is_pem_unless_jwk_is_asked_for() {
+        for (name, crv) in EC_KEYS {
+            for kty in ["EC", "EC-HSM"] {
+                let key = KeyObject {
+                    kty: kty.to_owned(),
+                    ..ec(name, crv)
+                };
+                assert_eq!(
+                    written(&key, None),
+                    Ok(bytes(&format!("keys/{name}.spki.pem"))),
+                    "{name}"
+                );
+                assert_eq!(
+                    written(&key, Some(KeyFormat::Pem)),
+                    Ok(bytes(&format!("keys/{name}.spki.pem"))),
+                    "{name}"
+                );
+                assert_eq!(
+                    written(&key, Some(KeyFormat::Jwk)),
+                    Ok(bytes(&format!("keys/{name}.jwk.json"))),
+                    "{name}"
+                );
+                assert_eq!(written(&key, Some(KeyFormat::Raw)), Err(Code::InvalidSpec), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_jwk_names_the_key_and_only_public_operations() {
+        let operations = ["verify", "sign", "verify", "unwrapKey", "wrapKey", "import"]
+            .map(str::to_owned)
+            .to_vec();
+        let kid = "https://myvault.vault.azure.net/keys/k/0123456789abcdef0123456789abcdef";
+        let key = KeyObject {
+            operations,
+            kid: Some(kid.to_owned()),
+            ..ec("p256", "P-256")
+        };
+        let expected = text("keys/p256.jwk.json").replace(
+            r#""kty""#,
+            &format!(r#""key_ops":["verify","wrapKey"],"kid":"{kid}","kty""#),
+        );
+        assert_eq!(written(&key, Some(KeyFormat::Jwk)), Ok(expected.into_bytes()));
+    }
+
+    #[test]
+    fn leading_zeros_change_nothing_but_the_raw_modulus() {
+        let with_zero = |number: &Option<Vec<u8>>| number.as_ref().map(|number| [vec![0], number.clone()].concat());
+        let plain = rsa("rsa2048");
+        let key = KeyObject {
+            n: with_zero(&plain.n),
+            e: with_zero(&plain.e),
+            ..rsa("rsa2048")
+        };
+        for format in [KeyFormat::Pem, KeyFormat::Jwk] {
+            assert_eq!(written(&key, Some(format)), written(&plain, Some(format)));
+        }
+        assert_eq!(written(&key, None).ok(), with_zero(&plain.n));
+        let plain = ec("p521", "P-521");
+        let short = plain.y.as_ref().map(|y| without_zeros(y).to_vec());
+        let key = KeyObject {
+            x: with_zero(&plain.x),
+            y: short,
+            ..ec("p521", "P-521")
+        };
+        assert_eq!(written(&key, None), written(&plain, None));
+    }
+
+    #[test]
+    fn keys_without_a_public_part_are_refused() {
+        for (key, code) in [
+            (key("oct-HSM", None, [None, None, None, None]), Code::ValueMalformed),
+            (key("oct", None, [None, None, None, None]), Code::ValueMalformed),
+            (
+                key("RSA", None, [None, Some(vec![1]), None, None]),
+                Code::VaultResponseInvalid,
+            ),
+            (
+                key("RSA", None, [Some(vec![0]), Some(vec![1]), None, None]),
+                Code::VaultResponseInvalid,
+            ),
+            (
+                key("EC", Some("P-999"), [None, None, Some(vec![1]), Some(vec![1])]),
+                Code::VaultResponseInvalid,
+            ),
+            (
+                key("EC", Some("P-256"), [None, None, Some(vec![1; 33]), Some(vec![1])]),
+                Code::VaultResponseInvalid,
+            ),
+            (key("EC", None, [None, None, None, None]), Code::VaultResponseInvalid),
+            (key("OKP", None, [None, None, None, None]), Code::VaultResponseInvalid),
+        ] {
+            assert_eq!(written(&key, None), Err(code), "{} {:?}", key.kty, key.crv);
+        }
+    }
+}

@@ -35,33 +35,57 @@ fn is_for(certificate: &X509Certificate<'_>, key: &PrivateKey) -> bool {
 /// The certificates of `key`'s chain: leaf, intermediates, and the root if it is there. Further certificates that
 /// issued one of these (cross-signed twins) follow; duplicates and unrelated certificates are left out.
 pub(super) fn leaf_first(key: &PrivateKey, certificates: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Problem> {
-    let mut unused = parse(certificates)?;
-    let leaf = best(&unused, |candidate| {
-        is_for(&candidate.certificate, key).then(|| (!candidate.is_ca(), candidate.age()))
-    })
-    .ok_or_else(|| {
-        unreadable(
-            "none of its certificates belongs to its private key, so chainOrder cannot tell which comes first",
-            "Store the certificate of this very key with it, or remove chainOrder.",
-        )
-    })?;
-    let mut chain = vec![unused.remove(leaf)];
-    while let Some(issuer) = best(&unused, |candidate| {
-        chain.last().and_then(|last| candidate.issued(last))
-    }) {
-        chain.push(unused.remove(issuer));
+    let nodes = parse(certificates)?;
+    let leaves = nodes
+        .iter()
+        .enumerate()
+        .filter(|(_, node)| is_for(&node.certificate, key));
+    let (leaf, _) = leaves
+        .max_by_key(|(_, node)| (!node.certificate.is_ca(), node.age()))
+        .ok_or_else(|| {
+            unreadable(
+                "none of its certificates belongs to its private key, so chainOrder cannot tell which comes first",
+                "Store the certificate of this very key with it, or remove chainOrder.",
+            )
+        })?;
+    let mut chain = vec![leaf];
+    let mut issuers = vec![issuers_of(&nodes, leaf)];
+    let next = |chain: &[usize], issuers: &[usize]| issuers.iter().copied().find(|issuer| !chain.contains(issuer));
+    // First up from the leaf, always by the best issuer; then whoever else issued one of these.
+    while let Some(issuer) = issuers.last().and_then(|issuers| next(&chain, issuers)) {
+        chain.push(issuer);
+        issuers.push(issuers_of(&nodes, issuer));
     }
     let mut at = 0;
     while at < chain.len() {
-        while let Some(issuer) = best(&unused, |candidate| candidate.issued(&chain[at])) {
-            chain.push(unused.remove(issuer));
+        while let Some(issuer) = next(&chain, &issuers[at]) {
+            chain.push(issuer);
+            issuers.push(issuers_of(&nodes, issuer));
         }
         at += 1;
     }
-    Ok(chain.into_iter().map(|node| node.der.to_vec()).collect())
+    Ok(chain.into_iter().map(|node| nodes[node].der.to_vec()).collect())
 }
 
-/// A certificate of the bundle. Orders by its bytes: arbitrary, but the same for every stored order.
+/// Positions of the certificates that issued `child`, best first. Where a signature was verified, the unverifiable
+/// claims of others do not count.
+fn issuers_of(nodes: &[Node<'_>], child: usize) -> Vec<usize> {
+    let mut issuers: Vec<_> = nodes
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| *at != child)
+        .filter_map(|(at, node)| Some((node.issued(&nodes[child])?, at)))
+        .collect();
+    issuers.sort_unstable_by(|a, b| b.cmp(a));
+    let surest = issuers.first().map(|((verdict, ..), _)| *verdict);
+    issuers
+        .into_iter()
+        .take_while(|((verdict, ..), _)| Some(*verdict) == surest)
+        .map(|(_, at)| at)
+        .collect()
+}
+
+/// A certificate of the bundle.
 struct Node<'a> {
     der: &'a [u8],
     certificate: X509Certificate<'a>,
@@ -72,11 +96,7 @@ struct Node<'a> {
 type IssuerRank<'a> = (Verdict, bool, (i64, &'a [u8]));
 
 impl<'a> Node<'a> {
-    fn is_ca(&self) -> bool {
-        self.certificate.is_ca()
-    }
-
-    /// Later expiry first, then the bytes.
+    /// Expiry, then the bytes: arbitrary, but the same for every stored order.
     fn age(&self) -> (i64, &'a [u8]) {
         (self.certificate.validity().not_after.timestamp(), self.der)
     }
@@ -120,16 +140,6 @@ fn parse(certificates: &[Vec<u8>]) -> Result<Vec<Node<'_>>, Problem> {
     Ok(nodes)
 }
 
-/// Position of the candidate with the greatest rank.
-fn best<'n, 'a, R: Ord>(nodes: &'n [Node<'a>], rank: impl Fn(&'n Node<'a>) -> Option<R>) -> Option<usize> {
-    nodes
-        .iter()
-        .enumerate()
-        .filter_map(|(at, node)| Some((rank(node)?, at)))
-        .max()
-        .map(|(_, at)| at)
-}
-
 /// Whether the child names its issuer's key identifier, as far as both certificates have one.
 fn key_ids_agree(issuer: &X509Certificate<'_>, child: &X509Certificate<'_>) -> bool {
     let subject_key = issuer
@@ -149,5 +159,196 @@ fn key_ids_agree(issuer: &X509Certificate<'_>, child: &X509Certificate<'_>) -> b
     match (subject_key, authority_key) {
         (Some(subject), Some(authority)) => subject == authority,
         _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use proptest::prelude::*;
+    use proptest::sample::subsequence;
+
+    use super::*;
+    use crate::object::testdata;
+
+    fn key(path: &str) -> PrivateKey {
+        PrivateKey::from_der(&testdata::der(path)).ok().expect("a private key")
+    }
+
+    fn certificates(folder: &str, names: &[&str]) -> Vec<Vec<u8>> {
+        names
+            .iter()
+            .map(|name| testdata::der(&format!("{folder}/{name}.pem")))
+            .collect()
+    }
+
+    fn permutations<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
+        if items.is_empty() {
+            return vec![Vec::new()];
+        }
+        let without = |at: usize| [&items[..at], &items[at + 1..]].concat();
+        let behind = |at: usize| {
+            permutations(&without(at))
+                .into_iter()
+                .map(move |rest| [vec![items[at].clone()], rest].concat())
+        };
+        (0..items.len()).flat_map(behind).collect()
+    }
+
+    #[track_caller]
+    fn orders(folder: &str, stored: &[&str], expected: &[&str]) {
+        let key = key(&format!("{folder}/leaf.key"));
+        let expected = certificates(folder, expected);
+        for order in permutations(&certificates(folder, stored)) {
+            assert!(
+                leaf_first(&key, &order).ok() == Some(expected.clone()),
+                "{stored:?} in some order"
+            );
+        }
+    }
+
+    #[test]
+    fn every_stored_order_gives_leaf_intermediate_root() {
+        orders(
+            "chain",
+            &["leaf", "intermediate", "root"],
+            &["leaf", "intermediate", "root"],
+        );
+    }
+
+    #[test]
+    fn missing_roots_and_intermediates_end_the_chain() {
+        orders("chain", &["leaf", "intermediate"], &["leaf", "intermediate"]);
+        orders("chain", &["leaf", "root"], &["leaf"]);
+        orders("chain", &["leaf"], &["leaf"]);
+    }
+
+    #[test]
+    fn duplicates_and_unrelated_certificates_are_left_out() {
+        let stored = ["leaf", "leaf", "intermediate", "root", "unrelated", "other-leaf"];
+        orders("chain", &stored, &["leaf", "intermediate", "root"]);
+    }
+
+    #[test]
+    fn of_two_leaves_with_one_key_the_longer_valid_one_leads() {
+        orders(
+            "chain",
+            &["old-leaf", "leaf", "intermediate", "root"],
+            &["leaf", "intermediate", "root"],
+        );
+    }
+
+    #[test]
+    fn issuers_with_equal_names_are_told_apart_by_their_keys() {
+        let stored = [
+            "leaf",
+            "intermediate",
+            "twin-intermediate",
+            "root",
+            "twin-root",
+            "lying-root",
+        ];
+        orders("chain", &stored, &["leaf", "intermediate", "root"]);
+    }
+
+    #[test]
+    fn without_key_identifiers_signatures_alone_tell_them_apart() {
+        let stored = [
+            "bare-leaf",
+            "bare-intermediate",
+            "bare-twin-intermediate",
+            "bare-root",
+            "bare-twin-root",
+        ];
+        orders("chain", &stored, &["bare-leaf", "bare-intermediate", "bare-root"]);
+    }
+
+    #[test]
+    fn a_cross_signed_root_leads_on_and_its_self_signed_twin_comes_last() {
+        let stored = ["leaf", "intermediate", "cross-root", "other-root", "root"];
+        orders(
+            "chain",
+            &stored,
+            &["leaf", "intermediate", "cross-root", "other-root", "root"],
+        );
+    }
+
+    #[test]
+    fn every_signature_algorithm_is_understood() {
+        let algorithms = [
+            "rsa-sha1",
+            "rsa-sha256",
+            "rsa-sha512",
+            "rsa-pss",
+            "p256-sha256",
+            "p384-sha384",
+            "p521-sha512",
+            "p256k-sha256",
+            "ed25519",
+        ];
+        for algorithm in algorithms {
+            let stored = ["leaf", "intermediate", "twin", "root"];
+            orders(
+                &format!("algorithms/{algorithm}"),
+                &stored,
+                &["leaf", "intermediate", "root"],
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_without_its_certificate_is_refused() {
+        let problem = leaf_first(
+            &key("chain/root.key"),
+            &certificates("chain", &["leaf", "intermediate"]),
+        )
+        .err();
+        assert_eq!(problem.expect("no leaf").code, Code::CertificateUnreadable);
+    }
+
+    #[test]
+    fn more_certificates_than_a_chain_can_have_are_refused_quickly() {
+        let one = testdata::der("chain/leaf.pem");
+        let many: Vec<Vec<u8>> = (0..20_000_u32)
+            .map(|number| [one.clone(), number.to_be_bytes().to_vec()].concat())
+            .collect();
+        let start = Instant::now();
+        let problem = leaf_first(&key("chain/leaf.key"), &many).err().expect("too many");
+        assert_eq!(problem.code, Code::ValueTooLarge);
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    }
+
+    const ALL: [&str; 11] = [
+        "leaf",
+        "intermediate",
+        "root",
+        "old-leaf",
+        "twin-intermediate",
+        "twin-root",
+        "lying-root",
+        "cross-root",
+        "other-root",
+        "unrelated",
+        "other-leaf",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn the_stored_order_never_matters(
+            (names, shuffled) in subsequence(ALL[1..].to_vec(), 0..ALL.len() - 1)
+                .prop_flat_map(|names| (Just(names.clone()), Just(names).prop_shuffle())),
+            at in 0..ALL.len(),
+        ) {
+            let key = key("chain/leaf.key");
+            let mut shuffled = shuffled;
+            shuffled.insert(at.min(shuffled.len()), "leaf");
+            let sorted = leaf_first(&key, &certificates("chain", &[&["leaf"], names.as_slice()].concat())).ok().expect("a leaf");
+            let other = leaf_first(&key, &certificates("chain", &shuffled)).ok().expect("a leaf");
+            prop_assert!(sorted == other, "{names:?}");
+            prop_assert!(sorted[0] == testdata::der("chain/leaf.pem"));
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! Certificates with or without their private key: PFX or PEM in, PEM out.
 
 mod chain;
+mod curve;
 mod pem;
 mod pfx;
 mod private_key;
 mod signature;
+#[cfg(test)]
+mod tests;
 
 use der::asn1::AnyRef;
 use der::{Decode, Tag, Tagged};

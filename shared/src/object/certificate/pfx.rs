@@ -1,25 +1,223 @@
-//! PFX (PKCS#12, RFC 7292).
+//! PFX (PKCS#12) as RFC 7292 defines it, in DER, with an empty password or none: what Key Vault gives out.
+//!
+//! Own reader, because the work a hostile file can ask for must be bounded over the whole file, and because "no
+//! password" comes in two forms (see [`Password`]) of which general-purpose readers know one.
 
-use p12_keystore::Pkcs12Archive;
+mod encryption;
+mod kdf;
 
+use der::asn1::{AnyRef, ObjectIdentifier};
+use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
+use zeroize::Zeroizing;
+
+use self::encryption::{Budget, Mac};
+use self::kdf::Password;
 use super::private_key::PrivateKey;
-use super::{Bundle, password_protected};
+use super::{Bundle, password_protected, unreadable};
+use crate::diagnosis::Code;
 use crate::object::problem::Problem;
 
-/// Keys and certificates of a PFX without password, in bag order.
+const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
+const ENCRYPTED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.6");
+const KEY_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.1");
+const SHROUDED_KEY_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.2");
+const CERTIFICATE_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.3");
+const X509_CERTIFICATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.22.1");
+
+/// Why a PFX cannot be read.
+enum PfxError {
+    /// The structure is not that of a PFX.
+    Malformed,
+    /// Neither form of the empty password opens it.
+    Password,
+    /// An algorithm that is not known here.
+    Algorithm(ObjectIdentifier),
+    /// It asks for more key derivation than [`Budget`] grants.
+    Work,
+    /// A private key inside is unusable.
+    Key(Problem),
+}
+
+impl From<der::Error> for PfxError {
+    fn from(_: der::Error) -> Self {
+        Self::Malformed
+    }
+}
+
+/// Keys and certificates of a PFX, in bag order; names and other bags are dropped.
 pub(super) fn read(der: &[u8]) -> Result<Bundle, Problem> {
-    let archive = Pkcs12Archive::from_pkcs12(der, "").map_err(|_| {
-        password_protected(
+    open(der).map_err(|error| match error {
+        PfxError::Malformed => unreadable("its PFX is damaged", "Check it with `openssl pkcs12 -in FILE -info -noout` and store it again."),
+        PfxError::Password => password_protected(
             "PFX",
-            "Export it again without a password: `openssl pkcs12 -in FILE -nodes | openssl pkcs12 -export -passout pass: -out NEW`.",
-        )
-    })?;
-    Ok(Bundle {
-        keys: archive
-            .keys
-            .iter()
-            .map(|bag| PrivateKey::from_der(bag.key.as_der()))
-            .collect::<Result<_, _>>()?,
-        certificates: archive.certs.iter().map(|bag| bag.cert.as_der().to_vec()).collect(),
+            "Take the password off and store the result: `openssl pkcs12 -in OLD -nodes -out FILE.pem`, then \
+             `openssl pkcs12 -export -in FILE.pem -passout pass: -out NEW`.",
+        ),
+        PfxError::Algorithm(oid) => unreadable(
+            &format!("its PFX uses algorithm {oid}, which is not known here"),
+            "Export it with AES-256: `openssl pkcs12 -export -certpbe AES-256-CBC -keypbe AES-256-CBC -macalg sha256 …`.",
+        ),
+        PfxError::Work => Problem::new(
+            Code::ValueTooLarge,
+            format!("The PFX asks for more than {} rounds of key derivation.", Budget::ROUNDS),
+            "Export it with fewer: `openssl pkcs12 -export -iter 2048 …`; without a password more of them protect nothing.",
+        ),
+        PfxError::Key(problem) => problem,
     })
+}
+
+fn open(der: &[u8]) -> Result<Bundle, PfxError> {
+    // PFX ::= SEQUENCE { version, authSafe ContentInfo, macData OPTIONAL }
+    let pfx = children(AnyRef::from_der(der)?)?;
+    let (auth_safe, mac) = match pfx[..] {
+        [_version, auth_safe] => (auth_safe, None),
+        [_version, auth_safe, mac] => (auth_safe, Some(Mac::parse(mac)?)),
+        _ => return Err(PfxError::Malformed),
+    };
+    let (DATA, Some(safes)) = content_info(auth_safe)? else {
+        return Err(PfxError::Malformed);
+    };
+    let safes = octets(safes)?;
+    let mut budget = Budget::new();
+    let mut result = Err(PfxError::Password);
+    for password in [Password::Empty, Password::Absent] {
+        if let Some(mac) = &mac
+            && !mac.verify(safes, password, &mut budget)?
+        {
+            continue;
+        }
+        result = Opener {
+            password,
+            budget: &mut budget,
+            bundle: Bundle {
+                keys: Vec::new(),
+                certificates: Vec::new(),
+            },
+        }
+        .safes(safes);
+        if !matches!(result, Err(PfxError::Password)) {
+            break;
+        }
+    }
+    result
+}
+
+/// Collects what the safes of one PFX hold.
+struct Opener<'b> {
+    password: Password,
+    budget: &'b mut Budget,
+    bundle: Bundle,
+}
+
+impl Opener<'_> {
+    /// AuthenticatedSafe ::= SEQUENCE OF ContentInfo
+    fn safes(mut self, der: &[u8]) -> Result<Bundle, PfxError> {
+        for safe in children(AnyRef::from_der(der)?)? {
+            match content_info(safe)? {
+                (DATA, Some(content)) => self.bags(octets(content)?)?,
+                (ENCRYPTED_DATA, Some(content)) => {
+                    // EncryptedData ::= SEQUENCE { version, SEQUENCE { type, algorithm, [0] IMPLICIT OCTET STRING } … }
+                    let [_version, info, ..] = children(content)?[..] else {
+                        return Err(PfxError::Malformed);
+                    };
+                    let [_type, algorithm, ciphertext] = children(info)?[..] else {
+                        return Err(PfxError::Malformed);
+                    };
+                    let plain = encryption::decrypt(algorithm, ciphertext.value(), self.password, self.budget)?;
+                    self.bags(&plain)?;
+                }
+                (oid, _) => return Err(PfxError::Algorithm(oid)), // e.g. enveloped for a recipient's key
+            }
+        }
+        Ok(self.bundle)
+    }
+
+    /// SafeContents ::= SEQUENCE OF SEQUENCE { bagId, [0] EXPLICIT bagValue, bagAttributes OPTIONAL }
+    fn bags(&mut self, der: &[u8]) -> Result<(), PfxError> {
+        for bag in children(AnyRef::from_der(der)?)? {
+            let [id, value, ..] = children(bag)?[..] else {
+                return Err(PfxError::Malformed);
+            };
+            let value = explicit(value)?;
+            match id.decode_as()? {
+                CERTIFICATE_BAG => self.certificate(value)?,
+                KEY_BAG => self.key(&whole(value)?)?,
+                SHROUDED_KEY_BAG => {
+                    // EncryptedPrivateKeyInfo ::= SEQUENCE { algorithm, OCTET STRING }
+                    let [algorithm, ciphertext] = children(value)?[..] else {
+                        return Err(PfxError::Malformed);
+                    };
+                    let plain = encryption::decrypt(algorithm, octets(ciphertext)?, self.password, self.budget)?;
+                    self.key(&plain)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// CertBag ::= SEQUENCE { certId, [0] EXPLICIT OCTET STRING }
+    fn certificate(&mut self, bag: AnyRef<'_>) -> Result<(), PfxError> {
+        let [id, value] = children(bag)?[..] else {
+            return Err(PfxError::Malformed);
+        };
+        if id.decode_as::<ObjectIdentifier>()? == X509_CERTIFICATE {
+            self.bundle.certificates.push(octets(explicit(value)?)?.to_vec());
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, der: &[u8]) -> Result<(), PfxError> {
+        self.bundle.keys.push(PrivateKey::from_der(der).map_err(PfxError::Key)?);
+        Ok(())
+    }
+}
+
+/// The elements of a SEQUENCE.
+fn children(sequence: AnyRef<'_>) -> Result<Vec<AnyRef<'_>>, PfxError> {
+    if sequence.tag() != Tag::Sequence {
+        return Err(PfxError::Malformed);
+    }
+    let mut reader = SliceReader::new(sequence.value())?;
+    let mut elements = Vec::new();
+    while !reader.is_finished() {
+        elements.push(AnyRef::decode(&mut reader)?);
+    }
+    Ok(elements)
+}
+
+/// ContentInfo ::= SEQUENCE { contentType, [0] EXPLICIT content OPTIONAL }
+fn content_info(info: AnyRef<'_>) -> Result<(ObjectIdentifier, Option<AnyRef<'_>>), PfxError> {
+    match children(info)?[..] {
+        [content_type] => Ok((content_type.decode_as()?, None)),
+        [content_type, content] => Ok((content_type.decode_as()?, Some(explicit(content)?))),
+        _ => Err(PfxError::Malformed),
+    }
+}
+
+/// What an explicit `[0]` holds.
+fn explicit(tagged: AnyRef<'_>) -> Result<AnyRef<'_>, PfxError> {
+    let expected = Tag::ContextSpecific {
+        number: TagNumber(0),
+        constructed: true,
+    };
+    if tagged.tag() == expected {
+        Ok(AnyRef::from_der(tagged.value())?)
+    } else {
+        Err(PfxError::Malformed)
+    }
+}
+
+/// The content of an OCTET STRING.
+fn octets(string: AnyRef<'_>) -> Result<&[u8], PfxError> {
+    if string.tag() == Tag::OctetString {
+        Ok(string.value())
+    } else {
+        Err(PfxError::Malformed)
+    }
+}
+
+/// The DER of an element, with its tag and length.
+fn whole(element: AnyRef<'_>) -> Result<Zeroizing<Vec<u8>>, PfxError> {
+    Ok(Zeroizing::new(der::Encode::to_der(&element)?))
 }

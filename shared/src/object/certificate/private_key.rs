@@ -8,7 +8,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use sec1::{EcParameters, EcPrivateKey};
 use zeroize::Zeroizing;
 
-use super::{pem, unreadable};
+use super::{curve, pem, unreadable};
 use crate::object::problem::Problem;
 use crate::secret::SecretBytes;
 
@@ -72,9 +72,15 @@ impl PrivateKey {
                     "Store a key on a named curve, e.g. from `openssl ecparam -name prime256v1 -genkey`.",
                 )
             })?;
-        let public = key.public_key;
+        let known = curve::complete(curve, key.private_key)
+            .transpose()
+            .map_err(|()| malformed())?;
+        let (private, public) = match &known {
+            Some(pair) => (pair.private.as_slice(), Some(pair.public.as_slice())),
+            None => (key.private_key, key.public_key),
+        };
         let complete = EcPrivateKey {
-            private_key: key.private_key,
+            private_key: private,
             parameters: Some(EcParameters::NamedCurve(curve)),
             public_key: public,
         };
