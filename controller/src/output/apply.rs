@@ -6,8 +6,8 @@ use super::body::Body;
 use super::failure::{ApplyError, Attempt, Retry, is_type_mismatch};
 use super::meta::{Manager, OutputMeta};
 use super::owner::AkvsId;
-use super::plan::{Action, Application, Plan};
-use super::release::give_up;
+use super::plan::{Action, Application, Plan, Rivals};
+use super::release::{GivenUp, give_up};
 use super::request::Object;
 use super::store::Store;
 use super::strip::stripped;
@@ -70,7 +70,7 @@ pub async fn apply(client: &kube::Client, store: &Store, plan: &Plan<'_>) -> App
             Action::Apply(application) => session.update(application).await,
             Action::Delete { .. } | Action::Release { .. } if !applied.failed.is_empty() => continue,
             Action::Delete { target, seen } => session.delete(target, seen).await,
-            Action::Release { target, .. } => session.release(target).await,
+            Action::Release { target, seen } => session.release(target, seen).await,
         };
         match result {
             Ok(written) => applied.written.push(written),
@@ -118,7 +118,7 @@ impl Session<'_> {
             .map_err(|error| attempt.failed(&error))?;
         let seen = OutputMeta::of(&meta);
         if !seen.managers.iter().all(Manager::is_akvs) {
-            give_up(&object, &self.manager, &meta)
+            give_up(&object, &self.manager, &seen.uid)
                 .await
                 .map_err(|error| attempt.failed(&error))?;
             return Err(attempt.appeared());
@@ -150,7 +150,7 @@ impl Session<'_> {
             Err(error) => return Err(attempt.failed(&error)),
         };
         let meta = self
-            .strip(&object, meta, &application.displaced)
+            .strip(&object, meta, &application.rivals)
             .await
             .map_err(|error| attempt.failed(&error))?;
         let now = OutputMeta::of(&meta);
@@ -163,13 +163,8 @@ impl Session<'_> {
     }
 
     /// Ends claims of others to what was just applied.
-    async fn strip(
-        &self,
-        object: &Object<'_>,
-        meta: ObjectMeta,
-        displaced: &[String],
-    ) -> Result<ObjectMeta, kube::Error> {
-        match stripped(&meta, &self.manager, displaced) {
+    async fn strip(&self, object: &Object<'_>, meta: ObjectMeta, rivals: &Rivals) -> Result<ObjectMeta, kube::Error> {
+        match stripped(&meta, &self.manager, rivals) {
             Some(managed_fields) => object.replace_ownership(&meta, managed_fields, None).await,
             None => Ok(meta),
         }
@@ -188,21 +183,20 @@ impl Session<'_> {
         })
     }
 
-    async fn release(&self, target: &Target) -> Result<Written, ApplyError> {
-        let failed = |error: kube::Error| self.attempt(target, "patch", None).failed(&error);
-        let object = self.object(target);
-        let found = object.metadata().await.map_err(failed)?;
-        let uid = found.as_ref().and_then(|meta| meta.uid.clone()).unwrap_or_default();
-        if let Some(meta) = found {
-            let (meta, _) = give_up(&object, &self.manager, &meta).await.map_err(failed)?;
-            self.store.record(&self.akvs.namespace, target, OutputMeta::of(&meta));
+    async fn release(&self, target: &Target, seen: &OutputMeta) -> Result<Written, ApplyError> {
+        let given_up = give_up(&self.object(target), &self.manager, &seen.uid).await;
+        match given_up.map_err(|error| self.attempt(target, "patch", None).failed(&error))? {
+            GivenUp::Keys(meta) | GivenUp::Ownership(meta) => {
+                self.store.record(&self.akvs.namespace, target, OutputMeta::of(&meta));
+            }
+            GivenUp::Vanished => {}
         }
         Ok(Written {
             target: target.clone(),
             change: Change::Released,
             why: "no longer wanted, and others have a part in it".to_owned(),
             keys: Vec::new(),
-            uid,
+            uid: seen.uid.to_string(),
         })
     }
 

@@ -45,7 +45,7 @@ pub use metadata::{Copied, copied};
 pub use observe::{Observed, observe};
 pub use orphans::release_orphans;
 pub use owner::{AkvsId, manager_name};
-pub use plan::{Action, Application, Claimant, Plan, Why, plan};
+pub use plan::{Action, Application, Claimant, Plan, Rivals, Why, plan};
 pub use release::{Released, is_gone, release};
 pub use state::{OutputState, state};
 pub use store::{Changed, Store};

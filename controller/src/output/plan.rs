@@ -63,12 +63,21 @@ pub struct Application<'a> {
     pub yield_annotations: Vec<String>,
     /// Take fields from people and from younger AKVS; only valid for the very version that was seen.
     pub force: bool,
-    /// Managers of younger AKVS that lose their claim to keys of this one.
-    pub displaced: Vec<String>,
+    /// Managers whose claims to what is applied end with it.
+    pub rivals: Rivals,
     /// Delete and create when the API server says the type differs: every key is this AKVS's.
     pub recreate_on_type_change: bool,
     /// Why.
     pub why: Why,
+}
+
+/// Managers that must not go on owning what an AKVS applied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rivals {
+    /// Those of younger AKVS that claimed one of its keys.
+    pub younger: Vec<String>,
+    /// Those that wrote the object for this AKVS before there were field managers of ours: upstream's controller.
+    pub predecessors: Vec<String>,
 }
 
 /// What to do, and what cannot be done; the one does not hinder the other.
@@ -118,19 +127,22 @@ fn write<'a>(
     siblings: &[AkvsId],
 ) -> Result<Action<'a>, Box<Diagnosis>> {
     if let Some(refused) = desired.secret_type.as_deref().filter(|t| REFUSED_TYPES.contains(t)) {
-        return Err(refusal::type_refused(akvs.id, &desired.target, refused));
+        return Err(refusal::type_refused(akvs.id, &desired.target, refused).into());
     }
     let Some(seen) = seen else {
         return Ok(Action::Create { desired });
     };
     let may_force = akvs.adopt || seen.belongs_to(akvs.id) || is_recorded(akvs, &desired.target, seen);
     if !may_force && !seen.concerns_an_akvs() {
-        return Err(refusal::not_owned(akvs.id, &desired.target));
+        return Err(refusal::not_owned(akvs.id, &desired.target).into());
     }
-    let displaced = displaced(akvs.id, desired, seen, siblings)?;
+    let rivals = Rivals {
+        younger: younger(akvs.id, desired, seen, siblings)?,
+        predecessors: predecessors(akvs.id, seen),
+    };
     let held = held_by_people(akvs.id, desired, seen);
     if let Some(key) = held.data_key.as_ref().filter(|_| !may_force) {
-        return Err(refusal::key_held(akvs.id, &desired.target, key, &held.holder));
+        return Err(refusal::key_held(akvs.id, &desired.target, key, &held.holder).into());
     }
     let yielded = |wanted: BTreeSet<&str>, names: fn(&Claims) -> &Names| -> Vec<String> {
         let manager = akvs.id.manager();
@@ -152,16 +164,16 @@ fn write<'a>(
         yield_annotations: yielded(desired.annotations.keys().map(String::as_str).collect(), |c| {
             &c.annotations
         }),
-        force: (may_force && held.anything) || !displaced.is_empty(),
+        force: (may_force && held.anything) || !rivals.younger.is_empty(),
         recreate_on_type_change: desired.target.kind == Kind::Secret && all_data_is_ours(akvs.id, seen, true),
-        why: why(akvs.id, seen, &held, &displaced),
-        displaced,
+        why: why(akvs.id, seen, &held, &rivals),
+        rivals,
         desired,
         seen: seen.clone(),
     }))
 }
 
-fn why(akvs: &AkvsId, seen: &OutputMeta, held: &Held, displaced: &[String]) -> Why {
+fn why(akvs: &AkvsId, seen: &OutputMeta, held: &Held, rivals: &Rivals) -> Why {
     if seen.applied(&akvs.manager()).is_none() {
         return if held.anything {
             format!("taken over from {}", held.holder)
@@ -171,7 +183,7 @@ fn why(akvs: &AkvsId, seen: &OutputMeta, held: &Held, displaced: &[String]) -> W
     }
     match &held.data_key {
         Some(key) => format!("data key \"{key}\" is held by {}", held.holder),
-        None if !displaced.is_empty() => "a younger AzureKeyVaultSecret claimed one of its keys".to_owned(),
+        None if !rivals.younger.is_empty() => "a younger AzureKeyVaultSecret claimed one of its keys".to_owned(),
         None => "the vault object, the specification or the metadata changed".to_owned(),
     }
 }
@@ -183,14 +195,14 @@ fn is_recorded(akvs: &Claimant<'_>, target: &Target, seen: &OutputMeta) -> bool 
 }
 
 /// Managers of younger siblings that hold a desired key; an older (or unknown) AKVS that holds one is a conflict.
-fn displaced(
+fn younger(
     akvs: &AkvsId,
     desired: &Desired,
     seen: &OutputMeta,
     siblings: &[AkvsId],
 ) -> Result<Vec<String>, Box<Diagnosis>> {
     let manager = akvs.manager();
-    let mut displaced = Vec::new();
+    let mut younger = Vec::new();
     for other in seen.other_akvs_managers(&manager) {
         let Some(key) = desired.keys().find(|key| contains(&other.claims.data, key)) else {
             continue;
@@ -199,18 +211,25 @@ fn displaced(
             .iter()
             .find(|s| s.namespace == akvs.namespace && s.manager() == *other.name)
         {
-            Some(sibling) if akvs.precedes(sibling) => displaced.push(other.name.to_string()),
-            Some(sibling) => return Err(refusal::conflict(akvs, &desired.target, key, Some(&sibling.name))),
+            Some(sibling) if akvs.precedes(sibling) => younger.push(other.name.to_string()),
+            Some(sibling) => return Err(refusal::conflict(akvs, &desired.target, key, Some(&sibling.name)).into()),
             None => {
                 let owner = seen
                     .owners
                     .iter()
                     .find(|o| super::manager_name(&akvs.namespace, &o.name) == *other.name);
-                return Err(refusal::conflict(akvs, &desired.target, key, owner.map(|o| &*o.name)));
+                return Err(refusal::conflict(akvs, &desired.target, key, owner.map(|o| &*o.name)).into());
             }
         }
     }
-    Ok(displaced)
+    Ok(younger)
+}
+
+/// Managers that wrote the AKVS's owner reference by an update.
+fn predecessors(akvs: &AkvsId, seen: &OutputMeta) -> Vec<String> {
+    let uid = [akvs.uid.as_str().into()].into();
+    let managers = seen.managers.iter().filter(|m| m.wrote_reference(&uid));
+    managers.map(|m| m.name.to_string()).collect()
 }
 
 /// What managers that are no AKVS's hold of what is wanted.

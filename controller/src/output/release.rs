@@ -7,7 +7,7 @@ use kube::Api;
 use super::Target;
 use super::body::Body;
 use super::failure::{ApplyError, Attempt};
-use super::meta::OutputMeta;
+use super::meta::{OutputMeta, contains};
 use super::observe::live;
 use super::owner::{AkvsId, is_akvs_reference, manager_name};
 use super::request::Object;
@@ -89,13 +89,14 @@ async fn release_one(
         verb: "patch",
         desired: None,
     };
-    let given_up = give_up(&Object::new(client, namespace, target), manager, &meta).await;
-    let (meta, part) = given_up.map_err(|error| attempt.failed(&error))?;
+    let given_up = give_up(&Object::new(client, namespace, target), manager, &seen.uid).await;
+    let (meta, outcome) = match given_up.map_err(|error| attempt.failed(&error))? {
+        GivenUp::Keys(meta) => (meta, Released::Keys(target.clone())),
+        GivenUp::Ownership(meta) => (meta, Released::Ownership(target.clone())),
+        GivenUp::Vanished => return Ok(None),
+    };
     store.record(namespace, target, OutputMeta::of(&meta));
-    Ok(Some(match part {
-        Part::Keys => Released::Keys(target.clone()),
-        Part::Ownership => Released::Ownership(target.clone()),
-    }))
+    Ok(Some(outcome))
 }
 
 /// Whether somebody else keeps the object alive: another AKVS, or an owner of another kind.
@@ -108,43 +109,53 @@ fn is_shared(seen: &OutputMeta, namespace: &str, manager: &str) -> bool {
             .any(|owner| manager_name(namespace, &owner.name) != manager)
 }
 
-/// What could be given up.
-pub(super) enum Part {
+/// What could be given up, and the object as it is then.
+pub(super) enum GivenUp {
     /// Everything.
-    Keys,
+    Keys(ObjectMeta),
     /// The ownership; the keys are required by the Secret's type.
-    Ownership,
+    Ownership(ObjectMeta),
+    /// Nothing: there is no such object, or it is not this manager's any more.
+    Vanished,
 }
 
-/// Removes everything `manager` applied from the object with the UID of `meta`. Where validation forbids that (422: keys its
-/// type requires), the keys stay and only the ownership ends.
-pub(super) async fn give_up(
-    object: &Object<'_>,
-    manager: &str,
-    meta: &ObjectMeta,
-) -> Result<(ObjectMeta, Part), kube::Error> {
-    let uid = meta.uid.as_deref().unwrap_or_default();
+/// How often the ownership of a Secret that keeps changing is tried to be given up: the garbage collector removes the owner
+/// reference in the same moment.
+const ATTEMPTS: usize = 3;
+
+/// Removes everything `manager` applied from the object with that UID. Where validation forbids that (422: keys its type
+/// requires), the keys stay and only the ownership ends.
+pub(super) async fn give_up(object: &Object<'_>, manager: &str, uid: &str) -> Result<GivenUp, kube::Error> {
     match object.apply(manager, false, &Body::empty(object.target(), uid)).await {
-        Ok(meta) => Ok((meta, Part::Keys)),
-        Err(kube::Error::Api(status)) if status.code == 422 => {
-            let seen = OutputMeta::of(meta);
-            let Some(ours) = seen.applied(manager) else {
-                return Ok((meta.clone(), Part::Ownership));
-            };
-            let entries = meta.managed_fields.iter().flatten();
-            let kept = entries
-                .filter(|entry| !is_applied_by(entry, manager))
-                .cloned()
-                .collect();
-            let references = meta.owner_references.iter().flatten();
-            let others = references
-                .filter(|r| !is_akvs_reference(r) || !ours.owners.iter().any(|uid| **uid == *r.uid))
-                .cloned()
-                .collect();
-            let meta = object.replace_ownership(meta, kept, Some(others)).await?;
-            Ok((meta, Part::Ownership))
+        Err(kube::Error::Api(status)) if status.code == 422 => disown(object, manager, uid).await,
+        result => result.map(GivenUp::Keys),
+    }
+}
+
+async fn disown(object: &Object<'_>, manager: &str, uid: &str) -> Result<GivenUp, kube::Error> {
+    let mut attempt = 1;
+    loop {
+        let Some(meta) = object.metadata().await? else {
+            return Ok(GivenUp::Vanished);
+        };
+        let seen = OutputMeta::of(&meta);
+        let Some(ours) = seen.applied(manager).filter(|_| *seen.uid == *uid) else {
+            return Ok(GivenUp::Vanished);
+        };
+        let entries = meta.managed_fields.iter().flatten();
+        let kept = entries
+            .filter(|entry| !is_applied_by(entry, manager))
+            .cloned()
+            .collect();
+        let references = meta.owner_references.iter().flatten();
+        let others = references
+            .filter(|r| !is_akvs_reference(r) || !contains(&ours.owners, &r.uid))
+            .cloned()
+            .collect();
+        match object.replace_ownership(&meta, kept, Some(others)).await {
+            Err(kube::Error::Api(status)) if status.code == 409 && attempt < ATTEMPTS => attempt += 1,
+            result => return result.map(GivenUp::Ownership),
         }
-        Err(error) => Err(error),
     }
 }
 

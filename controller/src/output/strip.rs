@@ -6,13 +6,14 @@ use serde_json::{Map, Value};
 
 use super::fields;
 use super::meta::{Claims, Manager, Names, contains};
+use super::plan::Rivals;
 
 /// The entries of `meta` without claims of other managers to what `manager` owns; `None` when there are no such claims.
 ///
 /// - `stringData` keys of everybody: the API server never stores that field.
-/// - data keys of updates, and of the AKVS managers in `displaced` (younger claimants).
-/// - labels, annotations and the owner reference of whoever wrote our owner reference by an update: upstream's controller.
-pub(super) fn stripped(meta: &ObjectMeta, manager: &str, displaced: &[String]) -> Option<Vec<ManagedFieldsEntry>> {
+/// - data keys of updates, and of younger AKVS.
+/// - labels, annotations and the owner reference of predecessors.
+pub(super) fn stripped(meta: &ObjectMeta, manager: &str, rivals: &Rivals) -> Option<Vec<ManagedFieldsEntry>> {
     let entries = meta.managed_fields.as_deref().unwrap_or_default();
     let ours = entries
         .iter()
@@ -24,7 +25,7 @@ pub(super) fn stripped(meta: &ObjectMeta, manager: &str, displaced: &[String]) -
     for entry in entries {
         match fields::manager(entry).filter(|other| &*other.name != manager) {
             Some(other) => {
-                let (entry, removed) = without(entry, &other, &ours, displaced);
+                let (entry, removed) = without(entry, &other, &ours, rivals);
                 changed |= removed;
                 kept.extend(entry);
             }
@@ -39,17 +40,18 @@ fn without(
     entry: &ManagedFieldsEntry,
     other: &Manager,
     ours: &Claims,
-    displaced: &[String],
+    rivals: &Rivals,
 ) -> (Option<ManagedFieldsEntry>, bool) {
     let Some(FieldsV1(Value::Object(mut root))) = entry.fields_v1.clone() else {
         return (Some(entry.clone()), false);
     };
+    let named_in = |managers: &[String]| managers.iter().any(|name| **name == *other.name);
     let mut removed = remove(&mut root, &["f:stringData"], &ours.data);
-    if other.is_update_of_others() || displaced.iter().any(|name| **name == *other.name) {
+    if other.is_update_of_others() || named_in(&rivals.younger) {
         removed |= remove(&mut root, &["f:data"], &ours.data);
         removed |= remove(&mut root, &["f:binaryData"], &ours.data);
     }
-    if other.wrote_reference(&ours.owners) {
+    if named_in(&rivals.predecessors) || other.wrote_reference(&ours.owners) {
         removed |= remove(&mut root, &["f:metadata", "f:labels"], &ours.labels);
         removed |= remove(&mut root, &["f:metadata", "f:annotations"], &ours.annotations);
         removed |= remove(&mut root, &["f:metadata", "f:ownerReferences"], &ours.owners);
@@ -93,8 +95,12 @@ mod tests {
     use super::super::testing::{Object, akvs, names};
     use super::*;
 
-    fn strip(object: &Object, displaced: &[String]) -> Option<Vec<(String, Value)>> {
-        let entries = stripped(&object.0, &akvs("a", 1).manager(), displaced)?;
+    fn strip(object: &Object, younger: &[String]) -> Option<Vec<(String, Value)>> {
+        let rivals = Rivals {
+            younger: younger.to_vec(),
+            predecessors: Vec::new(),
+        };
+        let entries = stripped(&object.0, &akvs("a", 1).manager(), &rivals)?;
         let entry =
             |entry: ManagedFieldsEntry| (entry.manager.unwrap_or_default(), entry.fields_v1.unwrap_or_default().0);
         Some(entries.into_iter().skip(1).map(entry).collect())

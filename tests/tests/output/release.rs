@@ -43,10 +43,16 @@ async fn a_secret_of_its_own_is_left_to_the_garbage_collector() -> Result<()> {
     bed.synced(&mut a, &[wants("db", &[("password", "p")])]).await?;
     delete(&bed, &a).await?;
     let outcome = released(&bed, &a).await?;
-    assert!(outcome.is_empty() || outcome == [Released::Left(secret("db"))], "{outcome:?}");
+    assert!(
+        outcome.is_empty() || outcome == [Released::Left(secret("db"))],
+        "{outcome:?}"
+    );
     bed.gone("db").await?;
     assert_eq!(released(&bed, &a).await?, []);
-    assert!(bed.secrets().get_opt("db").await?.is_none(), "a release must not create what was collected");
+    assert!(
+        bed.secrets().get_opt("db").await?.is_none(),
+        "a release must not create what was collected"
+    );
     Ok(())
 }
 
@@ -59,12 +65,22 @@ async fn keys_that_the_type_requires_stay_and_only_the_ownership_ends() -> Resul
         desired.secret_type = Some("kubernetes.io/tls".into());
         [desired]
     };
-    bed.synced(&mut a, &typed(&[("tls.crt", "c"), ("tls.key", "k")])).await?;
+    bed.synced(&mut a, &typed(&[("tls.crt", "c"), ("tls.key", "k")]))
+        .await?;
     bed.synced(&mut b, &typed(&[("ca.crt", "ca")])).await?;
     delete(&bed, &a).await?;
     assert_eq!(released(&bed, &a).await?, [Released::Ownership(secret("db"))]);
-    assert_eq!(bed.data("db").await?, map(&[("tls.crt", "c"), ("tls.key", "k"), ("ca.crt", "ca")]));
-    let owners: Vec<_> = bed.meta(&secret("db")).await?.owners.iter().map(|o| o.name.to_string()).collect();
+    assert_eq!(
+        bed.data("db").await?,
+        map(&[("tls.crt", "c"), ("tls.key", "k"), ("ca.crt", "ca")])
+    );
+    let owners: Vec<_> = bed
+        .meta(&secret("db"))
+        .await?
+        .owners
+        .iter()
+        .map(|o| o.name.to_string())
+        .collect();
     assert_eq!(owners, ["b"]);
     assert_eq!(bed.state(&b).await?, OutputState::Intact);
     assert_eq!(bed.meta(&secret("db")).await?.applied(&a.id.manager()), None);
@@ -124,7 +140,13 @@ async fn akvs_deleted_while_the_controller_was_down_are_found_at_start() -> Resu
 async fn an_akvs_is_gone_only_if_none_of_its_name_exists() -> Result<()> {
     let bed = Bed::new("gone").await?;
     let a = bed.akvs("a", 1).await?;
-    bed.akvs_api().patch("a", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(json!({"metadata": {"labels": {"x": "y"}}}))).await?;
+    bed.akvs_api()
+        .patch(
+            "a",
+            &kube::api::PatchParams::default(),
+            &kube::api::Patch::Merge(json!({"metadata": {"labels": {"x": "y"}}})),
+        )
+        .await?;
     assert!(!is_gone(&bed.client, &a.id).await?);
     delete(&bed, &a).await?;
     bed.akvs("a", 2).await?;

@@ -45,7 +45,9 @@ impl Watched {
                 }
             }
         };
-        tokio::time::timeout(LIMIT, wait).await.with_context(|| format!("no change of {name} was told"))?
+        tokio::time::timeout(LIMIT, wait)
+            .await
+            .with_context(|| format!("no change of {name} was told"))?
     }
 }
 
@@ -53,13 +55,23 @@ impl Watched {
 async fn only_what_an_akvs_has_to_do_with_is_kept() -> Result<()> {
     let bed = Bed::new("kept").await?;
     let mut a = bed.akvs("a", 1).await?;
-    bed.create_secret("somebody", json!({"metadata": {"name": "foreign"}})).await?;
+    bed.create_secret("somebody", json!({"metadata": {"name": "foreign"}}))
+        .await?;
     bed.synced(&mut a, &[wants("db", &[("password", "p")])]).await?;
     let mut watched = Watched::new(&bed).await;
     assert_eq!(watched.store.len(), 1);
-    assert_eq!(watched.store.outputs_of(&a.id).into_iter().map(|(t, _)| t).collect::<Vec<_>>(), [secret("db")]);
+    assert_eq!(
+        watched
+            .store
+            .outputs_of(&a.id)
+            .into_iter()
+            .map(|(t, _)| t)
+            .collect::<Vec<_>>(),
+        [secret("db")]
+    );
 
-    bed.create_secret("somebody", json!({"metadata": {"name": "foreign-2"}})).await?;
+    bed.create_secret("somebody", json!({"metadata": {"name": "foreign-2"}}))
+        .await?;
     bed.secrets().delete("foreign-2", &DeleteParams::default()).await?;
     watched.told("foreign-2", &[]).await?;
     assert_eq!(watched.store.len(), 1);
@@ -79,11 +91,13 @@ async fn edits_deletions_and_lost_owner_references_are_told_with_the_akvs_concer
     };
     assert_eq!(stands(&watched.store), OutputState::Intact);
 
-    bed.patch_secret("kubectl-edit", json!({"stringData": {"password": "edited"}})).await?;
+    bed.patch_secret("kubectl-edit", json!({"stringData": {"password": "edited"}}))
+        .await?;
     watched.told("db", &["a"]).await?;
     assert!(matches!(stands(&watched.store), OutputState::Drifted(_)));
 
-    bed.patch_secret("kubectl-edit", json!({"metadata": {"ownerReferences": null}})).await?;
+    bed.patch_secret("kubectl-edit", json!({"metadata": {"ownerReferences": null}}))
+        .await?;
     watched.told("db", &["a"]).await?;
 
     bed.secrets().delete("db", &DeleteParams::default()).await?;
@@ -125,7 +139,14 @@ async fn a_stale_view_is_corrected_by_the_refused_write_itself() -> Result<()> {
     watched.task.abort();
     bed.secrets().delete("db", &DeleteParams::default()).await?;
     let pass = bed.sync(&mut a, &[wants("db", &[("password", "p")])], &[]).await?;
-    assert!(pass.trouble().contains("changed while it was being written"), "{}", pass.trouble());
-    assert_eq!(bed.synced(&mut a, &[wants("db", &[("password", "p")])]).await?, ["Created Secret db"]);
+    assert!(
+        pass.trouble().contains("changed while it was being written"),
+        "{}",
+        pass.trouble()
+    );
+    assert_eq!(
+        bed.synced(&mut a, &[wants("db", &[("password", "p")])]).await?,
+        ["Created Secret db"]
+    );
     Ok(())
 }

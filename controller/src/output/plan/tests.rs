@@ -153,7 +153,7 @@ fn an_older_newcomer_displaces_a_younger_sibling() {
         unreachable!("{:?}", describe(&plan))
     };
     assert!(application.force);
-    assert_eq!(application.displaced, [younger.manager()]);
+    assert_eq!(application.rivals.younger, [younger.manager()]);
 }
 
 #[test]
