@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use akv2k8s_testbed::{controlplane, demo, provision, verify};
+use akv2k8s_testbed::{controlplane, demo, emulator, provision, verify};
 use clap::{Parser, Subcommand};
 
 /// The test bed of akv2k8s-rs.
@@ -22,6 +22,7 @@ enum Command {
     Demo(demo::Args),
     /// Start a control plane, print its kubeconfig, stop it on Ctrl-C
     Up,
+    Emulator(emulator::cli::Args),
     /// Check prerequisites, provision, run every test
     Verify,
 }
@@ -43,6 +44,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Provision => provision::provision(&provision::Locations::from_env(), &mut io::stdout())?,
         Command::Demo(args) => demo::run(&args, &mut io::stdout()).await?,
         Command::Up => controlplane::cli::up(&mut io::stdout()).await?,
+        Command::Emulator(args) => emulator::cli::run(args, &mut io::stdout()).await?,
         Command::Verify => verify::verify(verify::STAGES, &mut io::stdout())?,
     }
     Ok(())

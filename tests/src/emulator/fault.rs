@@ -17,7 +17,7 @@ pub struct Fault {
     /// The operations it strikes; empty: every operation.
     #[serde(default)]
     pub operations: Vec<Operation>,
-    /// Which requests to a vault it strikes.
+    /// Which requests to a vault it strikes; means nothing elsewhere.
     #[serde(default)]
     pub requests: Requests,
     /// What happens.
@@ -236,7 +236,7 @@ impl Fault {
             Requests::Authorized => authorized,
             Requests::Unauthorized => !authorized,
             Requests::Any => true,
-        };
+        } || !matches!(service, Service::Vault(_));
         wanted
             && self.service.as_ref().is_none_or(|s| s == service)
             && (self.operations.is_empty() || self.operations.contains(&operation))
@@ -293,6 +293,14 @@ mod tests {
             [1, 1, 0, 0, 0]
         );
         assert!(faults.active().is_empty());
+    }
+
+    #[test]
+    fn requests_for_tokens_carry_none_and_are_struck_all_the_same() {
+        let faults = Faults::new(1);
+        faults.add(Fault::entra(FaultKind::Reset));
+        assert_eq!(faults.strike(&Service::Entra, Operation::Token, false).len(), 1);
+        assert_eq!(faults.strike(&Service::Imds, Operation::Token, false).len(), 0);
     }
 
     #[test]

@@ -186,8 +186,13 @@ impl ImdsHandle {
     /// Gives the machine a system-assigned identity (a new one each time) and returns it.
     pub fn assign_system_identity(&self) -> Principal {
         let principal = Principal::random(&self.0.entra.default_tenant);
-        self.0.imds.state().system = Some(principal.clone());
+        self.set_system_identity(principal.clone());
         principal
+    }
+
+    /// Makes this the machine's system-assigned identity.
+    pub fn set_system_identity(&self, principal: Principal) {
+        self.0.imds.state().system = Some(principal);
     }
 
     /// Gives the machine a new user-assigned identity and returns it.

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `https://NAME.vault.localhost:PORT` | the vault `NAME`, once registered |
 //! | `https://login.localhost:PORT` | Entra ID |
+//! | `https://admin.localhost:PORT` | state, faults, journal and clock as JSON, for other processes |
 //! | `http://127.0.0.1:PORT2` | instance metadata and App Service identity endpoints |
 //!
 //! ```no_run
@@ -24,6 +25,8 @@
 //! # Ok(()) }
 //! ```
 
+mod admin;
+pub mod cli;
 mod clock;
 pub mod crypto;
 mod entra;
@@ -35,12 +38,13 @@ mod jwt;
 mod limiter;
 mod operation;
 mod pki;
+mod seed;
 mod server;
 mod vault;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -54,6 +58,7 @@ pub use self::imds::ImdsHandle;
 pub use self::journal::{Counts, Entry, Journal};
 pub use self::limiter::Limit;
 pub use self::operation::{Action, Kind, Operation, Service};
+pub use self::seed::{Applied, Seed};
 pub use self::vault::{
     AlternativeNames, AttributeChange, CertificatePolicy, Firewall, IssuerReference, KeyProperties, Policy, Role,
     SecretOptions, SecretProperties, StateError, TEST_ISSUER, Tags, VaultHandle, X509Properties,
@@ -93,6 +98,8 @@ pub(crate) struct Shared {
     imds: imds::Imds,
     vaults: vault::Vaults,
     authority: Arc<vault::LazyAuthority>,
+    names: Mutex<seed::Names>,
+    ca_pem: String,
     address: SocketAddr,
     imds_address: SocketAddr,
 }
@@ -117,12 +124,28 @@ impl Shared {
     fn imds_url(&self) -> String {
         format!("http://{}", self.imds_address)
     }
+
+    fn cloud(&self) -> serde_json::Value {
+        let suffix = format!("vault.localhost:{}", self.address.port());
+        serde_json::json!({
+            "name": "AzureStackCloud",
+            "activeDirectoryEndpoint": format!("{}/", self.authority_url()),
+            "keyVaultEndpoint": format!("https://{suffix}/"),
+            "keyVaultDNSSuffix": suffix,
+            "resourceManagerEndpoint": "https://management.azure.com/",
+            "resourceIdentifiers": { "keyVault": VAULT_AUDIENCE },
+            "imdsEndpoint": self.imds_url(),
+        })
+    }
+
+    fn names(&self) -> MutexGuard<'_, seed::Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A running emulator; dropping it stops it and closes every connection.
 pub struct Emulator {
     shared: Arc<Shared>,
-    ca_pem: String,
     listeners: Vec<AbortHandle>,
 }
 
@@ -147,6 +170,8 @@ impl Emulator {
             imds: imds::Imds::new(),
             vaults: vault::Vaults::default(),
             authority: Arc::default(),
+            names: Mutex::default(),
+            ca_pem: identity.ca_pem,
             address: cloud.local_addr()?,
             imds_address: imds.local_addr()?,
         });
@@ -158,14 +183,13 @@ impl Emulator {
         .map(|(listener, kind, tls)| tokio::spawn(server::serve(shared.clone(), listener, kind, tls)).abort_handle());
         Ok(Self {
             shared,
-            ca_pem: identity.ca_pem,
             listeners: listeners.into(),
         })
     }
 
     /// The authority clients must trust, PEM.
     pub fn ca_pem(&self) -> &str {
-        &self.ca_pem
+        &self.shared.ca_pem
     }
 
     /// Port of vaults and Entra.
@@ -180,7 +204,7 @@ impl Emulator {
 
     /// Writes the authority's certificate (PEM) for `SSL_CERT_FILE`, `REQUESTS_CA_BUNDLE`, `NODE_EXTRA_CA_CERTS`.
     pub fn write_ca_file(&self, path: &Path) -> anyhow::Result<()> {
-        std::fs::write(path, &self.ca_pem).with_context(|| format!("cannot write {}", path.display()))
+        std::fs::write(path, &self.shared.ca_pem).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Writes the cloud description `AZURE_ENVIRONMENT_FILEPATH` points to (used with
@@ -192,16 +216,13 @@ impl Emulator {
 
     /// The cloud description as JSON, in the names of go-autorest's `azure.Environment`.
     pub fn cloud(&self) -> serde_json::Value {
-        let suffix = format!("vault.localhost:{}", self.port());
-        serde_json::json!({
-            "name": "AzureStackCloud",
-            "activeDirectoryEndpoint": self.authority_host(),
-            "keyVaultEndpoint": format!("https://{suffix}/"),
-            "keyVaultDNSSuffix": suffix,
-            "resourceManagerEndpoint": "https://management.azure.com/",
-            "resourceIdentifiers": { "keyVault": VAULT_AUDIENCE },
-            "imdsEndpoint": self.shared.imds_url(),
-        })
+        self.shared.cloud()
+    }
+
+    /// Adds what a seed describes.
+    pub async fn apply(&self, seed: Seed) -> anyhow::Result<Applied> {
+        let shared = self.shared.clone();
+        tokio::task::spawn_blocking(move || seed.apply(&shared)).await?
     }
 
     /// The vault `name`, registered in the default tenant if it is new; without any rights granted.

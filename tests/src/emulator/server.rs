@@ -24,7 +24,7 @@ use super::http::{Reply, Request};
 use super::journal::Entry;
 use super::operation::{Operation, Service};
 use super::vault::{Route, VaultError};
-use super::{Shared, entra, imds, vault};
+use super::{Shared, admin, entra, imds, vault};
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -92,7 +92,12 @@ async fn respond(
         Err(error) => return Ok(complete(&shared, Reply::text(StatusCode::BAD_REQUEST, error))),
     };
     let Some((service, operation)) = classify(&shared, kind, &request) else {
-        return Ok(complete(&shared, unrouted(&shared, &request)));
+        let reply = if admin::HOSTS.contains(&request.host().as_str()) {
+            admin::handle(&shared, &request).await
+        } else {
+            unrouted(&request)
+        };
+        return Ok(complete(&shared, reply));
     };
     let authorized = request.bearer().is_some();
     let mut cut = None;
@@ -175,7 +180,7 @@ async fn answer(shared: &Shared, service: &Service, operation: Operation, reques
 }
 
 /// Hosts nobody registered: DNS would not know them.
-fn unrouted(_: &Shared, request: &Request) -> Reply {
+fn unrouted(request: &Request) -> Reply {
     let text = format!(
         "this emulator serves no host {:?}: is the vault registered?\n",
         request.host()
