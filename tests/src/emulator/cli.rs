@@ -21,7 +21,7 @@ pub struct Args {
     /// Where the managed identity endpoints listen; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8444")]
     imds_listen: SocketAddr,
-    /// Where ca.pem (for SSL_CERT_FILE) and cloud.json (for AZURE_ENVIRONMENT_FILEPATH) are written
+    /// Where the authority (ca.pem) and the cloud file (cloud.json) are written
     #[arg(long, value_name = "DIRECTORY", default_value = ".emulator")]
     directory: PathBuf,
     /// Seed of faults that strike a share of requests

@@ -223,13 +223,13 @@ mod tests {
         );
         let writer = journal.clone();
         let waiting = journal.wait_for(Duration::from_secs(10), |counts| counts.total() == 2);
-        let writing = async move {
+        let records = async move {
             for _ in 0..2 {
                 tokio::task::yield_now().await;
                 writer.record(entry("a", Operation::SECRET_GET, 200));
             }
         };
-        let (counts, ()) = tokio::join!(waiting, writing);
+        let (counts, ()) = tokio::join!(waiting, records);
         assert_eq!(counts.map(|counts| counts.total()), Some(2));
     }
 }

@@ -57,7 +57,7 @@ impl Limiter {
         let wait = self
             .admitted
             .front()
-            .map_or(window, |first| window - now.duration_since(*first));
+            .map_or(window, |first| window.saturating_sub(now.duration_since(*first)));
         Err(Refused {
             retry_after: self.limit.retry_after.then(|| wait.as_secs() + 1),
         })

@@ -340,13 +340,13 @@ mod tests {
 
     #[test]
     fn faults_and_roles_are_written_without_yaml_tags() {
-        let text = r#"
+        let text = r"
             vaults: [{name: v, roles: [{principal: p, role: Key Vault Secrets User},
                                        {principal: p, role: {custom: [secrets/getSecret/action]}}]}]
             faults:
               - {service: {vault: v}, operations: [SecretGet], kind: {throttle: {retryAfter: 2}}, times: 3}
               - {service: imds, kind: reset, requests: any, probability: 0.5}
-        "#;
+        ";
         let seed = Seed::parse(text).unwrap();
         assert_eq!((seed.vaults[0].roles.len(), seed.faults.len()), (2, 2));
         assert_eq!(seed.vaults[0].roles[0].role, Role::SecretsUser);

@@ -213,7 +213,7 @@ fn complete(shared: &Shared, reply: Reply) -> Response<Body> {
     let body = Full::new(reply.body.clone())
         .map_err(|never: Infallible| match never {})
         .boxed_unsync();
-    build(shared, reply, body)
+    build(shared, &reply, body)
 }
 
 /// The headers of the whole answer with half of its body; then an end, or nothing more.
@@ -229,12 +229,12 @@ fn incomplete(shared: &Shared, reply: Reply, stall: bool) -> Response<Body> {
     });
     build(
         shared,
-        reply.header("content-length", length),
+        &reply.header("content-length", length),
         StreamBody::new(frames).boxed_unsync(),
     )
 }
 
-fn build(shared: &Shared, reply: Reply, body: Body) -> Response<Body> {
+fn build(shared: &Shared, reply: &Reply, body: Body) -> Response<Body> {
     let mut response = Response::builder()
         .status(reply.status)
         .header("date", shared.clock.http_date());

@@ -16,22 +16,22 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 /// A complete answer.
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    pub fn inner_code(&self) -> String {
+    pub(crate) fn inner_code(&self) -> String {
         self.json()["error"]["innererror"]["code"]
             .as_str()
             .unwrap_or_default()
@@ -40,14 +40,14 @@ impl Answer {
 }
 
 /// Sends one request on a connection of its own.
-pub struct Client {
+pub(crate) struct Client {
     tls: TlsConnector,
     port: u16,
     imds: String,
 }
 
 impl Client {
-    pub fn new(emulator: &Emulator) -> Self {
+    pub(crate) fn new(emulator: &Emulator) -> Self {
         let mut roots = rustls::RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_slice(emulator.ca_pem().as_bytes()).unwrap())
@@ -66,7 +66,12 @@ impl Client {
     }
 
     /// `request` is `METHOD https://host:port/path`; the host is found on loopback, as RFC 6761 has it.
-    pub async fn try_send(&self, request: &str, headers: &[(&str, &str)], body: &str) -> std::io::Result<Answer> {
+    pub(crate) async fn try_send(
+        &self,
+        request: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> std::io::Result<Answer> {
         let (method, url) = request.split_once(' ').unwrap();
         let url: url::Url = url.parse().unwrap();
         let host = url.host_str().unwrap().to_owned();
@@ -88,7 +93,7 @@ impl Client {
         exchange(self.tls.connect(name, stream).await?, request).await
     }
 
-    pub async fn send(&self, request: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) async fn send(&self, request: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         self.try_send(request, headers, body).await.unwrap()
     }
 }
@@ -115,16 +120,16 @@ where
 }
 
 /// A vault user with a token: emulator, client and one application.
-pub struct Fixture {
-    pub emulator: Emulator,
-    pub client: Client,
-    pub app: AppHandle,
+pub(crate) struct Fixture {
+    pub(crate) emulator: Emulator,
+    pub(crate) client: Client,
+    pub(crate) app: AppHandle,
 }
 
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 impl Fixture {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let emulator = Emulator::start(akv2k8s_testbed::emulator::Options::default())
             .await
             .unwrap();
@@ -134,24 +139,24 @@ impl Fixture {
     }
 
     /// A token for vaults, without asking Entra.
-    pub fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         self.token_for(akv2k8s_testbed::emulator::VAULT_AUDIENCE)
     }
 
-    pub fn token_for(&self, resource: &str) -> String {
+    pub(crate) fn token_for(&self, resource: &str) -> String {
         self.emulator.entra().token(self.app.principal(), resource).unwrap()
     }
 
     /// `request` is `METHOD /path` at the vault `v`; an API version is added.
-    pub async fn vault(&self, request: &str, body: &str) -> Answer {
+    pub(crate) async fn vault(&self, request: &str, body: &str) -> Answer {
         self.vault_as(&self.token(), request, body).await
     }
 
-    pub async fn vault_as(&self, token: &str, request: &str, body: &str) -> Answer {
+    pub(crate) async fn vault_as(&self, token: &str, request: &str, body: &str) -> Answer {
         self.try_vault_as(token, request, body).await.unwrap()
     }
 
-    pub async fn try_vault_as(&self, token: &str, request: &str, body: &str) -> std::io::Result<Answer> {
+    pub(crate) async fn try_vault_as(&self, token: &str, request: &str, body: &str) -> std::io::Result<Answer> {
         let (method, path) = request.split_once(' ').unwrap();
         let separator = if path.contains('?') { '&' } else { '?' };
         let url = format!(
@@ -164,7 +169,7 @@ impl Fixture {
     }
 
     /// A token request; `form` holds what is not the tenant.
-    pub async fn entra(&self, tenant: &str, form: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn entra(&self, tenant: &str, form: &[(&str, &str)]) -> Answer {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();

@@ -131,7 +131,7 @@ mod federated {
 
     use super::*;
 
-    /// An OpenID provider as a Kubernetes API server is one: HTTPS, configuration and keys.
+    /// An `OpenID` provider as a Kubernetes API server is one: HTTPS, configuration and keys.
     struct Issuer {
         url: String,
         ca_pem: String,
@@ -191,7 +191,7 @@ mod federated {
             }
         }
 
-        fn token(&self, key: &PrivateKey, claims: &Value) -> String {
+        fn token(key: &PrivateKey, claims: &Value) -> String {
             let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
             let signed = format!("{}.{}", part(&json!({ "alg": "RS256", "kid": "k1" })), part(claims));
             let signature = BASE64_URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()).unwrap());
@@ -220,7 +220,7 @@ mod federated {
         let now = f.emulator.clock().now();
         let claims = |iss: &str, sub: &str, aud: &str| json!({ "iss": iss, "sub": sub, "aud": [aud], "iat": now, "exp": now + 600 });
         let (sub, aud) = ("system:serviceaccount:ns:app", "api://AzureADTokenExchange");
-        let good = issuer.token(&issuer.key, &claims(&issuer.url, sub, aud));
+        let good = Issuer::token(&issuer.key, &claims(&issuer.url, sub, aud));
 
         assert_eq!(code(&exchange(&f, &good).await), 70_021, "nothing registered");
         f.app
@@ -237,19 +237,19 @@ mod federated {
         let late = json!({ "iss": issuer.url, "sub": sub, "aud": aud, "iat": now - 7200, "exp": now - 3600 });
         for (token, expected) in [
             (
-                issuer.token(&issuer.key, &claims("https://other.example", sub, aud)),
+                Issuer::token(&issuer.key, &claims("https://other.example", sub, aud)),
                 700_211,
             ),
             (
-                issuer.token(&issuer.key, &claims(&issuer.url, "system:serviceaccount:ns:other", aud)),
+                Issuer::token(&issuer.key, &claims(&issuer.url, "system:serviceaccount:ns:other", aud)),
                 700_213,
             ),
             (
-                issuer.token(&issuer.key, &claims(&issuer.url, sub, "https://kubernetes.default.svc")),
+                Issuer::token(&issuer.key, &claims(&issuer.url, sub, "https://kubernetes.default.svc")),
                 700_212,
             ),
-            (issuer.token(&foreign_key, &claims(&issuer.url, sub, aud)), 50_013),
-            (issuer.token(&issuer.key, &late), 700_024),
+            (Issuer::token(&foreign_key, &claims(&issuer.url, sub, aud)), 50_013),
+            (Issuer::token(&issuer.key, &late), 700_024),
             ("nonsense".to_owned(), 50_027),
         ] {
             assert_eq!(code(&exchange(&f, &token).await), expected);

@@ -268,7 +268,16 @@ fn ec_point(curve: Curve, pkcs8: &[u8]) -> Result<Vec<u8>, CryptoError> {
 
 /// Random bytes as lower-case hexadecimal digits: version ids (16 bytes).
 pub(crate) fn random_hex(bytes: usize) -> String {
-    random_bytes(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&random_bytes(bytes))
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).expect("four bits are a digit");
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0f)])
+        .collect()
 }
 
 /// A random UUID (version 4, RFC 9562 §5.4).
@@ -276,7 +285,7 @@ pub(crate) fn random_uuid() -> String {
     let mut bytes = random_bytes(16);
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(&bytes);
     format!(
         "{}-{}-{}-{}-{}",
         &hex[..8],

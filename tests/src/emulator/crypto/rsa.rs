@@ -36,7 +36,9 @@ fn prime(bits: u32) -> BigUint {
     BigUint::from_bytes_be(&prime.to_be_bytes())
 }
 
-/// PKCS#1 of the key with the primes `p > q`, or `None` when the public exponent has no inverse.
+/// PKCS#1 of the key with the primes `p > q`, or `None` when the public exponent has no inverse. The names are those of
+/// RFC 8017.
+#[expect(clippy::many_single_char_names, reason = "the names of the standard")]
 fn encode(p: BigUint, q: BigUint) -> Option<Vec<u8>> {
     let one = BigUint::from(1u32);
     let e = BigUint::from(PUBLIC_EXPONENT);

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::emulator::Shared;
 use crate::emulator::http::{Reply, Request};
 
-/// OpenID Connect discovery, MSAL's instance discovery and its user realm lookup.
+/// `OpenID` Connect discovery, MSAL's instance discovery and its user realm lookup.
 pub(super) fn handle(shared: &Shared, request: &Request) -> Reply {
     let authority = shared.authority_url();
     match request.segments().as_slice() {

@@ -165,7 +165,7 @@ fn match_credential<'a>(credentials: &'a [FederatedCredential], assertion: &Jwt)
     if credentials.is_empty() {
         return Err(mismatch(
             70_021,
-            "No matching federated identity record found for presented assertion.".into(),
+            "No matching federated identity record found for presented assertion.",
         ));
     }
     let of_issuer: Vec<_> = credentials
@@ -173,14 +173,14 @@ fn match_credential<'a>(credentials: &'a [FederatedCredential], assertion: &Jwt)
         .filter(|credential| credential.issuer == issuer)
         .collect();
     if of_issuer.is_empty() {
-        return Err(mismatch(700_211, no_record("issuer", issuer)));
+        return Err(mismatch(700_211, &no_record("issuer", issuer)));
     }
     let of_subject: Vec<_> = of_issuer
         .iter()
         .filter(|credential| credential.subject == subject)
         .collect();
     if of_subject.is_empty() {
-        return Err(mismatch(700_213, no_record("subject", subject)));
+        return Err(mismatch(700_213, &no_record("subject", subject)));
     }
     of_subject
         .iter()
@@ -191,13 +191,13 @@ fn match_credential<'a>(credentials: &'a [FederatedCredential], assertion: &Jwt)
                 .any(|accepted| audiences.contains(&accepted.as_str()))
         })
         .map(|credential| credential.issuer.as_str())
-        .ok_or_else(|| mismatch(700_212, no_record("audience", &audiences.join(", "))))
+        .ok_or_else(|| mismatch(700_212, &no_record("audience", &audiences.join(", "))))
 }
 
 fn no_record(what: &str, value: &str) -> String {
     format!("No matching federated identity record found for presented assertion {what} '{value}'.")
 }
 
-fn mismatch(code: u32, text: String) -> EntraError {
+fn mismatch(code: u32, text: &str) -> EntraError {
     EntraError::invalid_client(code, format!("{text} {ADVICE}"))
 }

@@ -329,7 +329,7 @@ impl AppHandle {
             application.secrets.push(ClientSecret {
                 value: value.into(),
                 expires,
-            })
+            });
         });
     }
 

@@ -8,6 +8,7 @@ use sha2::Digest;
 use super::error::EntraError;
 use super::federation::check_validity;
 use super::{Application, IssuedToken, Principal};
+use crate::emulator::crypto::hex;
 use crate::emulator::http::{Reply, Request};
 use crate::emulator::jwt::Jwt;
 use crate::emulator::{Shared, VAULT_AUDIENCE};
@@ -300,12 +301,7 @@ fn check_certificate(
         } else {
             "The key was not found"
         };
-        let hex: String = BASE64_URL_SAFE_NO_PAD
-            .decode(thumbprint)
-            .unwrap_or_default()
-            .iter()
-            .map(|byte| format!("{byte:02X}"))
-            .collect();
+        let hex = hex(&BASE64_URL_SAFE_NO_PAD.decode(thumbprint).unwrap_or_default()).to_ascii_uppercase();
         return Err(EntraError::invalid_client(
             700_027,
             format!(

@@ -275,7 +275,7 @@ pub(super) fn bundle(
     object: &Object<CertificateContent>,
     version: &Version<CertificateContent>,
 ) -> Value {
-    let mut json = item(ids.version(Kind::Certificate, &object.name, &version.id), version);
+    let mut json = item(&ids.version(Kind::Certificate, &object.name, &version.id), version);
     let content = &version.content;
     json["kid"] = ids.version(Kind::Key, &object.name, &version.id).into();
     json["sid"] = ids.version(Kind::Secret, &object.name, &version.id).into();
@@ -300,7 +300,7 @@ pub(super) fn policy(
 }
 
 /// `CertificateItem`.
-pub(super) fn item(id: String, version: &Version<CertificateContent>) -> Value {
+pub(super) fn item(id: &str, version: &Version<CertificateContent>) -> Value {
     let thumbprint = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, &version.content.cer);
     json!({
         "id": id, "attributes": version.attributes.json(), "tags": version.tags,

@@ -84,7 +84,7 @@ impl VaultHandle {
 
     /// Moves the vault to another tenant: its challenge names it, and only its tokens are accepted.
     pub fn set_tenant(&self, tenant_id: &str) {
-        self.with(|vault, _| vault.tenant_id = tenant_id.to_owned());
+        self.with(|vault, _| tenant_id.clone_into(&mut vault.tenant_id));
     }
 
     /// Writes a new version of a secret and returns its id.

@@ -133,7 +133,7 @@ pub(super) fn bundle(ids: &Ids<'_>, object: &Object<KeyContent>, version: &Versi
 }
 
 /// `KeyItem`.
-pub(super) fn item(id: String, version: &Version<KeyContent>) -> Value {
+pub(super) fn item(id: &str, version: &Version<KeyContent>) -> Value {
     let mut json = metadata(version);
     json["kid"] = id.into();
     json

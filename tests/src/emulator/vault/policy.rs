@@ -201,8 +201,8 @@ impl CertificatePolicy {
             ));
         }
         let names = &self.x509_props.sans;
-        let named = !names.dns_names.is_empty() || !names.emails.is_empty() || !names.upns.is_empty();
-        if self.x509_props.subject.is_empty() && !named {
+        let has_name = !names.dns_names.is_empty() || !names.emails.is_empty() || !names.upns.is_empty();
+        if self.x509_props.subject.is_empty() && !has_name {
             return Err(VaultError::bad_parameter(
                 "Property policy must have a subject or subject alternative names.",
             ));

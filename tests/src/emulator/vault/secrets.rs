@@ -102,7 +102,7 @@ pub(super) fn bundle(ids: &Ids<'_>, object: &Object<SecretContent>, version: &Ve
 }
 
 /// `SecretItem`: what listings and deleted secrets show, never the value.
-pub(super) fn item(id: String, version: &Version<SecretContent>) -> Value {
+pub(super) fn item(id: &str, version: &Version<SecretContent>) -> Value {
     let mut json = metadata(version);
     json["id"] = id.into();
     json

@@ -39,7 +39,7 @@ trait Content: Sized {
     /// One version, completely.
     fn bundle(ids: &Ids<'_>, object: &Object<Self>, version: &Version<Self>) -> Value;
     /// A line of a listing, under the identifier `id`.
-    fn item(id: String, version: &Version<Self>) -> Value;
+    fn item(id: &str, version: &Version<Self>) -> Value;
 }
 
 impl Content for SecretContent {
@@ -47,7 +47,7 @@ impl Content for SecretContent {
         secrets::bundle(ids, object, version)
     }
 
-    fn item(id: String, version: &Version<Self>) -> Value {
+    fn item(id: &str, version: &Version<Self>) -> Value {
         secrets::item(id, version)
     }
 }
@@ -57,7 +57,7 @@ impl Content for KeyContent {
         keys::bundle(ids, object, version)
     }
 
-    fn item(id: String, version: &Version<Self>) -> Value {
+    fn item(id: &str, version: &Version<Self>) -> Value {
         keys::item(id, version)
     }
 }
@@ -67,7 +67,7 @@ impl Content for CertificateContent {
         certificates::bundle(ids, object, version)
     }
 
-    fn item(id: String, version: &Version<Self>) -> Value {
+    fn item(id: &str, version: &Version<Self>) -> Value {
         certificates::item(id, version)
     }
 }
@@ -118,13 +118,13 @@ impl Context<'_> {
         let from = self.skip_token()?;
         let page = objects.page(deleted, from.as_deref(), self.page_size()?);
         let items = page.items.into_iter().map(|object| {
-            let mut item = V::item(self.ids.object(self.route.kind, &object.name), object.current());
+            let mut item = V::item(&self.ids.object(self.route.kind, &object.name), object.current());
             if let Some(deletion) = object.deleted {
                 self.add_deletion(&mut item, object, deletion);
             }
             item
         });
-        Ok(self.page(items.collect(), page.next))
+        Ok(self.page(&items.collect::<Vec<_>>(), page.next))
     }
 
     /// Versions in the order of their ids: the service promises no order, and clients must not rely on one.
@@ -137,11 +137,11 @@ impl Context<'_> {
         let items = versions
             .into_iter()
             .take(size)
-            .map(|version| V::item(self.ids.version(self.route.kind, &object.name, &version.id), version));
-        Ok(self.page(items.collect(), next))
+            .map(|version| V::item(&self.ids.version(self.route.kind, &object.name, &version.id), version));
+        Ok(self.page(&items.collect::<Vec<_>>(), next))
     }
 
-    fn page(&self, items: Vec<Value>, next: Option<String>) -> Value {
+    fn page(&self, items: &[Value], next: Option<String>) -> Value {
         let link = next.map(|next| {
             let query = url::form_urlencoded::Serializer::new(String::new())
                 .append_pair("api-version", self.request.query("api-version").unwrap_or(""))
