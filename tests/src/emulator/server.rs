@@ -89,7 +89,7 @@ async fn respond(
 ) -> Result<Response<Body>, io::Error> {
     let request = match Request::read(request).await {
         Ok(request) => request,
-        Err(error) => return Ok(complete(&shared, Reply::text(StatusCode::BAD_REQUEST, error))),
+        Err(error) => return Ok(complete(&shared, &Reply::text(StatusCode::BAD_REQUEST, error))),
     };
     let Some((service, operation)) = classify(&shared, kind, &request) else {
         let reply = if admin::HOSTS.contains(&request.host().as_str()) {
@@ -97,7 +97,7 @@ async fn respond(
         } else {
             unrouted(&request)
         };
-        return Ok(complete(&shared, reply));
+        return Ok(complete(&shared, &reply));
     };
     let authorized = request.bearer().is_some();
     let mut cut = None;
@@ -142,12 +142,12 @@ async fn respond(
         authorized,
     });
     match cut {
-        None => Ok(complete(&shared, reply)),
+        None => Ok(complete(&shared, &reply)),
         Some(FaultKind::Reset) => {
             abort.store(true, Ordering::Relaxed);
             Err(io::ErrorKind::ConnectionReset.into())
         }
-        Some(kind) => Ok(incomplete(&shared, reply, matches!(kind, FaultKind::StalledBody))),
+        Some(kind) => Ok(incomplete(&shared, &reply, matches!(kind, FaultKind::StalledBody))),
     }
 }
 
@@ -209,11 +209,11 @@ fn throttled(service: &Service, retry_after: Option<u64>) -> Reply {
     }
 }
 
-fn complete(shared: &Shared, reply: Reply) -> Response<Body> {
+fn complete(shared: &Shared, reply: &Reply) -> Response<Body> {
     let body = Full::new(reply.body.clone())
         .map_err(|never: Infallible| match never {})
         .boxed_unsync();
-    build(shared, &reply, body)
+    build(shared, reply, body)
 }
 
 /// The headers of the whole answer with half of its body; then an end, or nothing more.
