@@ -3,7 +3,7 @@
 mod prerequisites;
 
 use std::io::{self, Write};
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use crate::provision::{BuildError, Locations, provision};
@@ -108,9 +108,8 @@ fn prerequisites(out: &mut dyn Write) -> Result<(), Error> {
 
 /// Runs the cargo that runs us, in the current directory.
 fn cargo(arguments: &[&str]) -> Result<(), Error> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let line = || format!("cargo {}", arguments.join(" "));
-    let status = Command::new(cargo).args(arguments).status();
+    let status = crate::cargo::command().args(arguments).status();
     let status = status.map_err(|source| Error::Start {
         command: line(),
         source,
