@@ -168,3 +168,55 @@ fn entries<S: Serializer>(
     }
     map.end()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{akvs, desired};
+    use super::*;
+
+    #[test]
+    fn the_body_holds_what_is_wanted_and_nothing_else() {
+        let mut wanted = desired(&["k"]);
+        wanted.labels = ["app", "tier"].map(|l| (l.to_owned(), "x".to_owned())).into();
+        let owner = akvs("a", 1).owner_reference();
+        let body = Body::of(&wanted, owner.clone())
+            .with_uid("u")
+            .with_resource_version("7")
+            .without(&["tier".into()], &[]);
+        let expected = json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": {"k": "dmFsdWU="},
+            "metadata": {"name": "db", "uid": "u", "resourceVersion": "7", "labels": {"app": "x"}, "ownerReferences": [owner]},
+        });
+        assert_eq!(serde_json::to_value(&body).expect("serialises"), expected);
+    }
+
+    #[test]
+    fn an_empty_body_names_the_object_and_its_uid_alone() {
+        let target = desired(&[]).target;
+        let body = serde_json::to_value(Body::empty(&target, "u")).expect("serialises");
+        assert_eq!(
+            body,
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "uid": "u"}})
+        );
+    }
+
+    #[test]
+    fn a_config_map_has_text_and_no_type_and_refuses_what_is_not_text() {
+        let mut wanted = desired(&["k"]);
+        wanted.target.kind = Kind::ConfigMap;
+        let owner = akvs("a", 1).owner_reference();
+        let body = serde_json::to_value(Body::of(&wanted, owner.clone())).expect("serialises");
+        assert_eq!((&body["data"], body.get("type")), (&json!({"k": "value"}), None));
+        wanted.data.insert("l".into(), SecretBytes::new(vec![0xff]));
+        assert!(serde_json::to_value(Body::of(&wanted, owner)).is_err());
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let wanted = desired(&["k"]);
+        let shown = format!("{:?}", Body::of(&wanted, akvs("a", 1).owner_reference()));
+        assert_eq!(shown, "Body(Secret db)");
+    }
+}

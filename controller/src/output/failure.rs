@@ -61,6 +61,7 @@ impl Attempt<'_> {
 
     fn refused(&self, status: &Status) -> (Diagnosis, Retry) {
         match status.code {
+            409 if is_type_mismatch(status) => (self.type_immutable(), Retry::Changed),
             404 | 409 => (self.changed_meanwhile(status), Retry::Observe),
             401 => (
                 self.forbidden("The API server does not accept the controller's token."),
@@ -254,4 +255,133 @@ fn conflicting_managers(status: &Status) -> Vec<String> {
     managers.sort_unstable();
     managers.dedup();
     managers
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::response::StatusDetails;
+
+    use super::super::testing::{desired, secret};
+    use super::*;
+
+    fn status(code: u16, message: &str, causes: &[(&str, &str, &str)]) -> Status {
+        let cause = |(reason, message, field): &(&str, &str, &str)| StatusCause {
+            reason: (*reason).into(),
+            message: (*message).into(),
+            field: (*field).into(),
+        };
+        Status {
+            code,
+            details: Some(StatusDetails {
+                causes: causes.iter().map(cause).collect(),
+                name: String::new(),
+                group: String::new(),
+                kind: String::new(),
+                uid: String::new(),
+                retry_after_seconds: 0,
+            }),
+            ..Status::failure(message, "")
+        }
+    }
+
+    fn failed(desired: &Desired, status: Status) -> ApplyError {
+        let attempt = Attempt {
+            namespace: "team",
+            target: &secret(),
+            verb: "patch",
+            desired: Some(desired),
+        };
+        attempt.failed(&kube::Error::Api(status.boxed()))
+    }
+
+    #[test]
+    fn every_answer_has_a_code_and_a_time_to_try_again() {
+        let rbac = "secrets \"db\" is forbidden: User \"x\" cannot patch resource \"secrets\" in API group \"\"";
+        let immutable = (
+            "FieldValueForbidden",
+            "Forbidden: field is immutable when `immutable` is set",
+            "data",
+        );
+        let type_changed = (
+            "FieldValueInvalid",
+            "Invalid value: \"Opaque\": field is immutable",
+            "type",
+        );
+        let held = (
+            "FieldManagerConflict",
+            "conflict with \"kubectl-edit\" using v1",
+            ".data.k",
+        );
+        let type_held = ("FieldManagerConflict", "conflict with \"akv2k8s-x\" using v1", ".type");
+        let table = [
+            (
+                status(401, "Unauthorized", &[]),
+                Code::ApiServerForbidden,
+                Retry::Changed,
+            ),
+            (status(403, rbac, &[]), Code::ApiServerForbidden, Retry::Changed),
+            (
+                status(403, "exceeded quota: q", &[]),
+                Code::OutputRejected,
+                Retry::Changed,
+            ),
+            (status(404, "not found", &[]), Code::OutputConflict, Retry::Observe),
+            (status(409, "uid mismatch", &[]), Code::OutputConflict, Retry::Observe),
+            (status(409, "conflict", &[held]), Code::OutputConflict, Retry::Observe),
+            (
+                status(409, "conflict", &[type_held]),
+                Code::OutputTypeImmutable,
+                Retry::Changed,
+            ),
+            (
+                status(422, "invalid", &[type_changed]),
+                Code::OutputTypeImmutable,
+                Retry::Changed,
+            ),
+            (
+                status(422, "invalid", &[type_changed, immutable]),
+                Code::OutputImmutable,
+                Retry::Changed,
+            ),
+            (status(422, "invalid", &[]), Code::OutputRejected, Retry::Changed),
+            (
+                status(400, "admission webhook \"w\" denied the request", &[]),
+                Code::OutputRejected,
+                Retry::Changed,
+            ),
+            (
+                status(429, "slow down", &[]),
+                Code::ApiServerUnavailable,
+                Retry::BackOff,
+            ),
+            (status(500, "oops", &[]), Code::ApiServerUnavailable, Retry::BackOff),
+            (status(503, "etcd", &[]), Code::ApiServerUnavailable, Retry::BackOff),
+        ];
+        for (answer, code, retry) in table {
+            let error = failed(&desired(&["k"]), answer.clone());
+            assert_eq!((error.diagnosis.code, error.retry), (code, retry), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_repeats_a_value_in_any_spelling_is_withheld() {
+        let mut wanted = desired(&[]);
+        wanted.data = [("k".to_owned(), "a\"canary\"".into())].into();
+        for spelling in ["a\"canary\"", "a\\\"canary\\\"", "YSJjYW5hcnki"] {
+            let error = failed(&wanted, status(400, &format!("denied: {spelling} is weak"), &[]));
+            assert!(error.diagnosis.cause.contains("withheld"), "{error}");
+            assert!(
+                !error.to_string().contains("canary") && !error.to_string().contains("YSJj"),
+                "{error}"
+            );
+        }
+        let error = failed(&wanted, status(400, "denied: too weak", &[]));
+        assert_eq!(error.diagnosis.cause, "denied: too weak");
+    }
+
+    #[test]
+    fn long_messages_are_cut_between_characters() {
+        let error = failed(&desired(&[]), status(400, &"ü".repeat(1000), &[]));
+        assert_eq!(error.diagnosis.cause.chars().count(), LONGEST_MESSAGE + 1);
+    }
 }

@@ -265,3 +265,73 @@ fn changed(namespace: &str, target: &Target, before: Option<&OutputMeta>, after:
 fn is_older(a: &str, b: &str) -> bool {
     matches!((a.parse::<u64>(), b.parse::<u64>()), (Ok(a), Ok(b)) if a < b)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Object, akvs, secret};
+    use super::*;
+
+    fn at(version: &str, object: Object) -> Object {
+        let mut object = object;
+        object.0.resource_version = Some(version.into());
+        object
+    }
+
+    #[test]
+    fn an_older_sight_never_replaces_a_newer_one() {
+        let (store, a) = (Store::new(), akvs("a", 1));
+        let object = |keys: &[&str]| Object::new().owned_by(&a).applied(&a, keys, &[]);
+        assert!(store.see(Kind::Secret, &at("10", object(&["new"])).0).is_some());
+        assert_eq!(store.see(Kind::Secret, &at("9", object(&["old"])).0), None);
+        assert_eq!(store.outputs_of(&a)[0].1, at("10", object(&["new"])).meta());
+    }
+
+    #[test]
+    fn an_object_of_another_uid_under_the_same_name_is_not_forgotten() {
+        let (store, a) = (Store::new(), akvs("a", 1));
+        store.see(Kind::Secret, &Object::new().owned_by(&a).0);
+        assert_eq!(store.forget("team", &secret(), "uid-of-its-predecessor"), None);
+        assert_eq!(store.len(), 1);
+        let told = store.forget("team", &secret(), "uid-of-db").expect("it is known");
+        assert_eq!((told.akvs, store.is_empty()), (vec!["a".to_owned()], true));
+        assert!(store.claims().is_empty());
+    }
+
+    #[test]
+    fn claims_follow_owners_and_managers() {
+        let (store, a, b) = (Store::new(), akvs("a", 1), akvs("b", 2));
+        store.see(
+            Kind::Secret,
+            &at("1", Object::new().owned_by(&a).applied(&b, &["k"], &[])).0,
+        );
+        assert_eq!((store.outputs_of(&a).len(), store.outputs_of(&b).len()), (1, 1));
+        let told = store
+            .see(Kind::Secret, &at("2", Object::new().owned_by(&b)).0)
+            .expect("it is newer");
+        assert_eq!(told.akvs, ["a", "b"]);
+        assert_eq!((store.outputs_of(&a).len(), store.outputs_of(&b).len()), (0, 1));
+    }
+
+    #[test]
+    fn as_long_as_nothing_feeds_it_answers_are_not_kept() {
+        let (store, a) = (Store::new(), akvs("a", 1));
+        store.record("team", &secret(), Object::new().owned_by(&a).meta());
+        assert!(store.is_empty());
+        store.start();
+        store.record("team", &secret(), Object::new().owned_by(&a).meta());
+        assert_eq!(store.len(), 1);
+    }
+
+    #[test]
+    fn foreign_objects_are_not_kept() {
+        let store = Store::new();
+        assert_eq!(store.see(Kind::Secret, &Object::new().owned_by_a("Deployment").0), None);
+        assert!(store.is_empty());
+    }
+
+    #[test]
+    fn resource_versions_are_compared_as_numbers() {
+        assert!(is_older("9", "10"));
+        assert!(!is_older("10", "9") && !is_older("10", "10") && !is_older("x", "10"));
+    }
+}

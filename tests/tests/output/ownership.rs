@@ -212,3 +212,17 @@ async fn an_akvs_created_again_under_its_name_goes_on_with_its_secret() -> Resul
     assert_eq!(owners, [again.id.uid]);
     Ok(())
 }
+
+#[tokio::test]
+async fn an_akvs_that_wants_another_type_of_a_shared_secret_is_told_so() -> Result<()> {
+    let bed = Bed::new("othertype").await?;
+    let (mut a, mut b) = (bed.akvs("a", 1).await?, bed.akvs("b", 2).await?);
+    bed.synced(&mut a, &[wants("db", &[("password", "p")])]).await?;
+    let before = bed.secrets().get("db").await?.metadata.resource_version;
+    let mut typed = wants("db", &[("ca.crt", "ca")]);
+    typed.secret_type = Some("example.com/other".into());
+    let trouble = bed.sync(&mut b, &[typed], &[&a]).await?.trouble();
+    assert!(trouble.starts_with("OutputTypeImmutable"), "{trouble}");
+    assert_eq!(bed.secrets().get("db").await?.metadata.resource_version, before);
+    Ok(())
+}
