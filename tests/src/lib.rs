@@ -8,4 +8,5 @@ pub mod emulator;
 pub mod provision;
 pub mod stack;
 pub mod verify;
+pub mod stage;
 pub mod wait;

@@ -1,0 +1,129 @@
+//! What goes wrong is explained in conditions and events, and leaves the Secret as it was.
+
+use akv2k8s_shared::api::{AzureKeyVaultSecret, condition};
+use akv2k8s_testbed::emulator::{Fault, FaultKind, Operation, SecretOptions};
+use akv2k8s_testbed::stage::Stage;
+use anyhow::Context;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+const DB: &str = "{vault: {name: kv1, object: {name: db, type: secret}}, output: {secret: {name: db, dataKey: v}}}";
+
+fn condition_of<'a>(akvs: &'a AzureKeyVaultSecret, type_: &str) -> Option<&'a akv2k8s_shared::api::Condition> {
+    condition::get(&akvs.status.as_ref()?.conditions, type_)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_missing_is_told_and_synced_once_it_is_there() -> anyhow::Result<()> {
+    let stage = Stage::new("missing").await?;
+    let vault = stage.vault("kv1");
+    vault.set_secret("other", "x", SecretOptions::default())?;
+    let controller = stage.controller(&[]).await?;
+    stage.apply("db", DB).await?;
+    let akvs = stage.wait_for_reason("db", "ObjectNotFound").await?;
+    assert_eq!(
+        condition_of(&akvs, condition::STALLED).context("Stalled")?.status,
+        "True"
+    );
+    assert!(
+        condition_of(&akvs, condition::READY)
+            .context("Ready")?
+            .message
+            .contains("Fix:")
+    );
+    vault.set_secret("db", "one", SecretOptions::default())?;
+    stage.wait_for_key("db", "v", "one").await?;
+    stage.wait_for_reason("db", "Synced").await?;
+    controller.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disabled_object_leaves_the_secret_as_it_was() -> anyhow::Result<()> {
+    let stage = Stage::new("disabled").await?;
+    let vault = stage.vault("kv1");
+    vault.set_secret("db", "one", SecretOptions::default())?;
+    let controller = stage.controller(&[]).await?;
+    stage.apply("db", DB).await?;
+    stage.wait_for_reason("db", "Synced").await?;
+    vault.disable_secret("db")?;
+    stage.wait_for_reason("db", "ObjectDisabled").await?;
+    assert_eq!(stage.key("db", "v").await.as_deref(), Some("one"));
+    controller.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_that_refuses_is_told_with_the_command_that_helps() -> anyhow::Result<()> {
+    let stage = Stage::new("forbidden").await?;
+    stage
+        .emulator
+        .vault("kv1")
+        .set_secret("db", "one", SecretOptions::default())?;
+    let controller = stage.controller(&[]).await?;
+    stage.apply("db", DB).await?;
+    let akvs = stage.wait_for_reason("db", "ForbiddenByRbac").await?;
+    let message = &condition_of(&akvs, condition::READY).context("Ready")?.message;
+    assert!(message.contains("az role assignment create"), "{message}");
+    controller.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_vault_recovers_by_itself_and_is_told_once() -> anyhow::Result<()> {
+    let stage = Stage::new("flaky").await?;
+    stage.vault("kv1").set_secret("db", "one", SecretOptions::default())?;
+    let fault = FaultKind::status(503, "ServiceUnavailable", "later");
+    let id = stage
+        .emulator
+        .faults()
+        .add(Fault::vault("kv1", fault).on(&[Operation::SECRET_GET]));
+    let controller = stage.controller(&["--azure-resync-period=3600"]).await?;
+    stage.apply("db", DB).await?;
+    let failed = stage.wait_for_reason("db", "VaultUnavailable").await?;
+    assert_eq!(
+        condition_of(&failed, condition::RECONCILING)
+            .context("Reconciling")?
+            .status,
+        "True"
+    );
+    let seen = stage.emulator.journal().counts().of(Operation::SECRET_GET);
+    stage
+        .emulator
+        .journal()
+        .wait_for(akv2k8s_testbed::stage::PATIENCE, |counts| {
+            counts.of(Operation::SECRET_GET) > seen + 3
+        })
+        .await
+        .context("retries")?;
+    assert_eq!(
+        stage.akvs("db").await?.metadata.resource_version,
+        failed.metadata.resource_version
+    );
+    stage.emulator.faults().lift(id);
+    stage.wait_for_reason("db", "Synced").await?;
+    controller.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_object_does_not_stop_the_others() -> anyhow::Result<()> {
+    let stage = Stage::new("malformed").await?;
+    stage.vault("kv1").set_secret("db", "one", SecretOptions::default())?;
+    stage.apply("good", DB).await?;
+    // Legal by the schema, impossible in Azure: such objects are stored in real clusters.
+    let impossible = stage
+        .apply(
+            "bad",
+            &DB.replace("name: kv1", "name: kv1.example.com")
+                .replace("{secret: {name: db", "{secret: {name: bad"),
+        )
+        .await;
+    let controller = stage.controller(&[]).await?;
+    stage.wait_for_reason("good", "Synced").await?;
+    if impossible.is_ok() {
+        stage.wait_for_reason("bad", "InvalidSpec").await?;
+    }
+    let patch = Patch::Merge(json!({"metadata": {"labels": {"touched": "yes"}}}));
+    stage
+        .api::<AzureKeyVaultSecret>()
+        .patch("good", &PatchParams::default(), &patch)
+        .await?;
+    controller.stop().await
+}

@@ -1,0 +1,9 @@
+//! The controller, end to end: a real API server, a vault that checks tokens, and what a user sees.
+
+mod claims;
+mod drift;
+mod failures;
+mod leader;
+mod restart;
+mod scope;
+mod sync;
