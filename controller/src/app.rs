@@ -107,6 +107,7 @@ impl Controller {
             vault,
             identity,
             objects,
+            queue: Arc::clone(&queue),
             store: Store::new(),
             watch_outputs: config.args.watch_outputs,
             period: config.args.poll_period(),

@@ -12,7 +12,7 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
-use crate::objects::{Key, News, Object, Objects, wanted};
+use crate::objects::{Key, News, Objects};
 use crate::output::Changed;
 use crate::queue::{Lane, Queue, Reasons};
 
@@ -106,19 +106,8 @@ impl Follower {
     }
 
     fn remove(&self, key: &Key, uid: Option<&str>) {
-        let targets = match self.objects.get(key) {
-            Some(Object::Valid(akvs)) => wanted(&akvs),
-            _ => Vec::new(),
-        };
-        if !self.objects.remove(key, uid) {
-            return;
-        }
-        enqueue(&self.objects, &self.queue, key);
-        // Those who had to give way may have their turn now.
-        for target in targets {
-            for sibling in self.objects.claimants(&key.namespace, &target) {
-                enqueue(&self.objects, &self.queue, &sibling);
-            }
+        if self.objects.remove(key, uid) {
+            enqueue(&self.objects, &self.queue, key);
         }
     }
 }
@@ -142,7 +131,8 @@ pub(crate) async fn outputs(
     }
 }
 
-fn enqueue(objects: &Objects, queue: &Queue<Key>, key: &Key) {
+/// Asks for `key` to be synced now.
+pub(crate) fn enqueue(objects: &Objects, queue: &Queue<Key>, key: &Key) {
     let partition = objects.get(key).map(|object| object.partition()).unwrap_or_default();
     queue.add(key.clone(), &partition, Lane::New, Reasons::default());
 }

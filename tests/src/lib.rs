@@ -7,6 +7,6 @@ pub mod demo;
 pub mod emulator;
 pub mod provision;
 pub mod stack;
-pub mod verify;
 pub mod stage;
+pub mod verify;
 pub mod wait;

@@ -21,24 +21,24 @@ use std::time::Duration;
 use akv2k8s_controller::Controller;
 use akv2k8s_controller::args::Args;
 use akv2k8s_controller::config::Config;
-use akv2k8s_shared::api::{AzureKeyVaultSecret, condition, crd};
+use akv2k8s_shared::api::{AzureKeyVaultSecret, condition};
 use akv2k8s_shared::environment::Environment;
 use anyhow::Context;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::wait::{await_condition, conditions};
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::controlplane::{ControlPlane, Namespace};
+use crate::crd;
 use crate::emulator::{AppHandle, Emulator, Options, Role, VaultHandle};
 use crate::wait::until;
 
-/// How long a test waits for what should take well under a second, on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a test waits for what should take well under a second, on a busy machine. The garbage collector, though, learns
+/// of a CRD it has not seen before only every 30 s.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The stage of one test.
 pub struct Stage {
@@ -196,10 +196,10 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits until the Secret `name` is gone. The garbage collector learns of a CRD it has not seen before only every 30 s.
+    /// Waits until the Secret `name` is gone.
     pub async fn wait_until_gone(&self, name: &str) -> anyhow::Result<()> {
         let what = format!("Secret {name} to go");
-        until(&what, 3 * PATIENCE, async || {
+        until(&what, PATIENCE, async || {
             self.secret(name).await.ok()?.is_none().then_some(())
         })
         .await?;
@@ -268,19 +268,7 @@ impl Running {
 }
 
 /// Installs the CRD once per process.
-pub async fn install_crd(client: &kube::Client) -> anyhow::Result<()> {
+async fn install_crd(client: &kube::Client) -> anyhow::Result<()> {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
-    let install = async || {
-        let crd = crd();
-        let name = crd.metadata.name.clone().context("the CRD has no name")?;
-        let api = Api::<CustomResourceDefinition>::all(client.clone());
-        api.patch(&name, &PatchParams::apply("testbed").force(), &Patch::Apply(&crd))
-            .await?;
-        let established = await_condition(api, &name, conditions::is_crd_established());
-        tokio::time::timeout(PATIENCE, established)
-            .await
-            .context("the CRD was not established in time")??;
-        anyhow::Ok(())
-    };
-    INSTALLED.get_or_try_init(install).await.copied()
+    INSTALLED.get_or_try_init(|| crd::install(client)).await.copied()
 }

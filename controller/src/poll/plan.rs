@@ -186,9 +186,10 @@ pub(super) fn turn(member: &Member, listed: &Listed, memory: &mut Memory) -> Tur
         return Turn::Nothing;
     }
     if !member.ready {
+        // What the list showed when the object failed is not known: the first look gives it another chance, too.
         let mark = listed.mark(&member.object);
         let before = memory.failed.insert(member.key.clone(), mark.clone());
-        return if before.is_some_and(|before| before != mark) {
+        return if before.is_none_or(|before| before != mark) {
             Turn::FailureMayBeOver
         } else {
             Turn::Nothing

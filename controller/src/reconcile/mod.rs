@@ -31,7 +31,8 @@ use crate::metrics::{Cause, Metrics};
 use crate::objects::{Gone, Key, Object, Objects, id, wanted};
 use crate::output::{self, AkvsId, Applied, ApplyError, Change, Claimant, OutputState, Target};
 use crate::phase::slot;
-use crate::queue::{Again, Job, Lane};
+use crate::queue::{Again, Job, Lane, Queue};
+use crate::watch::enqueue;
 
 /// Attempts when an output changes between looking and writing.
 const ATTEMPTS: usize = 3;
@@ -48,6 +49,8 @@ pub(crate) struct Context {
     pub(crate) identity: Result<Identity, Box<Diagnosis>>,
     /// The AKVS.
     pub(crate) objects: Arc<Objects>,
+    /// Where work for others is asked for.
+    pub(crate) queue: Arc<Queue<Key>>,
     /// Metadata of the outputs; stays empty without `watch_outputs`.
     pub(crate) store: output::Store,
     /// Whether outputs are watched.
@@ -260,6 +263,12 @@ impl Context {
         }
         self.metrics
             .synced(DELETE, 0.0, failed.first().map(|error| error.diagnosis.code.as_str()));
+        // Those who had to give way may have their turn now.
+        for output in &gone.outputs {
+            for sibling in self.objects.claimants(&gone.id.namespace, &Target::from(output)) {
+                enqueue(&self.objects, &self.queue, &sibling);
+            }
+        }
         failed.is_empty()
     }
 

@@ -18,14 +18,14 @@ async fn synced(prefix: &str) -> anyhow::Result<Stage> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_secret_comes_back_for_one_request() -> anyhow::Result<()> {
+async fn a_deleted_secret_comes_back_for_at_most_one_request() -> anyhow::Result<()> {
     let stage = synced("deleted").await?;
     let controller = stage.controller(&["--azure-resync-period=3600"]).await?;
     stage.wait_for_reason("db", "Synced").await?;
     stage.emulator.journal().reset();
     stage.api::<Secret>().delete("db", &DeleteParams::default()).await?;
     stage.wait_for_key("db", "password", "right").await?;
-    assert_eq!(stage.emulator.journal().counts().of(Operation::SECRET_GET), 1);
+    assert!(stage.emulator.journal().counts().of(Operation::SECRET_GET) <= 1);
     controller.stop().await
 }
 

@@ -1,7 +1,7 @@
 //! What goes wrong is explained in conditions and events, and leaves the Secret as it was.
 
 use akv2k8s_shared::api::{AzureKeyVaultSecret, condition};
-use akv2k8s_testbed::emulator::{Fault, FaultKind, Operation, SecretOptions};
+use akv2k8s_testbed::emulator::{Fault, FaultKind, Kind, Operation, SecretOptions};
 use akv2k8s_testbed::stage::Stage;
 use anyhow::Context;
 use kube::api::{Patch, PatchParams};
@@ -45,7 +45,7 @@ async fn a_disabled_object_leaves_the_secret_as_it_was() -> anyhow::Result<()> {
     let controller = stage.controller(&[]).await?;
     stage.apply("db", DB).await?;
     stage.wait_for_reason("db", "Synced").await?;
-    vault.disable_secret("db")?;
+    vault.disable(Kind::Secret, "db")?;
     stage.wait_for_reason("db", "ObjectDisabled").await?;
     assert_eq!(stage.key("db", "v").await.as_deref(), Some("one"));
     controller.stop().await
