@@ -147,7 +147,7 @@ async fn respond(
             abort.store(true, Ordering::Relaxed);
             Err(io::ErrorKind::ConnectionReset.into())
         }
-        Some(kind) => Ok(incomplete(&shared, &reply, matches!(kind, FaultKind::StalledBody))),
+        Some(kind) => Ok(incomplete(&shared, reply, matches!(kind, FaultKind::StalledBody))),
     }
 }
 
