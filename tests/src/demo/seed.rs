@@ -1,9 +1,11 @@
 //! What the examples expect to find in the vault.
 
+use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::emulator::{SecretOptions, VaultHandle};
+use crate::emulator::crypto::KeyType;
+use crate::emulator::{CertificatePolicy, SecretOptions, TEST_ISSUER, VaultHandle};
 
 /// The value of `my-secret` before the rotation.
 pub(super) const FIRST_VALUE: &str = "My super secret";
@@ -30,5 +32,14 @@ pub(super) fn fill(vault: &VaultHandle) -> anyhow::Result<()> {
     for (name, value) in secrets {
         vault.set_secret(name, value, SecretOptions::default())?;
     }
+    let policy = CertificatePolicy::self_signed("CN=demo.example.com").issued_by(TEST_ISSUER);
+    vault.create_certificate("my-certificate", &policy)?;
+    vault.create_certificate("my-pfx-source", &policy)?;
+    // The secret behind a certificate is its PFX in base64: what people keep as a plain secret, too.
+    let pfx = vault
+        .secret_value("my-pfx-source")
+        .context("a certificate has a secret behind it")?;
+    vault.set_secret("my-pfx-secret", &pfx, SecretOptions::default())?;
+    vault.create_key("my-key", KeyType::Rsa(2048))?;
     Ok(())
 }
