@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn written(value: &str) -> String {
-        let out = config_json(&SecretBytes::from(value)).ok().expect("a JSON object");
+        let out = config_json(&SecretBytes::from(value)).expect("a JSON object");
         out.expose_str().expect("text").to_owned()
     }
 
@@ -144,7 +144,7 @@ mod tests {
     fn dockercfg_is_written_byte_for_byte() {
         let value = r#" {"r.io":{"username":"me","password":"pw"}} "#;
         assert_eq!(
-            cfg(&SecretBytes::from(value)).ok().expect("object").expose(),
+            cfg(&SecretBytes::from(value)).expect("object").expose(),
             value.as_bytes()
         );
     }

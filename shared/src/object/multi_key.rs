@@ -175,6 +175,16 @@ mod tests {
     }
 
     #[test]
+    fn yaml_oddities_have_a_defined_outcome() {
+        gives(Yaml, "a: !!binary aGVsbG8=", &[("a", "aGVsbG8=")]);
+        gives(Yaml, "null: 3\n~: 4", &[("null", "3"), ("~", "4")]);
+        assert_eq!(
+            pairs(Yaml, "<<: {x: y}\nb: c").expect_err("merge").code,
+            Code::ValueMalformed
+        );
+    }
+
+    #[test]
     fn nested_values_are_refused_with_the_name_of_their_key() {
         for (format, value) in [
             (Json, r#"{"ok":"1","deep":{"x":"canary"}}"#),
@@ -220,11 +230,9 @@ mod tests {
     #[test]
     fn hostile_documents_are_refused_quickly() {
         const MIB: usize = 1_048_576;
-        let mut bomb = "a: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
-        for level in 1..30 {
-            let alias = format!("*a{}, ", level - 1).repeat(9);
-            bomb.push_str(&format!("b{level}: &a{level} [{alias}]\n"));
-        }
+        let level = |level: u32| format!("b{level}: &a{level} [{}]\n", format!("*a{}, ", level - 1).repeat(9));
+        let bomb =
+            "b0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned() + &(1..30).map(level).collect::<Vec<_>>().concat();
         let start = std::time::Instant::now();
         assert!(pairs(Json, &format!("{{\"a\":{}", "[".repeat(MIB))).is_err());
         assert!(pairs(Yaml, &bomb).is_err());

@@ -27,7 +27,7 @@ pub fn secret_data(
         _ => Err(wrong_kind()),
     };
     data.and_then(|data| limits::check_data(data.iter()).map(|()| data))
-        .map_err(|problem| problem.happened(format!("{name} cannot become data of a Secret.")))
+        .map_err(|problem| Box::new(problem.happened(format!("{name} cannot become data of a Secret."))))
 }
 
 /// The data of a ConfigMap output. `name` is how messages call the object (its `Display`).
@@ -54,7 +54,7 @@ pub fn config_map_data(
     };
     pairs
         .and_then(|pairs| limits::check_data(pairs.iter()).map(|()| by_encoding(pairs)))
-        .map_err(|problem| problem.happened(format!("{name} cannot become data of a ConfigMap.")))
+        .map_err(|problem| Box::new(problem.happened(format!("{name} cannot become data of a ConfigMap."))))
 }
 
 fn from_secret(transforms: &[Transform], output: &SecretOutput, secret: &SecretObject) -> Result<SecretData, Problem> {
@@ -577,9 +577,7 @@ mod tests {
     type Pairs = BTreeMap<String, Vec<u8>>;
 
     fn config_map_pairs(source: SourceType, transforms: &[Transform], object: &VaultObject) -> (Pairs, Pairs) {
-        let written = config_map_data(source, transforms, &config_map(Some("k")), object, NAME)
-            .ok()
-            .expect("usable");
+        let written = config_map_data(source, transforms, &config_map(Some("k")), object, NAME).expect("usable");
         (plain(written.data), plain(written.binary_data))
     }
 

@@ -25,12 +25,12 @@ impl Problem {
     }
 
     /// Says which object it happened to: `what` is a sentence.
-    pub(crate) fn happened(self, what: String) -> Box<Diagnosis> {
-        Box::new(Diagnosis {
+    pub(crate) fn happened(self, what: String) -> Diagnosis {
+        Diagnosis {
             code: self.code,
             what,
             cause: self.cause,
             fix: self.fix,
-        })
+        }
     }
 }

@@ -173,7 +173,7 @@ mod tests {
     use crate::object::testdata;
 
     fn key(path: &str) -> PrivateKey {
-        PrivateKey::from_der(&testdata::der(path)).ok().expect("a private key")
+        PrivateKey::from_der(&testdata::der(path)).expect("a private key")
     }
 
     fn certificates(folder: &str, names: &[&str]) -> Vec<Vec<u8>> {
@@ -314,7 +314,7 @@ mod tests {
             .map(|number| [one.clone(), number.to_be_bytes().to_vec()].concat())
             .collect();
         let start = Instant::now();
-        let problem = leaf_first(&key("chain/leaf.key"), &many).err().expect("too many");
+        let problem = leaf_first(&key("chain/leaf.key"), &many).expect_err("too many");
         assert_eq!(problem.code, Code::ValueTooLarge);
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     }
@@ -345,8 +345,8 @@ mod tests {
             let key = key("chain/leaf.key");
             let mut shuffled = shuffled;
             shuffled.insert(at.min(shuffled.len()), "leaf");
-            let sorted = leaf_first(&key, &certificates("chain", &[&["leaf"], names.as_slice()].concat())).ok().expect("a leaf");
-            let other = leaf_first(&key, &certificates("chain", &shuffled)).ok().expect("a leaf");
+            let sorted = leaf_first(&key, &certificates("chain", &[&["leaf"], names.as_slice()].concat())).expect("a leaf");
+            let other = leaf_first(&key, &certificates("chain", &shuffled)).expect("a leaf");
             prop_assert!(sorted == other, "{names:?}");
             prop_assert!(sorted[0] == testdata::der("chain/leaf.pem"));
         }

@@ -25,6 +25,7 @@ const CERTIFICATE_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.
 const X509_CERTIFICATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.22.1");
 
 /// Why a PFX cannot be read.
+#[derive(Debug)]
 enum PfxError {
     /// The structure is not that of a PFX.
     Malformed,
@@ -110,7 +111,7 @@ struct Opener<'b> {
 }
 
 impl Opener<'_> {
-    /// AuthenticatedSafe ::= SEQUENCE OF ContentInfo
+    /// `AuthenticatedSafe ::= SEQUENCE OF ContentInfo`
     fn safes(mut self, der: &[u8]) -> Result<Bundle, PfxError> {
         for safe in children(AnyRef::from_der(der)?)? {
             match content_info(safe)? {
@@ -132,7 +133,7 @@ impl Opener<'_> {
         Ok(self.bundle)
     }
 
-    /// SafeContents ::= SEQUENCE OF SEQUENCE { bagId, [0] EXPLICIT bagValue, bagAttributes OPTIONAL }
+    /// `SafeContents ::= SEQUENCE OF SEQUENCE { bagId, [0] EXPLICIT bagValue, bagAttributes OPTIONAL }`
     fn bags(&mut self, der: &[u8]) -> Result<(), PfxError> {
         for bag in children(AnyRef::from_der(der)?)? {
             let [id, value, ..] = children(bag)?[..] else {
@@ -156,7 +157,7 @@ impl Opener<'_> {
         Ok(())
     }
 
-    /// CertBag ::= SEQUENCE { certId, [0] EXPLICIT OCTET STRING }
+    /// `CertBag ::= SEQUENCE { certId, [0] EXPLICIT OCTET STRING }`
     fn certificate(&mut self, bag: AnyRef<'_>) -> Result<(), PfxError> {
         let [id, value] = children(bag)?[..] else {
             return Err(PfxError::Malformed);
@@ -186,7 +187,7 @@ fn children(sequence: AnyRef<'_>) -> Result<Vec<AnyRef<'_>>, PfxError> {
     Ok(elements)
 }
 
-/// ContentInfo ::= SEQUENCE { contentType, [0] EXPLICIT content OPTIONAL }
+/// `ContentInfo ::= SEQUENCE { contentType, [0] EXPLICIT content OPTIONAL }`
 fn content_info(info: AnyRef<'_>) -> Result<(ObjectIdentifier, Option<AnyRef<'_>>), PfxError> {
     match children(info)?[..] {
         [content_type] => Ok((content_type.decode_as()?, None)),

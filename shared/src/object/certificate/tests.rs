@@ -94,12 +94,11 @@ fn an_ec_key_without_its_public_part_is_completed() {
 #[test]
 fn a_pfx_may_be_wrapped_base64_or_plain_der() {
     let expected = Ok((text("pfx/modern.crt.pem"), text("keys/rsa2048.key.pem")));
-    let wrapped: String = base64_of("pfx/modern.pfx")
-        .as_bytes()
-        .chunks(76)
-        .map(|line| format!("{}\r\n", String::from_utf8_lossy(line)))
-        .collect();
+    let encoded = base64_of("pfx/modern.pfx");
+    let lines: Vec<_> = encoded.as_bytes().chunks(76).map(String::from_utf8_lossy).collect();
+    let wrapped = lines.join("\r\n");
     assert_eq!(pair(wrapped.as_bytes(), false), expected);
+    assert_eq!(pair(format!(" {wrapped} \n").as_bytes(), false), expected);
     assert_eq!(pair(&bytes("pfx/modern.pfx"), false), expected);
 }
 
@@ -215,6 +214,7 @@ fn damaged_files_are_refused_and_never_printed() {
     let cut = &pem[..pem.len() / 2];
     let relabelled = pem.replacen("-----END PRIVATE KEY", "-----END canary", 1);
     let not_base64 = pem.replacen('\n', "\n*canary*", 1);
+    let behind_sound_ones = format!("{pem}-----BEGIN CERTIFICATE-----\nY2FuYXJ5\n-----END CERTIFICATE-----\n");
     let no_key = "-----BEGIN PRIVATE KEY-----\nY2FuYXJ5\n-----END PRIVATE KEY-----\n";
     for value in [
         "",
@@ -224,6 +224,7 @@ fn damaged_files_are_refused_and_never_printed() {
         cut,
         &relabelled,
         &not_base64,
+        &behind_sound_ones,
         no_key,
         "MAA=",
         "MIIBAA==",
@@ -257,7 +258,7 @@ fn raw_gives_the_der_of_a_pfx_and_the_text_of_a_pem() {
 fn the_public_part_is_the_certificate_as_pem() {
     let der = crate::object::testdata::der("keys/p384.crt.pem");
     assert_eq!(
-        public(&der).ok().expect("DER").expose_str(),
+        public(&der).expect("DER").expose_str(),
         Some(text("keys/p384.crt.pem").as_str())
     );
     assert_eq!(public(b"").err().expect("empty").code, Code::CertificateUnreadable);

@@ -43,7 +43,7 @@ impl Budget {
     }
 }
 
-/// MacData ::= SEQUENCE { SEQUENCE { algorithm, digest OCTET STRING }, salt OCTET STRING, iterations DEFAULT 1 }
+/// `MacData ::= SEQUENCE { SEQUENCE { algorithm, digest OCTET STRING }, salt OCTET STRING, iterations DEFAULT 1 }`
 pub(super) struct Mac<'a> {
     algorithm: ObjectIdentifier,
     digest: &'a [u8],
@@ -95,7 +95,7 @@ impl<'a> Mac<'a> {
     }
 }
 
-/// Decrypts by an AlgorithmIdentifier; wrong padding counts as a wrong password.
+/// Decrypts by an `AlgorithmIdentifier`; wrong padding counts as a wrong password.
 pub(super) fn decrypt(
     algorithm: AnyRef<'_>,
     ciphertext: &[u8],
@@ -197,13 +197,13 @@ mod tests {
 
     #[test]
     fn pbkdf2_with_sha1_as_old_openssl_wrote_it_is_read() {
-        let plain = decrypted("pfx/pbes2-sha1-prf.key.der").ok().expect("readable");
+        let plain = decrypted("pfx/pbes2-sha1-prf.key.der").expect("readable");
         assert!(plain == testdata::der("keys/rsa2048.pkcs8.pem"));
     }
 
     #[test]
     fn scrypt_is_refused_by_its_name_since_its_memory_has_no_bound() {
-        let error = decrypted("pfx/scrypt.key.der").err().expect("refused");
+        let error = decrypted("pfx/scrypt.key.der").expect_err("refused");
         assert!(matches!(error, PfxError::Algorithm(oid) if oid.to_string() == "1.3.6.1.4.1.11591.4.11"));
     }
 
