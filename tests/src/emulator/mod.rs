@@ -37,7 +37,7 @@ mod journal;
 mod jwt;
 mod limiter;
 mod operation;
-mod pki;
+pub(crate) mod pki;
 mod seed;
 mod server;
 mod vault;
@@ -63,9 +63,6 @@ pub use self::vault::{
     AlternativeNames, AttributeChange, CertificatePolicy, Firewall, IssuerReference, KeyProperties, Policy, Role,
     SecretOptions, SecretProperties, StateError, TEST_ISSUER, Tags, VaultHandle, X509Properties,
 };
-
-/// The resource vault tokens are for.
-pub const VAULT_AUDIENCE: &str = "https://vault.localhost";
 
 /// How an emulator is started.
 #[derive(Debug, Clone)]
@@ -121,6 +118,12 @@ impl Shared {
         )
     }
 
+    /// The resource vault tokens are for. With the port, unlike the service's, which has none: Microsoft's Python SDK
+    /// sends a token only where the challenge's resource, as written, ends the host and port of the vault.
+    fn vault_audience(&self) -> String {
+        format!("https://vault.localhost:{}", self.address.port())
+    }
+
     fn imds_url(&self) -> String {
         format!("http://{}", self.imds_address)
     }
@@ -133,7 +136,7 @@ impl Shared {
             "keyVaultEndpoint": format!("https://{suffix}/"),
             "keyVaultDNSSuffix": suffix,
             "resourceManagerEndpoint": "https://management.azure.com/",
-            "resourceIdentifiers": { "keyVault": VAULT_AUDIENCE },
+            "resourceIdentifiers": { "keyVault": self.vault_audience() },
             "imdsEndpoint": self.imds_url(),
         })
     }
@@ -195,6 +198,11 @@ impl Emulator {
     /// Port of vaults and Entra.
     pub fn port(&self) -> u16 {
         self.shared.address.port()
+    }
+
+    /// The resource vault tokens are for: `https://vault.localhost:PORT`.
+    pub fn vault_audience(&self) -> String {
+        self.shared.vault_audience()
     }
 
     /// `https://login.localhost:PORT/`.

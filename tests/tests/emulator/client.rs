@@ -140,7 +140,12 @@ impl Fixture {
 
     /// A token for vaults, without asking Entra.
     pub(crate) fn token(&self) -> String {
-        self.token_for(akv2k8s_testbed::emulator::VAULT_AUDIENCE)
+        self.token_for(&self.emulator.vault_audience())
+    }
+
+    /// The scope a token for vaults is asked for with.
+    pub(crate) fn scope(&self) -> String {
+        format!("{}/.default", self.emulator.vault_audience())
     }
 
     pub(crate) fn token_for(&self, resource: &str) -> String {

@@ -5,14 +5,12 @@ use serde_json::json;
 
 use crate::client::{Answer, Fixture};
 
-const SCOPE: &str = "https://vault.localhost/.default";
-
 async fn with_secret(f: &Fixture, secret: &str) -> Answer {
     let form = [
         ("grant_type", "client_credentials"),
         ("client_id", f.app.client_id()),
         ("client_secret", secret),
-        ("scope", SCOPE),
+        ("scope", &f.scope()),
     ];
     f.entra(f.emulator.entra().tenant_id(), &form).await
 }
@@ -59,19 +57,23 @@ async fn each_wrong_credential_has_its_own_code() {
     for (tenant, form, expected) in [
         (
             tenant.as_str(),
-            vec![grant, ("client_id", other), ("scope", SCOPE)],
+            vec![grant, ("client_id", other), ("scope", &f.scope())],
             700_016,
         ),
-        (other, vec![grant, ("client_id", &client), ("scope", SCOPE)], 90_002),
+        (
+            other,
+            vec![grant, ("client_id", &client), ("scope", &f.scope())],
+            90_002,
+        ),
         (
             "my tenant",
-            vec![grant, ("client_id", &client), ("scope", SCOPE)],
+            vec![grant, ("client_id", &client), ("scope", &f.scope())],
             900_023,
         ),
-        (&tenant, vec![("client_id", &client), ("scope", SCOPE)], 900_144),
+        (&tenant, vec![("client_id", &client), ("scope", &f.scope())], 900_144),
         (
             &tenant,
-            vec![grant, ("client_id", &client), ("scope", SCOPE)],
+            vec![grant, ("client_id", &client), ("scope", &f.scope())],
             7_000_216,
         ),
         (
@@ -102,6 +104,7 @@ async fn user_name_and_password_are_checked() {
     let f = Fixture::start().await;
     f.emulator.entra().add_user("ann@example.com", "right");
     let tenant = f.emulator.entra().tenant_id().to_owned();
+    let scope = f.scope();
     let form = |user, password| {
         let client = f.app.client_id();
         [
@@ -109,7 +112,7 @@ async fn user_name_and_password_are_checked() {
             ("client_id", client),
             ("username", user),
             ("password", password),
-            ("scope", SCOPE),
+            ("scope", scope.as_str()),
         ]
     };
     assert_eq!(f.entra(&tenant, &form("Ann@example.com", "right")).await.status, 200);
@@ -208,7 +211,7 @@ mod federated {
                 "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
             ),
             ("client_assertion", assertion),
-            ("scope", SCOPE),
+            ("scope", &f.scope()),
         ];
         f.entra(f.emulator.entra().tenant_id(), &form).await
     }

@@ -12,7 +12,7 @@ async fn imds(f: &Fixture, query: &str) -> Answer {
     f.client.send(&url, &[("metadata", "true")], "").await
 }
 
-const RESOURCE: &str = "resource=https%3A%2F%2Fvault.localhost";
+const RESOURCE: &str = "resource=https%3A%2F%2Fvault.azure.net";
 
 #[tokio::test]
 async fn a_managed_identity_gets_a_token_the_vault_accepts() {
@@ -20,7 +20,8 @@ async fn a_managed_identity_gets_a_token_the_vault_accepts() {
     let vault = f.emulator.vault("v");
     vault.set_secret("a", "1", SecretOptions::default()).unwrap();
     vault.grant(&f.emulator.imds().assign_system_identity(), Role::SecretsUser);
-    let answer = imds(&f, RESOURCE).await.json();
+    let resource = format!("resource={}", f.emulator.vault_audience());
+    let answer = imds(&f, &resource).await.json();
     let token = answer["access_token"].as_str().unwrap();
     assert!(answer["expires_on"].is_string());
     assert_eq!(f.vault_as(token, "GET /secrets/a", "").await.json()["value"], "1");

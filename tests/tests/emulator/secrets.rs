@@ -22,7 +22,7 @@ async fn a_request_without_a_token_is_told_where_to_get_one() {
     assert_eq!(
         answer.header("www-authenticate"),
         format!(
-            "Bearer authorization=\"https://login.localhost:{port}/{tenant}\", resource=\"https://vault.localhost\""
+            "Bearer authorization=\"https://login.localhost:{port}/{tenant}\", resource=\"https://vault.localhost:{port}\""
         )
     );
     assert_eq!(f.emulator.journal().counts().with_status(Operation::SECRET_GET, 401), 1);
@@ -43,13 +43,16 @@ async fn tokens_are_checked_for_signature_issuer_audience_and_expiry() {
     let foreign_tenant = {
         let mut principal = f.app.principal().clone();
         principal.tenant_id = "11111111-1111-1111-1111-111111111111".into();
-        f.emulator.entra().token(&principal, "https://vault.localhost").unwrap()
+        f.emulator
+            .entra()
+            .token(&principal, &f.emulator.vault_audience())
+            .unwrap()
     };
     for (token, text) in [
         (forged.as_str(), "AKV10046"),
         (
             &foreign_audience,
-            "AKV10022: Invalid audience. Expected https://vault.localhost, found: https://management",
+            "AKV10022: Invalid audience. Expected https://vault.localhost:",
         ),
         (&foreign_tenant, "AKV10032: Invalid issuer"),
         ("not-a-token", "AKV10022"),

@@ -3,6 +3,7 @@
 use hyper::StatusCode;
 use serde_json::json;
 
+use super::error::EntraError;
 use crate::emulator::Shared;
 use crate::emulator::http::{Reply, Request};
 
@@ -39,7 +40,11 @@ fn configuration(shared: &Shared, tenant: &str, version: &str) -> Reply {
         .tenants
         .contains_key(&tenant.to_ascii_lowercase());
     if !known && !matches!(tenant, "common" | "organizations") {
-        let error = super::token::unknown_tenant(tenant);
+        // The same code as at the token endpoint, under another OAuth error.
+        let error = EntraError {
+            error: "invalid_tenant",
+            ..super::token::unknown_tenant(tenant)
+        };
         return error.reply(shared.clock.now(), None);
     }
     let authority = shared.authority_url();

@@ -8,10 +8,10 @@ use sha2::Digest;
 use super::error::EntraError;
 use super::federation::check_validity;
 use super::{Application, IssuedToken, Principal};
+use crate::emulator::Shared;
 use crate::emulator::crypto::hex;
 use crate::emulator::http::{Reply, Request};
 use crate::emulator::jwt::Jwt;
-use crate::emulator::{Shared, VAULT_AUDIENCE};
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -176,7 +176,7 @@ fn requested_resource(shared: &Shared, form: &Form, version2: bool) -> Result<St
         scope
     };
     let resource = resource.trim_end_matches('/');
-    if resource == VAULT_AUDIENCE || shared.entra.directory().resources.iter().any(|known| known == resource) {
+    if resource == shared.vault_audience() || shared.entra.directory().resources.iter().any(|known| known == resource) {
         return Ok(resource.to_owned());
     }
     Err(EntraError {
@@ -287,7 +287,12 @@ fn check_certificate(
             "Client assertion application identifier doesn't match 'client_id' parameter.",
         ));
     }
-    let thumbprint = jwt.header("x5t#S256").or(jwt.header("x5t")).unwrap_or("");
+    // MSAL for Python pads what RFC 7515 leaves unpadded; the service takes both.
+    let thumbprint = jwt
+        .header("x5t#S256")
+        .or(jwt.header("x5t"))
+        .unwrap_or("")
+        .trim_end_matches('=');
     let certificate = application
         .certificates
         .iter()

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::error::VaultError;
-use crate::emulator::VAULT_AUDIENCE;
 use crate::emulator::entra::{Entra, Principal, issuer_of};
 use crate::emulator::jwt::Jwt;
 use crate::emulator::operation::{Action, Kind};
@@ -132,10 +131,18 @@ impl Caller {
     }
 }
 
+/// Which tokens a vault believes.
+pub(crate) struct Believed<'a> {
+    /// Whose tokens.
+    pub(crate) tenant_id: &'a str,
+    /// For which resource.
+    pub(crate) audience: &'a str,
+}
+
 /// Checks a token as the vault does: signature, issuer (the vault's tenant), audience, validity.
 pub(crate) fn authenticate(
     entra: &Entra,
-    tenant_id: &str,
+    believed: &Believed<'_>,
     token: Option<&str>,
     now: i64,
 ) -> Result<Caller, VaultError> {
@@ -147,7 +154,7 @@ pub(crate) fn authenticate(
             "AKV10046: Unable to resolve the key used for signature validation.",
         ));
     }
-    let (expected, issuer) = (issuer_of(tenant_id), jwt.claim("iss").unwrap_or(""));
+    let (expected, issuer) = (issuer_of(believed.tenant_id), jwt.claim("iss").unwrap_or(""));
     if issuer != expected {
         return Err(VaultError::unauthorized(format!(
             "AKV10032: Invalid issuer. Expected one of {expected}, found {issuer}."
@@ -156,10 +163,11 @@ pub(crate) fn authenticate(
     let audiences = jwt.audiences();
     if !audiences
         .iter()
-        .any(|audience| audience.trim_end_matches('/') == VAULT_AUDIENCE)
+        .any(|audience| audience.trim_end_matches('/') == believed.audience)
     {
         return Err(VaultError::unauthorized(format!(
-            "AKV10022: Invalid audience. Expected {VAULT_AUDIENCE}, found: {}.",
+            "AKV10022: Invalid audience. Expected {}, found: {}.",
+            believed.audience,
             audiences.join(", ")
         )));
     }

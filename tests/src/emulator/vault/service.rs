@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use serde::de::DeserializeOwned;
 
-use super::access::{Question, authenticate, forbidden_by_network};
+use super::access::{Believed, Question, authenticate, forbidden_by_network};
 use super::certificates::{self, CertificateBody, Made};
 use super::error::VaultError;
 use super::keys::{self, KeyBody};
@@ -11,10 +11,10 @@ use super::route::Route;
 use super::secrets;
 use super::view::View;
 use super::{Ids, Vault, issuers};
+use crate::emulator::Shared;
 use crate::emulator::crypto::PrivateKey;
 use crate::emulator::http::{Reply, Request};
 use crate::emulator::operation::{Action, Kind};
-use crate::emulator::{Shared, VAULT_AUDIENCE};
 
 /// Versions of the data plane API whose forms this emulator speaks.
 const API_VERSIONS: [&str; 12] = [
@@ -56,8 +56,9 @@ pub(crate) async fn handle(shared: &Shared, name: &str, route: Option<&Route<'_>
 fn challenge(shared: &Shared, tenant_id: &str, error: Option<&str>) -> String {
     let described = error.map(|text| format!(", error=\"invalid_token\", error_description=\"{text}\""));
     format!(
-        "Bearer authorization=\"{}/{tenant_id}\", resource=\"{VAULT_AUDIENCE}\"{}",
+        "Bearer authorization=\"{}/{tenant_id}\", resource=\"{}\"{}",
         shared.authority_url(),
+        shared.vault_audience(),
         described.unwrap_or_default()
     )
 }
@@ -108,7 +109,12 @@ fn authorize<'a>(
     request: &Request,
     now: i64,
 ) -> Result<&'a Route<'a>, VaultError> {
-    let caller = authenticate(&shared.entra, &vault.tenant_id, request.bearer(), now)?;
+    let audience = shared.vault_audience();
+    let believed = Believed {
+        tenant_id: &vault.tenant_id,
+        audience: &audience,
+    };
+    let caller = authenticate(&shared.entra, &believed, request.bearer(), now)?;
     check_api_version(request)?;
     if let Some(firewall) = vault.firewall {
         return Err(forbidden_by_network(firewall, &caller, &vault.name));
