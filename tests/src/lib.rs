@@ -1,6 +1,7 @@
 //! The test bed: a real control plane, and an emulator of Key Vault, Entra and IMDS, for tests, the demo and benches.
 
 pub mod cargo;
+pub mod conformance;
 pub mod controlplane;
 pub mod crd;
 pub mod demo;

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use akv2k8s_testbed::{controlplane, demo, emulator, provision, verify};
+use akv2k8s_testbed::{conformance, controlplane, demo, emulator, provision, verify};
 use clap::{Parser, Subcommand};
 
 /// The test bed of akv2k8s-rs.
@@ -25,6 +25,10 @@ enum Command {
     Emulator(emulator::cli::Args),
     /// Check prerequisites, provision, run every test
     Verify,
+    /// Run Microsoft's Python and JavaScript SDKs against the emulator
+    Conformance(conformance::Options),
+    /// Run the part of the same list that suits a real vault, as whoever you are logged in as; removes what it created
+    Live(conformance::LiveOptions),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +50,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Up => controlplane::cli::up(&mut io::stdout()).await?,
         Command::Emulator(args) => emulator::cli::run(args, &mut io::stdout()).await?,
         Command::Verify => verify::verify(verify::STAGES, &mut io::stdout())?,
+        Command::Conformance(options) => conformance::run(options).await?,
+        Command::Live(options) => conformance::live(options).await?,
     }
     Ok(())
 }

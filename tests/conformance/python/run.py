@@ -4,6 +4,7 @@ Usage: run.py TARGET.json   (the target file is described in ../README.md)
 Exit code 0 when every check passed, 1 otherwise.
 """
 
+import logging
 import sys
 
 from conformance import certificates, identity, keys, protocol, rbac, secrets, throttling
@@ -17,7 +18,10 @@ def main() -> int:
         print(__doc__)
         return 2
     target = Target.load(sys.argv[1])
-    resolve_localhost()
+    # Half of the identity checks are about failures; the checks look at them, their log lines would only bury the list.
+    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
+    if not target.live:
+        resolve_localhost(target["authority"])
     checks = CheckList("python")
     for module in (protocol, secrets, keys, certificates, identity, rbac, throttling):
         module.register(checks)

@@ -123,13 +123,13 @@ export async function refused(action, status, code, ...inner) {
     error = thrown;
   }
   assert.ok(error, `succeeded, expected ${status} ${code}`);
-  if (!error.response) throw error;
-  const body = JSON.parse(error.response.bodyAsText).error;
-  assert.equal(error.statusCode, status, `status is ${error.statusCode}: ${body.message}`);
-  assert.equal(body.code, code, `error.code is ${body.code}, expected ${code}`);
-  const innerCode = body.innererror?.code;
-  if (inner.length) assert.ok(inner.includes(innerCode), `error.innererror.code is ${innerCode}, expected ${inner}`);
-  return body.message;
+  if (error.statusCode === undefined) throw error;
+  assert.deepEqual([error.statusCode, error.code], [status, code], `answered ${error.statusCode}: ${error.message}`);
+  if (inner.length) {
+    const innerCode = error.details?.error?.innerError?.code;
+    assert.ok(inner.includes(innerCode), `innererror.code is ${innerCode}, expected ${inner}`);
+  }
+  return error.message;
 }
 
 /** Everything a paged list gives. */

@@ -130,9 +130,10 @@ function managedUnknown(run) {
 }
 
 function appService(run) {
-  const { endpoint, header } = run.target.facts.appService;
+  // An identity of its own: this SDK caches tokens by identity for the whole process.
+  const { clientId, endpoint, header } = run.target.facts.appService;
   const variables = { IDENTITY_ENDPOINT: endpoint, IDENTITY_HEADER: header };
-  return withEnvironment(variables, () => reads(run, new ManagedIdentityCredential()));
+  return withEnvironment(variables, () => reads(run, new ManagedIdentityCredential({ clientId })));
 }
 
 async function unknownTenant(run) {

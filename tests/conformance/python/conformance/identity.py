@@ -136,7 +136,7 @@ def managed_unknown(run: Harness) -> None:
 def app_service(run: Harness) -> None:
     facts = run.target["appService"]
     with environment(IDENTITY_ENDPOINT=facts["endpoint"], IDENTITY_HEADER=facts["header"]):
-        reads(run, ManagedIdentityCredential())
+        reads(run, ManagedIdentityCredential(client_id=facts["clientId"]))
 
 
 def wrong_secret(run: Harness) -> None:
