@@ -263,6 +263,9 @@ async fn files_of_openssl_are_imported() {
     let body = json!({ "value": text, "policy": { "secret_props": { "contentType": "application/x-pem-file" } } });
     let imported = f.vault("POST /certificates/pem/import", &body.to_string()).await.json();
     assert_eq!(der(&imported), expected);
+    let in_base64 = json!({ "value": BASE64_STANDARD.encode(body["value"].as_str().unwrap()) }).to_string();
+    let imported = f.vault("POST /certificates/pem64/import", &in_base64).await.json();
+    assert_eq!(der(&imported), expected, "as Microsoft's Python SDK sends it");
     let secret = f.vault("GET /secrets/pem", "").await.json();
     assert_eq!(secret["contentType"], "application/x-pem-file");
     assert_eq!(secret["value"], text, "key and certificate as uploaded");

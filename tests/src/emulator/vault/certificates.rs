@@ -17,6 +17,8 @@ use crate::emulator::crypto::x509::{self, Signer};
 use crate::emulator::crypto::{PrivateKey, random_hex};
 use crate::emulator::operation::Kind;
 
+const PEM_BEGIN: &str = "-----BEGIN ";
+
 /// What one version of a certificate holds.
 #[derive(Debug, Clone)]
 pub(crate) struct CertificateContent {
@@ -108,23 +110,30 @@ pub(super) fn make(
     })
 }
 
-/// Reads a certificate to import: PEM as text, anything else as base64 of a PFX.
+/// Reads a certificate to import: PEM as text or in base64 (Microsoft's SDKs for JavaScript and Python), or base64 of a
+/// PFX.
 pub(super) fn read(body: &CertificateBody) -> Result<Made, VaultError> {
     let value = body
         .value
         .as_deref()
         .ok_or_else(|| VaultError::bad_parameter("Property value must be specified."))?;
     let mut policy = body.policy.clone().unwrap_or_default();
-    let bundle = if value.contains("-----BEGIN ") {
-        PEM.clone_into(&mut policy.secret_props.content_type);
-        let unreadable = |error| unreadable("PEM", &error);
-        KeyBundle::from_pem(value).map_err(unreadable)?
+    let content = if value.contains(PEM_BEGIN) {
+        value.as_bytes().to_vec()
     } else {
-        let pfx = BASE64_STANDARD
+        BASE64_STANDARD
             .decode(value)
-            .map_err(|error| unreadable("PKCS#12", &error))?;
-        let password = body.pwd.as_deref().unwrap_or("");
-        KeyBundle::from_pfx(&pfx, password).map_err(|error| unreadable("PKCS#12", &error))?
+            .map_err(|error| unreadable("PKCS#12", &error))?
+    };
+    let bundle = match str::from_utf8(&content) {
+        Ok(text) if text.contains(PEM_BEGIN) => {
+            PEM.clone_into(&mut policy.secret_props.content_type);
+            KeyBundle::from_pem(text).map_err(|error| unreadable("PEM", &error))?
+        }
+        _ => {
+            let password = body.pwd.as_deref().unwrap_or("");
+            KeyBundle::from_pfx(&content, password).map_err(|error| unreadable("PKCS#12", &error))?
+        }
     };
     policy.describe(bundle.key.public(), bundle.own());
     finish(bundle, policy)
