@@ -91,7 +91,6 @@ impl Seed<'_> {
             "foreignTenant": FOREIGN_TENANT,
             "resource": self.emulator.cloud()["resourceIdentifiers"]["keyVault"],
             "knownSecret": { "name": KNOWN_SECRET.0, "value": KNOWN_SECRET.1 },
-            "testIssuer": "Test",
             "imports": material.imports(),
             "imds": self.emulator.imds().endpoint(),
             "apps": self.apps(owner_facts, &main, &policy),

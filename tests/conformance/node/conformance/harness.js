@@ -69,6 +69,10 @@ async function cleanup(run) {
   const left = [];
   const created = run.created.splice(0);
   for (const { kind, name } of created) {
+    if (kind === "Issuer") {
+      await run.certificates.deleteIssuer(name);
+      continue;
+    }
     const client = run.client(kind);
     try {
       await ignoringNotFound(async () => (await client[`beginDelete${kind}`](name, POLL)).pollUntilDone());

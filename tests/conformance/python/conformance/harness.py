@@ -78,10 +78,13 @@ class Harness:
 
 
 def cleanup(run: Harness) -> None:
-    """Deletes and purges what the run created. In dependency order: certificates take their key and secret along."""
+    """Deletes and purges what the run created. Certificates take their key and secret along."""
     left = []
     created, run.created = dict.fromkeys(run.created), []
     for kind, name in created:
+        if kind == "issuer":
+            run.certificates.delete_issuer(name)
+            continue
         begin_delete, get_deleted, purge = deletion(run, kind)
         try:
             with ignoring_not_found():
