@@ -30,6 +30,10 @@ pub const STAGES: &[Stage] = &[
         name: "tests",
         run: |_| cargo(&["test", "--workspace"]),
     },
+    Stage {
+        name: "conformance",
+        run: |_| cargo(&["testbed", "conformance"]),
+    },
 ];
 
 /// Why a stage failed.
