@@ -35,7 +35,7 @@ async fn state_is_set_and_read_over_http() {
         ("grant_type", "client_credentials"),
         ("client_id", "ABCDEF00-0000-0000-0000-000000000001"),
         ("client_secret", "pw"),
-        ("scope", "https://vault.localhost/.default"),
+        ("scope", &f.scope()),
     ];
     let token = f.entra(f.emulator.entra().tenant_id(), &form).await.json()["access_token"]
         .as_str()
