@@ -1,8 +1,7 @@
 //! The controller program, built when it is asked for.
 
-use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::OnceLock;
 
 use anyhow::{Context, bail};
@@ -21,7 +20,10 @@ pub fn controller_program(profile: Profile) -> anyhow::Result<PathBuf> {
     static DEV: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     static RELEASE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = match profile {
-        Profile::Dev => DEV.get_or_init(|| build(&[]).map_err(|error| format!("{error:#}"))),
+        // Named together with the test bed, it shares the features, and so the compiled dependencies, of all tests.
+        Profile::Dev => {
+            DEV.get_or_init(|| build(&["--package", "akv2k8s-testbed"]).map_err(|error| format!("{error:#}")))
+        }
         Profile::Release => RELEASE.get_or_init(|| build(&["--release"]).map_err(|error| format!("{error:#}"))),
     };
     built.clone().map_err(anyhow::Error::msg)
@@ -31,8 +33,7 @@ fn build(flags: &[&str]) -> anyhow::Result<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("the test bed is in a workspace")?;
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let output = crate::cargo::command()
         .current_dir(workspace)
         .args([
             "build",
