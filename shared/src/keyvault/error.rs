@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use azure_core::error::ErrorKind;
 use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::time::{OffsetDateTime, parse_rfc7231};
 use thiserror::Error;
 use url::Url;
 
 pub use crate::diagnosis::Retry;
-use crate::diagnosis::{Code, Diagnosis, VaultRefusal};
+use crate::diagnosis::{Code, Diagnosis, VaultRefusal, tidy};
 use crate::http::{Failure, FailureKind, find};
 use crate::identity::TokenError;
 
@@ -184,11 +185,12 @@ pub(super) fn not_exportable(object: &str) -> VaultError {
     }
 }
 
-/// What Microsoft's client reported, in our terms.
+/// What Microsoft's client reported, in our terms. Messages about JSON are left out: they may quote the value.
 pub(super) fn of_client(error: &azure_core::Error, object: &str) -> VaultError {
-    match find::<VaultError>(error) {
-        Some(known) => known.clone(),
-        None => invalid(object, "its JSON cannot be read"),
+    match (find::<VaultError>(error), error.kind()) {
+        (Some(known), _) => known.clone(),
+        (None, ErrorKind::Other) => invalid(object, &tidy(&error.to_string())),
+        (None, _) => invalid(object, "its JSON cannot be read"),
     }
 }
 
