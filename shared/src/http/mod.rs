@@ -79,7 +79,7 @@ impl HttpClient {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(limits.connect));
-        tcp.set_keepalive(Some(Duration::from_secs(60)));
+        tcp.set_keepalive(Some(Duration::from_mins(1)));
         let route = Route::from_environment(environment, tcp, &tls)?;
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
@@ -88,7 +88,7 @@ impl HttpClient {
             .wrap_connector(route);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_idle_timeout(Duration::from_mins(1))
             .pool_max_idle_per_host(limits.idle_per_host)
             .build(connector);
         Ok(Self { client, limits })

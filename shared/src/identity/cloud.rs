@@ -68,7 +68,8 @@ impl Cloud {
             (Some(name), None) if name.eq_ignore_ascii_case(FROM_FILE) => Err(unusable(
                 "AZURE_ENVIRONMENT is AzureStackCloud, but no file describes it.",
                 "AZURE_ENVIRONMENT_FILEPATH is not set.",
-            )),
+            )
+            .into()),
             (name, _) => {
                 let mut cloud = Self::named(name.unwrap_or("AzurePublicCloud"))?;
                 if let Some(host) = environment.get("AZURE_AUTHORITY_HOST") {
@@ -89,14 +90,15 @@ impl Cloud {
                 format!("AZURE_ENVIRONMENT names no Azure cloud: {name:?}."),
                 "Known are AzurePublicCloud, AzureUSGovernmentCloud, AzureChinaCloud, AzureGermanCloud and \
                  AzureStackCloud.",
-            ));
+            )
+            .into());
         };
         Ok(Self {
             name: names[0].to_owned(),
-            authority_host: Url::parse(authority).expect("a constant URL"),
+            authority_host: constant(authority),
             vault_suffix: (*suffix).to_owned(),
             vault_audience: format!("https://{suffix}"),
-            imds_endpoint: Url::parse(IMDS).expect("a constant URL"),
+            imds_endpoint: constant(IMDS),
         })
     }
 
@@ -132,7 +134,8 @@ impl Cloud {
             return Err(unusable(
                 "The cloud file is malformed.",
                 "keyVaultDNSSuffix is not a DNS suffix, optionally with a port.",
-            ));
+            )
+            .into());
         };
         let audience = file
             .resources
@@ -149,13 +152,16 @@ impl Cloud {
                 .map(|_| audience.trim_end_matches('/').to_owned())?,
             imds_endpoint: match &file.imds {
                 Some(address) => with_scheme("imdsEndpoint", address, &["http", "https"])?,
-                None => Url::parse(IMDS).expect("a constant URL"),
+                None => constant(IMDS),
             },
             vault_suffix: suffix,
         })
     }
 
     /// Where `vault` answers: `https://myvault.vault.azure.net/`.
+    ///
+    /// # Panics
+    /// Only when `vault_suffix` was changed to what is no DNS suffix; the constructors check it.
     pub fn vault_url(&self, vault: &VaultName) -> Url {
         Url::parse(&format!("https://{vault}.{}/", self.vault_suffix)).expect("name and suffix were both checked")
     }
@@ -201,14 +207,18 @@ fn with_scheme(name: &str, text: &str, schemes: &[&str]) -> Result<Url, Box<Diag
     Ok(url)
 }
 
-fn unusable(what: impl Into<String>, cause: impl Into<String>) -> Box<Diagnosis> {
-    Box::new(Diagnosis::new(
+fn constant(url: &str) -> Url {
+    Url::parse(url).expect("a constant URL")
+}
+
+fn unusable(what: impl Into<String>, cause: impl Into<String>) -> Diagnosis {
+    Diagnosis::new(
         Code::CloudConfigUnreadable,
         what,
         cause,
         "Set AZURE_ENVIRONMENT to the cloud's name, or AZURE_ENVIRONMENT_FILEPATH to a JSON file with \
          activeDirectoryEndpoint, keyVaultDNSSuffix and resourceIdentifiers.keyVault; leave both out for the public cloud.",
-    ))
+    )
 }
 
 #[cfg(test)]

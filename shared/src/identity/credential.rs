@@ -114,7 +114,9 @@ impl Exchange {
             Ok(credential) => credential.get_token(&[&scope], None).await,
             Err(error) => Err(error),
         };
-        answer.map(into_token).map_err(|error| self.explain(&error, assertion))
+        answer
+            .map(|token| into_token(&token))
+            .map_err(|error| self.explain(&error, assertion))
     }
 
     fn client_options(&self) -> ClientOptions {
@@ -176,7 +178,7 @@ impl Exchange {
     }
 }
 
-fn into_token(token: AccessToken) -> Token {
+fn into_token(token: &AccessToken) -> Token {
     let lifetime = token.expires_on - OffsetDateTime::now_utc();
     let lifetime = Duration::try_from(lifetime).unwrap_or_default();
     Token::new(token.token.secret().into(), lifetime)

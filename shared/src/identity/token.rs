@@ -15,7 +15,7 @@ use crate::single_flight::{Flight, launch};
 /// A failed exchange is not tried again within this time: a thousand objects must not ask Entra a thousand times.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Largest lead of a refresh over the end of the token.
-const REFRESH_LEAD: Duration = Duration::from_secs(300);
+const REFRESH_LEAD: Duration = Duration::from_mins(5);
 /// Largest safety margin before the end: clocks differ, and a request takes its time.
 const MARGIN: Duration = Duration::from_secs(30);
 
@@ -160,7 +160,7 @@ mod tests {
 
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     /// Counts exchanges; each takes a second and gives `lifetime`, or fails while `broken`.
     struct Entra {
@@ -206,7 +206,7 @@ mod tests {
     async fn a_due_token_is_refreshed_behind_the_askers_back() {
         let entra = Entra::new();
         let first = entra.get(Ok(HOUR)).await.unwrap();
-        tokio::time::advance(HOUR - Duration::from_secs(200)).await;
+        tokio::time::advance(HOUR.checked_sub(Duration::from_secs(200)).unwrap()).await;
         let before = Instant::now();
         let same = entra.get(Ok(HOUR)).await.unwrap();
         assert!(Arc::ptr_eq(&first, &same));
@@ -221,7 +221,7 @@ mod tests {
     async fn the_old_token_serves_while_refreshing_fails_and_not_a_moment_longer() {
         let entra = Entra::new();
         let first = entra.get(Ok(HOUR)).await.unwrap();
-        tokio::time::advance(HOUR - Duration::from_secs(200)).await;
+        tokio::time::advance(HOUR.checked_sub(Duration::from_secs(200)).unwrap()).await;
         for _ in 0..10 {
             assert!(Arc::ptr_eq(&first, &entra.get(Err(())).await.unwrap()));
             tokio::time::sleep(Duration::from_secs(1)).await;

@@ -44,7 +44,7 @@ pub enum Look {
 }
 
 /// How long LIST is not tried again after a 403.
-pub const LIST_AGAIN_AFTER: Duration = Duration::from_secs(3600);
+pub const LIST_AGAIN_AFTER: Duration = Duration::from_hours(1);
 
 /// Chooses how to look: `referenced` distinct unpinned objects of one collection, `pages` of its last LIST
 /// (`None`: never listed), `forbidden_for` the time since LIST was last answered 403.

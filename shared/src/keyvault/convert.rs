@@ -160,7 +160,7 @@ mod tests {
         })
     }
 
-    fn with(mut value: serde_json::Value, more: serde_json::Value) -> serde_json::Value {
+    fn with(mut value: serde_json::Value, more: &serde_json::Value) -> serde_json::Value {
         let object = value.as_object_mut().unwrap();
         object.extend(more.as_object().unwrap().clone());
         value
@@ -170,12 +170,12 @@ mod tests {
     fn get_and_list_of_one_secret_have_one_mark() {
         let got = with(
             common(),
-            json!({"id": format!("https://kv/secrets/Db/{VERSION}"), "value": "v", "contentType": "text"}),
+            &json!({"id": format!("https://kv/secrets/Db/{VERSION}"), "value": "v", "contentType": "text"}),
         );
         let got = secret(serde_json::from_value(got).unwrap(), &headers()).unwrap();
         let item = with(
             common(),
-            json!({"id": "https://kv/secrets/db", "contentType": "text", "managed": true}),
+            &json!({"id": "https://kv/secrets/db", "contentType": "text", "managed": true}),
         );
         let (name, item) = listed_secret(serde_json::from_value(item).unwrap(), &headers()).unwrap();
         assert_eq!(name, ObjectName::parse("DB").unwrap());
@@ -189,13 +189,13 @@ mod tests {
     fn get_and_list_of_one_certificate_have_one_mark() {
         let got = with(
             common(),
-            json!({"id": format!("https://kv/certificates/c/{VERSION}"), "cer": "MTIz", "x5t": "AQID",
+            &json!({"id": format!("https://kv/certificates/c/{VERSION}"), "cer": "MTIz", "x5t": "AQID",
                    "policy": {"key_props": {"exportable": false}}}),
         );
         let got = certificate(serde_json::from_value(got).unwrap(), &headers()).unwrap();
         let item = with(
             common(),
-            json!({"id": "https://kv/certificates/c", "x5t": "AQID", "subject": ""}),
+            &json!({"id": "https://kv/certificates/c", "x5t": "AQID", "subject": ""}),
         );
         let (_, item) = listed_certificate(serde_json::from_value(item).unwrap(), &headers()).unwrap();
         assert_eq!(got.fingerprint, item.fingerprint);
@@ -207,11 +207,11 @@ mod tests {
     fn get_and_list_of_one_key_have_one_mark() {
         let got = with(
             common(),
-            json!({"key": {"kid": format!("https://kv/keys/k/{VERSION}"), "kty": "EC-HSM", "crv": "P-256K", "x": "AQ",
+            &json!({"key": {"kid": format!("https://kv/keys/k/{VERSION}"), "kty": "EC-HSM", "crv": "P-256K", "x": "AQ",
                            "y": "Ag", "key_ops": ["verify"]}}),
         );
         let got = key(serde_json::from_value(got).unwrap(), &headers()).unwrap();
-        let item = with(common(), json!({"kid": "https://kv/keys/k"}));
+        let item = with(common(), &json!({"kid": "https://kv/keys/k"}));
         let (_, item) = listed_key(serde_json::from_value(item).unwrap(), &headers()).unwrap();
         assert_eq!(got.fingerprint, item.fingerprint);
         assert_eq!(
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(lacking(json!({})), Some("attributes"));
         assert_eq!(lacking(common()), Some("value"));
         assert_eq!(
-            lacking(with(common(), json!({"value": "v"}))),
+            lacking(with(common(), &json!({"value": "v"}))),
             Some("id with a version")
         );
     }

@@ -54,12 +54,11 @@ pub(super) fn is_rejected_token(error: &VaultError) -> bool {
 /// The `Retry-After` of an answer (RFC 9110 §10.2.3: seconds or a date), at most `cap`.
 pub(super) fn retry_after(headers: &Headers, cap: Duration) -> Option<Duration> {
     let text = headers.get_optional_str(&RETRY_AFTER)?.trim();
-    let wait = match text.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let until = parse_rfc7231(text).ok()?;
-            Duration::try_from(until - OffsetDateTime::now_utc()).unwrap_or_default()
-        }
+    let wait = if let Ok(seconds) = text.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let until = parse_rfc7231(text).ok()?;
+        Duration::try_from(until - OffsetDateTime::now_utc()).unwrap_or_default()
     };
     Some(wait.min(cap))
 }
@@ -208,7 +207,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_seconds_or_a_date_and_never_more_than_the_cap() {
-        let cap = Duration::from_secs(120);
+        let cap = Duration::from_mins(2);
         let wait = |value: &'static str| {
             let mut headers = Headers::new();
             headers.insert("retry-after", value);

@@ -70,7 +70,7 @@ pub(super) fn settled(updated: Option<i64>, headers: &Headers) -> bool {
     let date = headers
         .get_optional_str(&DATE)
         .and_then(|date| parse_rfc7231(date).ok())
-        .map(|date| date.unix_timestamp());
+        .map(azure_core::time::OffsetDateTime::unix_timestamp);
     matches!((updated, date), (Some(updated), Some(date)) if date - updated > SETTLES_AFTER)
 }
 

@@ -106,7 +106,7 @@ impl Gate {
                 Next::Idle => return,
                 Next::Budget(wait) => wait,
                 // A permit that comes back says so.
-                Next::InFlight => Duration::from_secs(3600),
+                Next::InFlight => Duration::from_hours(1),
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -173,7 +173,7 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::from_hours(1);
 
     async fn pass(gate: Gate, priority: Priority) -> Instant {
         let _permit = gate.enter(priority, LONG).await.ok().unwrap();
@@ -234,11 +234,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_long_pause_is_told_a_short_one_is_waited_for() {
         let gate = Gate::new(1000, 4);
-        gate.throttle(Some(Duration::from_secs(60)));
+        gate.throttle(Some(Duration::from_mins(1)));
         let refused = gate.enter(Priority::New, Duration::from_secs(30)).await.err();
-        assert_eq!(refused, Some(Duration::from_secs(60)));
+        assert_eq!(refused, Some(Duration::from_mins(1)));
         let start = Instant::now();
         assert!(gate.enter(Priority::New, LONG).await.is_ok());
-        assert!(start.elapsed() >= Duration::from_secs(60));
+        assert!(start.elapsed() >= Duration::from_mins(1));
     }
 }

@@ -61,7 +61,7 @@ impl Default for Settings {
             call_deadline: Duration::from_secs(30),
             retries: 2,
             max_connections_per_vault: 32,
-            retry_after_cap: Duration::from_secs(120),
+            retry_after_cap: Duration::from_mins(2),
         }
     }
 }

@@ -117,7 +117,7 @@ impl VaultPolicy {
             answer = self.exchange(call, ctx, request, next, left).await?;
         }
         let answer = self.judge(call, challenge, answer).await;
-        if answer.as_ref().is_err_and(|error| error::is_rejected_token(error)) {
+        if answer.as_ref().is_err_and(error::is_rejected_token) {
             call.identity.reject(&self.cloud.vault_audience, &token);
         }
         answer

@@ -55,7 +55,7 @@ async fn a_next_page_on_another_host_is_not_fetched() {
     assert_eq!(bed.emulator.journal().counts().vault("evil").total(), 0);
     assert_eq!(
         bed.emulator.journal().counts().vault("kv1").of(Operation::SECRET_LIST),
-        4
+        5
     );
 }
 
