@@ -16,7 +16,7 @@ use crate::single_flight::{Flight, launch};
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Largest lead of a refresh over the end of the token.
 const REFRESH_LEAD: Duration = Duration::from_mins(5);
-/// Largest safety margin before the end: clocks differ, and a request takes its time.
+/// Largest safety margin before the end: clocks differ, `expires_in` is in whole seconds, and a request takes its time.
 const MARGIN: Duration = Duration::from_secs(30);
 
 /// A token could not be had.
@@ -57,11 +57,11 @@ impl Token {
     }
 
     fn usable(&self, now: Instant) -> bool {
-        now + MARGIN.min(self.lifetime() / 20) < self.expires
+        now + MARGIN.min(self.lifetime() / 4) < self.expires
     }
 
     fn due(&self, now: Instant) -> bool {
-        now + REFRESH_LEAD.min(self.lifetime() / 5) >= self.expires
+        now + REFRESH_LEAD.min(self.lifetime() / 3) >= self.expires
     }
 }
 

@@ -125,3 +125,98 @@ pub fn compare(kind: ObjectKind, name: &ObjectName, last: Option<&Fingerprint>, 
         Some(_) => Change::Unsettled,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Listed;
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    #[test]
+    fn list_is_used_where_it_is_cheaper_and_allowed() {
+        use ChangeDetection::{Auto, Get, List};
+        for (mode, referenced, pages, forbidden_for, look) in [
+            (Auto, 40, Some(40), None, Look::List),
+            (Auto, 39, Some(40), None, Look::Get),
+            (Auto, 1, None, None, Look::List),
+            (Auto, 1000, Some(40), Some(MINUTE), Look::Get),
+            (Auto, 1000, Some(40), Some(60 * MINUTE), Look::List),
+            (List, 1, Some(40), None, Look::List),
+            (List, 1, Some(40), Some(MINUTE), Look::Get),
+            (List, 0, None, None, Look::Get),
+            (Get, 1000, Some(1), None, Look::Get),
+        ] {
+            let chosen = choose(mode, referenced, pages, forbidden_for);
+            assert_eq!(chosen, look, "{mode:?} {referenced} {pages:?} {forbidden_for:?}");
+        }
+    }
+
+    fn mark(text: &str) -> Fingerprint {
+        Fingerprint(text.to_owned())
+    }
+
+    fn listing(fingerprint: &str, settled: bool) -> Listing {
+        let listed = Listed {
+            fingerprint: mark(fingerprint),
+            settled,
+            enabled: true,
+        };
+        Listing {
+            items: [(ObjectName::parse("a").unwrap(), listed)].into(),
+            pages: 1,
+        }
+    }
+
+    #[test]
+    fn marks_are_compared_by_inequality_and_only_settled_ones_prove_rest() {
+        let name = ObjectName::parse("A").unwrap();
+        let other = ObjectName::parse("b").unwrap();
+        for (name, last, listed, change) in [
+            (&name, Some("x"), Some(("x", true)), Change::Unchanged),
+            (&name, Some("x"), Some(("y", true)), Change::Changed),
+            (&name, Some("x"), Some(("y", false)), Change::Changed),
+            (&name, Some("x"), Some(("x", false)), Change::Unsettled),
+            (&name, None, Some(("x", true)), Change::Changed),
+            (&other, Some("x"), Some(("x", true)), Change::Missing),
+            (&name, Some("x"), None, Change::Unsettled),
+        ] {
+            let secrets = listed.map(|(fingerprint, settled)| listing(fingerprint, settled));
+            let listings = Listings {
+                secrets: secrets.as_ref(),
+                ..Listings::default()
+            };
+            let last = last.map(mark);
+            assert_eq!(
+                compare(ObjectKind::Secret, name, last.as_ref(), listings),
+                change,
+                "{listed:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_certificate_with_its_key_changes_with_either_list() {
+        let name = ObjectName::parse("a").unwrap();
+        let last = Fingerprint::combine(&[&mark("c"), &mark("s")]);
+        for (certificate, secret, change) in [
+            (("c", true), ("s", true), Change::Unchanged),
+            (("d", true), ("s", true), Change::Changed),
+            (("c", true), ("t", true), Change::Changed),
+            (("c", true), ("s", false), Change::Unsettled),
+            (("s", true), ("c", true), Change::Changed),
+        ] {
+            let certificates = listing(certificate.0, certificate.1);
+            let secrets = listing(secret.0, secret.1);
+            let listings = Listings {
+                secrets: Some(&secrets),
+                certificates: Some(&certificates),
+                keys: None,
+            };
+            assert_eq!(
+                compare(ObjectKind::CertificateWithKey, &name, Some(&last), listings),
+                change
+            );
+        }
+    }
+}

@@ -6,7 +6,7 @@ use akv2k8s_shared::diagnosis::Code;
 use akv2k8s_shared::http::{HttpClient, Limits};
 use akv2k8s_shared::identity::Environment;
 use akv2k8s_shared::keyvault::{Collection, KeyVault, Priority, Retry};
-use akv2k8s_testbed::emulator::{Fault, FaultKind, Firewall, Operation, Policy, Role};
+use akv2k8s_testbed::emulator::{Fault, FaultKind, Firewall, Kind, Operation, Policy, Role};
 
 use crate::bed::{Bed, assert_code, secret, short, value};
 
@@ -65,11 +65,11 @@ async fn throttling_says_how_long_it_waits_and_others_ask_nothing_meanwhile() {
     bed.emulator.faults().add(Fault::vault("kv1", throttle).times(1));
     let error = bed.failure("s").await;
     assert_code(&error, Code::Throttled);
-    assert_eq!(error.retry, Retry::After(Duration::from_secs(60)));
+    assert_eq!(error.retry, Retry::After(Duration::from_mins(1)));
     let before = bed.emulator.journal().counts().total();
     let other = bed.failure("other").await;
     assert_code(&other, Code::Throttled);
-    assert!(matches!(other.retry, Retry::After(left) if left <= Duration::from_secs(60)));
+    assert!(matches!(other.retry, Retry::After(left) if left <= Duration::from_mins(1)));
     assert_eq!(bed.emulator.journal().counts().total(), before);
     let state = &bed.client.stats().budgets[0];
     assert_eq!(state.throttled, 1);
@@ -158,7 +158,7 @@ async fn refusals_of_the_vault_are_named_with_the_line_that_fixes_them() {
     bed.vault.grant(bed.app.principal(), Role::SecretsUser);
     assert!(bed.secret("s").await.is_ok(), "heals without anything done here");
 
-    bed.vault.disable_secret("s").unwrap();
+    bed.vault.disable(Kind::Secret, "s").unwrap();
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert_code(&bed.failure("s").await, Code::ObjectDisabled);
     assert_code(&bed.failure("absent").await, Code::ObjectNotFound);

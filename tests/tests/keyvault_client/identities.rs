@@ -108,7 +108,7 @@ async fn a_vault_of_another_tenant_is_named() {
 #[tokio::test]
 async fn short_lived_tokens_are_renewed_ahead_of_their_end() {
     let bed = Bed::start().await;
-    bed.emulator.entra().set_token_lifetime(5);
+    bed.emulator.entra().set_token_lifetime(6);
     for number in 0..8 {
         bed.set(&format!("s-{number}"), "v");
     }

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod bed;
+mod certificates;
 mod faults;
 mod hostile;
 mod identities;
+mod network;
 mod reads;

@@ -3,7 +3,7 @@
 use akv2k8s_shared::keyvault::changes::{Change, Listings, compare};
 use akv2k8s_shared::keyvault::{Collection, KeyVault, Priority, Settings};
 use akv2k8s_shared::reference::{ObjectKind, ObjectName};
-use akv2k8s_testbed::emulator::{Operation, SecretOptions};
+use akv2k8s_testbed::emulator::{Kind, Operation, SecretOptions};
 use tokio::time::Instant;
 
 use crate::bed::{Bed, pinned, secret, value};
@@ -98,7 +98,7 @@ async fn lists_take_one_request_a_page_and_see_every_object() {
     for number in 0..60 {
         bed.set(&format!("s-{number}"), "v");
     }
-    bed.vault.disable_secret("s-7").unwrap();
+    bed.vault.disable(Kind::Secret, "s-7").unwrap();
     let listing = bed.list(Collection::Secrets).await.unwrap();
     assert_eq!((listing.pages, listing.items.len()), (3, 60));
     let name = |name: &str| ObjectName::parse(name).unwrap();
@@ -127,7 +127,7 @@ async fn a_list_tells_which_objects_to_read_again() {
         ..SecretOptions::content_type("text/plain")
     };
     bed.vault.set_secret("tagged", "v", tagged).unwrap();
-    bed.vault.delete_secret("gone").unwrap();
+    bed.vault.delete(Kind::Secret, "gone").unwrap();
     let secrets = bed.list(Collection::Secrets).await.unwrap();
     let listings = Listings {
         secrets: Some(&secrets),

@@ -1,0 +1,137 @@
+//! Proxies, and what is logged on the way.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use akv2k8s_shared::http::{HttpClient, Limits};
+use akv2k8s_shared::identity::{Environment, Identity};
+use akv2k8s_shared::keyvault::{KeyVault, Priority, Settings};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::bed::{Bed, secret, value};
+
+/// A proxy that serves `CONNECT`, sends every tunnel to `target`, and notes what was asked for.
+async fn proxy(target: u16) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://user:pass@{}", listener.local_addr().unwrap());
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = asked.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let noted = noted.clone();
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(stream);
+                let mut head = String::new();
+                while !head.ends_with("\r\n\r\n") {
+                    stream.read_line(&mut head).await.unwrap();
+                }
+                noted.lock().unwrap().push(head);
+                let mut upstream = TcpStream::connect(("127.0.0.1", target)).await.unwrap();
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                let _ = copy_bidirectional(&mut stream, &mut upstream).await;
+            });
+        }
+    });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn vaults_and_entra_are_reached_through_the_proxy_and_their_certificates_are_still_checked() {
+    let bed = Bed::start().await;
+    bed.set("s", "v");
+    let (url, asked) = proxy(bed.emulator.port()).await;
+    let ca = bed.path("ca.pem");
+    let environment = |ca: &str| Environment::from_iter([("SSL_CERT_FILE", ca), ("HTTPS_PROXY", &url)]);
+    // Loopback is never proxied, so the proxied names are others: the proxy alone knows where they are.
+    let mut cloud = bed.cloud();
+    let port = bed.emulator.port();
+    cloud.authority_host = format!("https://login.proxied.test:{port}/").parse().unwrap();
+    let http = HttpClient::from_environment(&environment(ca.to_str().unwrap()), Limits::default()).unwrap();
+    let variables = [
+        ("AZURE_CLIENT_ID", "c"),
+        ("AZURE_TENANT_ID", "t"),
+        ("AZURE_CLIENT_SECRET", "s"),
+    ];
+    let identity = Identity::from_environment(&variables.into_iter().collect(), cloud, &http).unwrap();
+    let client = KeyVault::new(http, Settings::default());
+    let error = client
+        .get(&identity, &secret("kv1", "s"), Priority::New)
+        .await
+        .err()
+        .unwrap();
+    assert!(error.diagnosis.what.contains("login.proxied.test"), "{error}");
+    assert!(
+        error.diagnosis.cause.contains("certificate"),
+        "its name is not in the certificate: {error}"
+    );
+    let asked = asked.lock().unwrap();
+    let head = asked.first().unwrap();
+    assert!(
+        head.starts_with(&format!("CONNECT login.proxied.test:{port} ")),
+        "{head}"
+    );
+    assert!(
+        head.to_ascii_lowercase()
+            .contains("proxy-authorization: basic dxnlcjpwyxnz"),
+        "{head}"
+    );
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn logs_at_trace_level_hold_no_value_no_token_and_no_credential() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(log.clone())
+        .finish();
+    // This test's runtime is the thread it runs on.
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let bed = Bed::start().await;
+    bed.app.add_secret_with("canary-credential", None);
+    let identity = bed.with_variables(&[
+        ("AZURE_CLIENT_ID", bed.app.client_id()),
+        ("AZURE_TENANT_ID", bed.emulator.entra().tenant_id()),
+        ("AZURE_CLIENT_SECRET", "canary-credential"),
+    ]);
+    bed.set("s", "canary-value");
+    let fetched = bed
+        .client
+        .get(&identity, &secret("kv1", "s"), Priority::New)
+        .await
+        .unwrap();
+    assert_eq!(value(&fetched), "canary-value");
+    let text = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    assert!(
+        text.contains("kv1.vault.localhost"),
+        "requests are logged at all: {} bytes",
+        text.len()
+    );
+    for canary in ["canary-value", "canary-credential", "eyJ"] {
+        let line = text.lines().find(|line| line.contains(canary));
+        assert_eq!(line, None, "{canary}");
+    }
+}
