@@ -48,13 +48,13 @@ impl Config {
         let metrics = environment.get("METRICS_ENABLED").is_some_and(is_true);
         check_auth_type(&environment)?;
         Ok(Self {
+            args,
+            environment,
             namespace,
             own_namespace,
             labels,
             http_port,
             metrics,
-            args,
-            environment,
         })
     }
 }

@@ -38,7 +38,7 @@ use crate::wait::until;
 
 /// How long a test waits for what should take well under a second, on a busy machine. The garbage collector, though, learns
 /// of a CRD it has not seen before only every 30 s.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The stage of one test.
 pub struct Stage {

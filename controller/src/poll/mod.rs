@@ -138,9 +138,10 @@ impl Poller {
         if !self.health.report(&subject, problem.clone()) {
             return;
         }
-        match problem {
-            Some(it) => warn!(%vault, ?collection, code = it.code.as_str(), error = %it, "a vault cannot be listed"),
-            None => info!(%vault, ?collection, "a vault can be listed again"),
+        if let Some(it) = problem {
+            warn!(%vault, ?collection, code = it.code.as_str(), error = %it, "a vault cannot be listed");
+        } else {
+            info!(%vault, ?collection, "a vault can be listed again");
         }
     }
 
@@ -167,7 +168,7 @@ impl Poller {
 
     /// Once a day everything is read, pinned versions too: each object at its own time of day.
     fn daily(&self, members: &[Member], vault: &str, since: Duration, until: Duration) {
-        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        const DAY: Duration = Duration::from_hours(24);
         let reasons = Reasons {
             look: true,
             reapply: self.reapply_daily,

@@ -70,9 +70,9 @@ impl Default for Limits {
             per_partition: 48,
             reserved_for_new: 16,
             backoff_base: Duration::from_millis(500),
-            backoff_cap: Duration::from_secs(120),
-            slow: Duration::from_secs(60),
-            slow_cap: Duration::from_secs(300),
+            backoff_cap: Duration::from_mins(2),
+            slow: Duration::from_mins(1),
+            slow_cap: Duration::from_mins(5),
         }
     }
 }

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::output::Kind;
 
-    fn akvs(status: serde_json::Value) -> AzureKeyVaultSecret {
+    fn akvs(status: impl Into<serde_json::Value>) -> AzureKeyVaultSecret {
         serde_json::from_value(json!({
             "apiVersion": "spv.no/v2beta1",
             "kind": "AzureKeyVaultSecret",
@@ -135,7 +135,7 @@ mod tests {
                 "vault": {"name": "kv1", "object": {"name": "s", "type": "secret"}},
                 "output": {"secret": {"name": "out", "dataKey": "k"}},
             },
-            "status": status,
+            "status": status.into(),
         }))
         .unwrap()
     }

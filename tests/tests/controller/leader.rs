@@ -4,6 +4,7 @@ use akv2k8s_testbed::emulator::SecretOptions;
 use akv2k8s_testbed::stage::{PATIENCE, Stage};
 use akv2k8s_testbed::wait::until;
 use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::PostParams;
 
 const DB: &str = "{vault: {name: kv1, object: {name: db, type: secret}}, output: {secret: {name: db, dataKey: v}}}";
 
@@ -42,7 +43,8 @@ async fn a_replica_that_loses_its_lease_ends() -> anyhow::Result<()> {
     if let Some(spec) = &mut lease.spec {
         spec.holder_identity = Some("somebody else".to_owned());
     }
-    api.replace("akv2k8s-controller", &Default::default(), &lease).await?;
+    api.replace("akv2k8s-controller", &PostParams::default(), &lease)
+        .await?;
     until("the controller to end", PATIENCE, async || {
         controller.is_finished().then_some(())
     })

@@ -11,7 +11,7 @@ use kube::api::ListParams;
 use kube::{Resource, ResourceExt};
 
 const OBJECTS: usize = 60;
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_mins(1);
 
 /// Name and resource version of everything of one type.
 async fn versions<K>(stage: &Stage) -> anyhow::Result<Vec<(String, Option<String>)>>

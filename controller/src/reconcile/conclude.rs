@@ -1,0 +1,107 @@
+//! A sync ended: status, event and log line.
+
+use akv2k8s_shared::api::{AzureKeyVaultSecret, AzureKeyVaultSecretStatus, Request};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, Patch, PatchParams};
+use tracing::warn;
+
+use super::decide::status_of;
+use super::desired::{attributes, version};
+use super::status::{self, Outcome, Synced};
+use super::write::{Done, Failure};
+use super::{Context, report};
+use crate::objects::id;
+use crate::queue::Again;
+
+impl Context {
+    /// Status, event and log line; gives when to try again.
+    pub(super) async fn conclude(&self, akvs: &AzureKeyVaultSecret, result: Result<Done, Failure>) -> Again {
+        let now = Timestamp::now();
+        let written = match &result {
+            Ok(Done::Withdrawn) => {
+                self.write_status(akvs, &status::next(akvs, Outcome::Withdrawn, now))
+                    .await
+            }
+            Ok(Done::Synced {
+                request,
+                fetched,
+                outputs,
+                changes,
+            }) => {
+                let Ok(identity) = &self.identity else {
+                    return Again::Done;
+                };
+                let synced = Synced {
+                    object: unversioned(request),
+                    version: version(&fetched.object),
+                    fingerprint: fetched.settled.then_some(&fetched.fingerprint),
+                    attributes: attributes(&fetched.object),
+                    identity: identity.info(),
+                    outputs: outputs.clone(),
+                    written: !changes.is_empty(),
+                };
+                self.write_status(akvs, &status::next(akvs, Outcome::Synced(synced), now))
+                    .await
+            }
+            Err(failure) => {
+                let outputs = failure.outputs.clone().unwrap_or_else(|| status_of(akvs).outputs);
+                let transient = matches!(failure.again, Again::Soon | Again::After(_));
+                let outcome = Outcome::Failed {
+                    diagnosis: &failure.diagnosis,
+                    transient,
+                    outputs,
+                };
+                self.write_status(akvs, &status::next(akvs, outcome, now)).await
+            }
+        };
+        report::outcome(self, akvs, &result, written == Ok(true));
+        match (written, result) {
+            // What was written stays; the next pass finds it in place and only writes status.
+            (Err(again), _) => again,
+            (Ok(_), Err(failure)) => failure.again,
+            (Ok(_), Ok(_)) => Again::Done,
+        }
+    }
+
+    /// Writes the status when it differs; true when it did.
+    async fn write_status(
+        &self,
+        akvs: &AzureKeyVaultSecret,
+        status: &AzureKeyVaultSecretStatus,
+    ) -> Result<bool, Again> {
+        let akvs_id = id(&akvs.metadata);
+        let patch = match status::patch(&akvs_id.uid, akvs.status.as_ref(), status) {
+            Ok(None) => return Ok(false),
+            Ok(Some(patch)) => patch,
+            Err(error) => {
+                warn!(akvs = akvs_id.name, %error, "status cannot be written as JSON");
+                return Err(Again::Slowly);
+            }
+        };
+        let _permit = self.writes.acquire().await;
+        let api = Api::<AzureKeyVaultSecret>::namespaced(self.client.clone(), &akvs_id.namespace);
+        match api
+            .patch_status(&akvs_id.name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+        {
+            Ok(akvs) => {
+                self.metrics.status_written();
+                self.objects.wrote(akvs);
+                Ok(true)
+            }
+            // Deleted, or deleted and created again: the watch tells.
+            Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => Ok(false),
+            Err(error) => {
+                warn!(namespace = akvs_id.namespace, akvs = akvs_id.name, %error, "status could not be written");
+                Err(Again::Soon)
+            }
+        }
+    }
+}
+
+/// The object for people, without its version: that stands beside it.
+fn unversioned(request: &Request) -> String {
+    let mut object = request.object.clone();
+    object.version = None;
+    object.to_string()
+}

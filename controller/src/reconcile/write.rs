@@ -1,0 +1,203 @@
+//! From the vault into the outputs.
+
+use std::sync::Arc;
+
+use akv2k8s_shared::api::{self, AzureKeyVaultSecret, Request, StatusOutput};
+use akv2k8s_shared::diagnosis::Diagnosis;
+use akv2k8s_shared::keyvault::{Fetched, Priority, Retry, VaultError};
+use tracing::info;
+
+use super::Context;
+use super::decide::{must_write, status_of};
+use super::desired::{desired, held, version};
+use crate::objects::id;
+use crate::output::{self, AkvsId, Applied, ApplyError, Change, Claimant, Target};
+use crate::queue::Again;
+
+/// Attempts when an output changes between looking and writing.
+const ATTEMPTS: usize = 3;
+
+/// A sync that reached its end.
+pub(super) enum Done {
+    /// Every output holds the vault's object.
+    Synced {
+        request: Box<Request>,
+        fetched: Arc<Fetched>,
+        outputs: Vec<StatusOutput>,
+        changes: Vec<(Target, Change)>,
+    },
+    /// No output is wanted, and none is held.
+    Withdrawn,
+}
+
+/// What was done to outputs.
+pub(super) struct Written {
+    /// The outputs held now.
+    outputs: Vec<StatusOutput>,
+    /// Those that changed.
+    changes: Vec<(Target, Change)>,
+}
+
+/// Why a sync did not reach its end.
+pub(super) struct Failure {
+    pub(super) diagnosis: Box<Diagnosis>,
+    pub(super) again: Again,
+    /// The outputs held now, when they changed before the failure.
+    pub(super) outputs: Option<Vec<StatusOutput>>,
+}
+
+impl Context {
+    /// Reads the vault and, when there is something to write, writes it.
+    pub(super) async fn fetch_and_write(
+        &self,
+        akvs: &AzureKeyVaultSecret,
+        why: &str,
+        priority: Priority,
+        reapply: bool,
+    ) -> Result<Done, Failure> {
+        let request = api::parse(akvs)
+            .map(Box::new)
+            .map_err(|diagnosis| Failure::by_user(diagnosis, Again::Done))?;
+        let identity = self
+            .identity
+            .as_ref()
+            .map_err(|it| Failure::by_user(it.clone(), Again::Slowly))?;
+        let fetched = self
+            .vault
+            .get(identity, &request.object, priority)
+            .await
+            .map_err(|it| Failure::of_vault(&it))?;
+        let status = status_of(akvs);
+        let read = version(&fetched.object).to_owned();
+        if !must_write(&status, &read, reapply) {
+            return Ok(Done::Synced {
+                request,
+                fetched,
+                outputs: status.outputs,
+                changes: Vec::new(),
+            });
+        }
+        let desired = desired(&request, &fetched.object, &output::copied(&akvs.metadata))
+            .map_err(|diagnosis| Failure::by_user(diagnosis, Again::Slowly))?;
+        let Written { outputs, changes } = self.write(akvs, &desired).await?;
+        let AkvsId { namespace, name, .. } = id(&akvs.metadata);
+        for (target, change) in &changes {
+            info!(
+                namespace, akvs = name,
+                object = %request.object, version = read, output = %target, change = ?change, why, "output written",
+            );
+        }
+        Ok(Done::Synced {
+            request,
+            fetched,
+            outputs,
+            changes,
+        })
+    }
+
+    /// Observes, plans and applies; again at once when an output changed in between.
+    async fn write(&self, akvs: &AzureKeyVaultSecret, desired: &[output::Desired]) -> Result<Written, Failure> {
+        let akvs_id = id(&akvs.metadata);
+        let recorded = status_of(akvs).outputs;
+        let targets: Vec<_> = desired.iter().map(|it| it.target.clone()).collect();
+        let claimant = Claimant {
+            id: &akvs_id,
+            adopt: adopts(akvs),
+            recorded: &recorded,
+        };
+        let _permit = self.writes.acquire().await;
+        let mut attempt = 1;
+        loop {
+            let observed = output::observe(&self.client, &self.store, &akvs_id, &targets, &recorded)
+                .await
+                .map_err(Failure::of_output)?;
+            let plan = output::plan(&claimant, desired, &observed, &self.siblings(&akvs_id, &targets));
+            let applied = output::apply(&self.client, &self.store, &plan).await;
+            let recurs = |error: &ApplyError| error.retry == output::Retry::Observe;
+            if attempt < ATTEMPTS && !applied.failed.is_empty() && applied.failed.iter().all(recurs) {
+                attempt += 1;
+                continue;
+            }
+            let outputs = held(&recorded, &applied);
+            let refused = plan.refused.into_iter().next().map(|(_, diagnosis)| diagnosis);
+            return finish(outputs, applied, refused);
+        }
+    }
+
+    fn siblings(&self, akvs_id: &AkvsId, targets: &[Target]) -> Vec<AkvsId> {
+        let mut siblings: Vec<_> = targets
+            .iter()
+            .flat_map(|it| self.objects.siblings(it, akvs_id))
+            .collect();
+        siblings.sort_by(|a, b| a.uid.cmp(&b.uid));
+        siblings.dedup();
+        siblings
+    }
+
+    /// Gives back everything that is held.
+    pub(super) async fn withdraw(&self, akvs: &AzureKeyVaultSecret) -> Result<Done, Failure> {
+        self.write(akvs, &[]).await.map(|_| Done::Withdrawn)
+    }
+}
+
+fn finish(outputs: Vec<StatusOutput>, applied: Applied, refused: Option<Box<Diagnosis>>) -> Result<Written, Failure> {
+    if let Some(diagnosis) = refused {
+        return Err(Failure {
+            diagnosis,
+            again: Again::Slowly,
+            outputs: Some(outputs),
+        });
+    }
+    if let Some(error) = applied.failed.into_iter().next() {
+        return Err(Failure {
+            outputs: Some(outputs),
+            ..Failure::of_output(error)
+        });
+    }
+    let changes = applied.written.into_iter().filter(|it| it.change != Change::Unchanged);
+    let changes = changes.map(|it| (it.target, it.change)).collect();
+    Ok(Written { outputs, changes })
+}
+
+impl Failure {
+    fn by_user(diagnosis: Box<Diagnosis>, again: Again) -> Self {
+        Self {
+            diagnosis,
+            again,
+            outputs: None,
+        }
+    }
+
+    fn of_vault(error: &VaultError) -> Self {
+        let again = match error.retry {
+            Retry::After(wait) => Again::After(wait),
+            Retry::Soon => Again::Soon,
+            Retry::Slowly => Again::Slowly,
+        };
+        Self {
+            diagnosis: Box::new(error.diagnosis.clone()),
+            again,
+            outputs: None,
+        }
+    }
+
+    fn of_output(error: ApplyError) -> Self {
+        let again = match error.retry {
+            output::Retry::Observe | output::Retry::BackOff => Again::Soon,
+            output::Retry::Changed => Again::Slowly,
+        };
+        Self {
+            diagnosis: error.diagnosis,
+            again,
+            outputs: None,
+        }
+    }
+}
+
+fn adopts(akvs: &AzureKeyVaultSecret) -> bool {
+    akvs.metadata
+        .annotations
+        .as_ref()
+        .and_then(|it| it.get(api::ADOPT))
+        .is_some_and(|value| value == "true")
+}
