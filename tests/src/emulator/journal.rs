@@ -22,7 +22,7 @@ pub struct Entry {
     pub service: Service,
     /// What was asked for.
     pub operation: Operation,
-    /// Status of the reply; 0 when the connection was cut on purpose without one.
+    /// Status of the reply; 0 when there was none: a fault reset the connection, or the client left.
     pub status: u16,
     /// Method and path as received, without the query.
     pub request: String,

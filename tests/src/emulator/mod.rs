@@ -29,6 +29,7 @@ mod admin;
 pub mod cli;
 mod clock;
 pub mod crypto;
+mod delivery;
 mod entra;
 mod fault;
 mod http;

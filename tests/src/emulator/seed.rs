@@ -339,6 +339,14 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_example_is_understood() {
+        let page = include_str!("../../../docs/emulator.md");
+        let example = page.split("```yaml").nth(1).unwrap().split("```").next().unwrap();
+        let seed = Seed::parse(example).unwrap();
+        assert_eq!((seed.apps.len(), seed.vaults.len(), seed.faults.len()), (1, 2, 1));
+    }
+
+    #[test]
     fn faults_and_roles_are_written_without_yaml_tags() {
         let text = r"
             vaults: [{name: v, roles: [{principal: p, role: Key Vault Secrets User},

@@ -1,32 +1,24 @@
 //! The listeners: TLS, routing by host, faults, the journal.
 
-use std::convert::Infallible;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use futures::stream;
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Bytes, Frame, Incoming};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use super::delivery::{Body, Delivery, Socket, deliver};
 use super::fault::FaultKind;
 use super::http::{Reply, Request};
 use super::journal::Entry;
 use super::operation::{Operation, Service};
 use super::vault::{Route, VaultError};
 use super::{Shared, admin, entra, imds, vault};
-
-type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// Who a listener's requests are for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,12 +52,9 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener, kind: List
 
 async fn connection(shared: Arc<Shared>, stream: TcpStream, kind: Listener, tls: Option<TlsAcceptor>) {
     let _ = stream.set_nodelay(true);
-    let abort = Arc::new(AtomicBool::new(false));
-    let socket = Socket {
-        stream,
-        abort: abort.clone(),
-    };
-    let service = service_fn(|request| respond(shared.clone(), kind, abort.clone(), request));
+    let reset = Arc::new(AtomicBool::new(false));
+    let socket = Socket::new(stream, reset.clone());
+    let service = service_fn(|request| respond(shared.clone(), kind, reset.clone(), request));
     let http = hyper::server::conn::http1::Builder::new();
     // What ends a connection early (a client's cancellation, a fault) is no event of ours.
     let _ = match tls {
@@ -84,70 +73,100 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream, kind: Listener, tls:
 async fn respond(
     shared: Arc<Shared>,
     kind: Listener,
-    abort: Arc<AtomicBool>,
+    reset: Arc<AtomicBool>,
     request: hyper::Request<Incoming>,
 ) -> Result<Response<Body>, io::Error> {
+    let whole = |reply| deliver(&shared, reply, Delivery::Whole, &reset);
     let request = match Request::read(request).await {
         Ok(request) => request,
-        Err(error) => return Ok(complete(&shared, &Reply::text(StatusCode::BAD_REQUEST, error))),
+        Err(error) => return whole(Reply::text(StatusCode::BAD_REQUEST, error)),
     };
     let Some((service, operation)) = classify(&shared, kind, &request) else {
-        let reply = if admin::HOSTS.contains(&request.host().as_str()) {
+        let admin = admin::HOSTS.contains(&request.host().as_str());
+        return whole(if admin {
             admin::handle(&shared, &request).await
         } else {
             unrouted(&request)
-        };
-        return Ok(complete(&shared, &reply));
+        });
     };
-    let authorized = request.bearer().is_some();
-    let mut cut = None;
+    let recording = Recording::begin(&shared, &service, operation, &request);
+    let struck = shared.faults.strike(&service, operation, request.bearer().is_some());
+    let (canned, delivery) = suffer(struck, &service).await;
+    if delivery == Delivery::Reset {
+        return deliver(&shared, Reply::empty(StatusCode::OK), delivery, &reset);
+    }
+    let reply = match canned.or_else(|| limit(&shared, &service)) {
+        Some(reply) => reply,
+        None => answer(&shared, &service, operation, &request).await,
+    };
+    recording.end(reply.status);
+    deliver(&shared, reply, delivery, &reset)
+}
+
+/// Waits out the delays among the faults; gives the answer that replaces the real one, and how the answer leaves.
+async fn suffer(struck: Vec<FaultKind>, service: &Service) -> (Option<Reply>, Delivery) {
     let mut canned = None;
-    for fault in shared.faults.strike(&service, operation, authorized) {
+    let mut delivery = Delivery::Whole;
+    for fault in struck {
         match fault {
             FaultKind::Latency { milliseconds } => tokio::time::sleep(Duration::from_millis(milliseconds)).await,
             FaultKind::Respond { status, headers, body } => {
-                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 canned = Some(Reply {
-                    status,
+                    status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
                     headers: headers.into_iter().collect(),
                     body: body.into(),
                 });
             }
-            FaultKind::Throttle { retry_after } => canned = Some(throttled(&service, retry_after)),
+            FaultKind::Throttle { retry_after } => canned = Some(throttled(service, retry_after)),
             FaultKind::MalformedJson => {
                 canned = Some(Reply {
                     body: r#"{"value": "unfini"#.into(),
                     ..Reply::ok(&serde_json::Value::Null)
                 });
             }
-            other @ (FaultKind::Reset | FaultKind::TruncatedBody | FaultKind::StalledBody) => cut = Some(other),
+            FaultKind::Reset => delivery = Delivery::Reset,
+            FaultKind::TruncatedBody => delivery = Delivery::Truncated,
+            FaultKind::StalledBody => delivery = Delivery::Stalled,
         }
     }
-    let limited = match &service {
-        Service::Vault(name) => limit(&shared, name),
-        _ => None,
-    };
-    let reply = match canned.or(limited) {
-        Some(reply) => reply,
-        None if matches!(cut, Some(FaultKind::Reset)) => Reply::empty(StatusCode::OK),
-        None => answer(&shared, &service, operation, &request).await,
-    };
-    let reset = matches!(cut, Some(FaultKind::Reset));
-    shared.journal.record(Entry {
-        time: shared.clock.now(),
-        service,
-        operation,
-        status: if reset { 0 } else { reply.status.as_u16() },
-        request: format!("{} {}", request.method, request.path),
-        authorized,
-    });
-    match cut {
-        None => Ok(complete(&shared, &reply)),
-        Some(FaultKind::Reset) => {
-            abort.store(true, Ordering::Relaxed);
-            Err(io::ErrorKind::ConnectionReset.into())
+    (canned, delivery)
+}
+
+/// A request on its way into the journal. Dropped before its end (the client left, a fault reset the connection) it is
+/// recorded with status 0: every request counts.
+struct Recording<'a> {
+    shared: &'a Shared,
+    entry: Option<Entry>,
+}
+
+impl<'a> Recording<'a> {
+    fn begin(shared: &'a Shared, service: &Service, operation: Operation, request: &Request) -> Self {
+        let entry = Entry {
+            time: shared.clock.now(),
+            service: service.clone(),
+            operation,
+            status: 0,
+            request: format!("{} {}", request.method, request.path),
+            authorized: request.bearer().is_some(),
+        };
+        Self {
+            shared,
+            entry: Some(entry),
         }
-        Some(kind) => Ok(incomplete(&shared, reply, matches!(kind, FaultKind::StalledBody))),
+    }
+
+    fn end(mut self, status: StatusCode) {
+        if let Some(entry) = &mut self.entry {
+            entry.status = status.as_u16();
+        }
+    }
+}
+
+impl Drop for Recording<'_> {
+    fn drop(&mut self) {
+        if let Some(entry) = self.entry.take() {
+            self.shared.journal.record(entry);
+        }
     }
 }
 
@@ -188,11 +207,13 @@ fn unrouted(request: &Request) -> Reply {
     Reply::text(StatusCode::MISDIRECTED_REQUEST, text)
 }
 
-fn limit(shared: &Shared, vault: &str) -> Option<Reply> {
+/// The refusal of a vault whose limit is used up.
+fn limit(shared: &Shared, service: &Service) -> Option<Reply> {
+    let Service::Vault(name) = service else { return None };
     let mut vaults = shared.vaults.lock();
-    let limiter = vaults.get_mut(vault)?.limiter.as_mut()?;
+    let limiter = vaults.get_mut(name)?.limiter.as_mut()?;
     let refused = limiter.admit(Instant::now()).err()?;
-    Some(throttled(&Service::Vault(vault.to_owned()), refused.retry_after))
+    Some(throttled(service, refused.retry_after))
 }
 
 fn throttled(service: &Service, retry_after: Option<u64>) -> Reply {
@@ -206,92 +227,5 @@ fn throttled(service: &Service, retry_after: Option<u64>) -> Reply {
     match retry_after {
         Some(seconds) => reply.header("retry-after", seconds.to_string()),
         None => reply,
-    }
-}
-
-fn complete(shared: &Shared, reply: &Reply) -> Response<Body> {
-    let body = Full::new(reply.body.clone())
-        .map_err(|never: Infallible| match never {})
-        .boxed_unsync();
-    build(shared, reply, body)
-}
-
-/// The headers of the whole answer with half of its body; then an end, or nothing more.
-fn incomplete(shared: &Shared, reply: Reply, stall: bool) -> Response<Body> {
-    let half = reply.body.slice(..reply.body.len() / 2);
-    let length = reply.body.len().to_string();
-    let frames = stream::unfold(Some(half), move |half| async move {
-        match half {
-            Some(half) => Some((Ok(Frame::data(half)), None)),
-            None if stall => std::future::pending().await,
-            None => Some((Err(io::ErrorKind::UnexpectedEof.into()), None)),
-        }
-    });
-    build(
-        shared,
-        &reply.header("content-length", length),
-        StreamBody::new(frames).boxed_unsync(),
-    )
-}
-
-fn build(shared: &Shared, reply: &Reply, body: Body) -> Response<Body> {
-    let mut response = Response::builder()
-        .status(reply.status)
-        .header("date", shared.clock.http_date());
-    for (name, value) in &reply.headers {
-        response = response.header(name, value);
-    }
-    response.body(body).unwrap_or_else(|error| {
-        let text = format!("a fault's headers are not valid HTTP: {error}\n");
-        let mut response = Response::new(Full::from(text).map_err(|never| match never {}).boxed_unsync());
-        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        response
-    })
-}
-
-/// A TCP connection that a fault can reset: the client sees RST, not an orderly end.
-struct Socket {
-    stream: TcpStream,
-    abort: Arc<AtomicBool>,
-}
-
-impl Socket {
-    fn check(&self) -> io::Result<()> {
-        if self.abort.load(Ordering::Relaxed) {
-            Err(io::ErrorKind::ConnectionReset.into())
-        } else {
-            Ok(())
-        }
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        if self.abort.load(Ordering::Relaxed) {
-            let _ = self.stream.set_zero_linger();
-        }
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_read(cx, into)
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

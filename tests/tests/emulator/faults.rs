@@ -137,3 +137,19 @@ async fn the_limiter_refuses_what_is_above_the_limit_and_only_there() {
     let url = format!("GET {}/secrets?api-version=7.4", other.url());
     assert_eq!(f.client.send(&url, &[], "").await.status, 401);
 }
+
+#[tokio::test]
+async fn a_request_whose_client_leaves_is_counted_all_the_same() {
+    let f = with_secret().await;
+    f.emulator
+        .faults()
+        .add(Fault::vault("v", FaultKind::Latency { milliseconds: 60_000 }).times(1));
+    assert!(tokio::time::timeout(Duration::from_millis(300), get(&f)).await.is_err());
+    let counts = f
+        .emulator
+        .journal()
+        .wait_for(LIMIT, |counts| counts.total() == 1)
+        .await
+        .unwrap();
+    assert_eq!(counts.with_status(Operation::SECRET_GET, 0), 1);
+}

@@ -2,6 +2,7 @@
 
 pub mod bundle;
 mod der;
+mod distinguished_name;
 mod rsa;
 pub mod x509;
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::access::{Firewall, Policy, Role};
+use super::access::Firewall;
 use super::certificates::{self, CertificateBody, Made};
 use super::error::VaultError;
 use super::keys::KeyContent;
 use super::objects::{AttributeChange, Attributes, Tags, Version};
 use super::policy::CertificatePolicy;
+use super::roles::{Policy, Role};
 use super::secrets::SecretContent;
 use super::{Ids, Vault, issuers};
 use crate::emulator::Shared;

@@ -9,6 +9,7 @@ mod issuers;
 mod keys;
 mod objects;
 mod policy;
+mod roles;
 mod route;
 mod secrets;
 mod service;
@@ -20,7 +21,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 
 pub(crate) use self::access::Access;
-pub use self::access::{Firewall, Policy, Role};
+pub use self::access::Firewall;
 pub(crate) use self::authority::LazyAuthority;
 use self::certificates::{CertificateContent, Operation};
 pub(crate) use self::error::VaultError;
@@ -31,6 +32,7 @@ pub use self::objects::{AttributeChange, Tags};
 pub use self::policy::{
     AlternativeNames, CertificatePolicy, IssuerReference, KeyProperties, SecretProperties, X509Properties,
 };
+pub use self::roles::{Policy, Role};
 pub(crate) use self::route::Route;
 use self::secrets::SecretContent;
 pub(crate) use self::service::handle;
