@@ -30,7 +30,7 @@ pub struct Options {
 /// The list against a real vault.
 #[derive(Args, Debug)]
 pub struct LiveOptions {
-    /// Name of the vault, or its whole address for other clouds (https://NAME.vault.azure.cn)
+    /// Name of the vault, or its whole address for other clouds (`https://NAME.vault.azure.cn`)
     #[arg(long)]
     vault: String,
     /// Run the list in this language only

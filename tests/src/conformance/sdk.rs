@@ -51,7 +51,7 @@ impl Language {
     /// How to get what is missing.
     fn how_to_install(self) -> &'static str {
         match self {
-            Self::Python => "install Python 3.9 or later with venv (Debian: apt-get install python3 python3-venv)",
+            Self::Python => "install Python 3.10 or later with venv (Debian: apt-get install python3 python3-venv)",
             Self::JavaScript => "install Node.js 20 or later with npm (https://nodejs.org/)",
         }
     }

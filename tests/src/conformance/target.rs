@@ -93,7 +93,7 @@ impl Seed<'_> {
             "knownSecret": { "name": KNOWN_SECRET.0, "value": KNOWN_SECRET.1 },
             "imports": material.imports(),
             "imds": self.emulator.imds().endpoint(),
-            "apps": self.apps(owner_facts, &main, &policy),
+            "apps": self.apps(&owner_facts, &main, &policy),
             "certificateApp": self.certificate_app(&main, material)?,
             "federatedApp": self.federated_app(&main)?,
             "user": self.user(&main),
@@ -125,7 +125,7 @@ impl Seed<'_> {
     }
 
     /// Applications with a client secret, each with other rights.
-    fn apps(&self, owner: Value, main: &VaultHandle, policy: &VaultHandle) -> Value {
+    fn apps(&self, owner: &Value, main: &VaultHandle, policy: &VaultHandle) -> Value {
         let (reader, reader_facts) = self.app();
         main.grant(&reader, Role::SecretsUser);
         let (_, nobody) = self.app();

@@ -9,10 +9,10 @@ import socket
 from urllib.parse import urlsplit
 
 
-def resolve_localhost(authority: str) -> None:
-    """Makes every name under `.localhost` resolve to 127.0.0.1 in this process; `authority` tells what 443 means there."""
+def resolve_localhost(authority: str | None) -> None:
+    """Makes every name under `.localhost` resolve to 127.0.0.1 in this process; `authority` (URL) tells what 443 means there."""
     original = socket.getaddrinfo
-    instead_of_443 = urlsplit(authority).port
+    instead_of_443 = urlsplit(authority).port if authority else 443
 
     def getaddrinfo(host, port, *args, **kwargs):
         if isinstance(host, str) and host.rstrip(".").endswith(".localhost"):
