@@ -55,9 +55,11 @@ pub async fn live(options: LiveOptions) -> anyhow::Result<()> {
     let installations = prepare(options.language).await?;
     let folder = tempfile::tempdir().context("create a temporary folder")?;
     let material = material::Material::create(folder.path()).await?;
+    let vault = vault_url(&options.vault);
     let target = json!({
         "live": true,
-        "vaults": { "main": vault_url(&options.vault) },
+        "resource": resource_of(&vault)?,
+        "vaults": { "main": vault },
         "imports": material.imports(),
     });
     let file = folder.path().join("target.json");
@@ -102,6 +104,15 @@ fn vault_url(vault: &str) -> String {
     }
 }
 
+/// What tokens for a vault are asked for: its address without its own name, `https://vault.azure.net`.
+fn resource_of(vault: &str) -> anyhow::Result<String> {
+    let (_, parent) = vault
+        .trim_end_matches('/')
+        .split_once('.')
+        .with_context(|| format!("{vault} is not the address of a vault (https://NAME.vault.azure.net)"))?;
+    Ok(format!("https://{parent}"))
+}
+
 /// `$XDG_CACHE_HOME/akv2k8s-rs`, or the same below `$HOME/.cache`.
 fn cache_folder() -> PathBuf {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -119,5 +130,15 @@ mod tests {
     fn a_bare_name_is_a_vault_of_the_public_cloud() {
         assert_eq!(vault_url("mine"), "https://mine.vault.azure.net");
         assert_eq!(vault_url("https://mine.vault.azure.cn"), "https://mine.vault.azure.cn");
+    }
+
+    #[test]
+    fn tokens_are_for_what_is_above_the_vault() {
+        assert_eq!(
+            resource_of("https://mine.vault.azure.net/").unwrap(),
+            "https://vault.azure.net"
+        );
+        let error = resource_of("https://localhost").unwrap_err().to_string();
+        assert!(error.contains("https://NAME.vault.azure.net"), "{error}");
     }
 }

@@ -39,8 +39,7 @@ async function foreignTenant(run) {
 }
 
 async function forgedToken(run) {
-  const scope = run.target.live ? "https://vault.azure.net/.default" : run.target.scope;
-  const [header, payload, signature] = (await run.target.owner().getToken(scope)).token.split(".");
+  const [header, payload, signature] = (await run.target.owner().getToken(run.target.scope)).token.split(".");
   const claims = JSON.parse(Buffer.from(payload, "base64url"));
   claims.oid = "00000000-0000-0000-0000-000000000001";
   const forged = Buffer.from(JSON.stringify(claims)).toString("base64url");
