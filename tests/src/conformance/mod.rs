@@ -6,6 +6,7 @@ mod issuer;
 mod material;
 mod sdk;
 mod target;
+mod tokens;
 
 use std::env;
 use std::fs;
@@ -18,6 +19,7 @@ use serde_json::json;
 pub use sdk::{Installation, Language, Outcome};
 
 use self::target::EmulatorTarget;
+use crate::controlplane::ControlPlane;
 
 /// What the list is run against, and with.
 #[derive(Args, Debug, Default)]
@@ -38,12 +40,13 @@ pub struct LiveOptions {
     language: Option<Language>,
 }
 
-/// Runs the list against an emulator of its own; fails when a check failed.
+/// Runs the list against an emulator of its own, and with tokens of a real API server too; fails when a check failed.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let installations = prepare(options.language).await?;
+    let cluster = ControlPlane::shared().await?;
     let mut outcomes = Vec::new();
     for (_, installation) in installations {
-        let target = EmulatorTarget::start().await?;
+        let target = EmulatorTarget::start(cluster).await?;
         outcomes.push(installation.run(&target.file(), Some(&target.ca_file())).await?);
     }
     conclude(&outcomes)

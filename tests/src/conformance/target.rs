@@ -11,16 +11,16 @@ use tempfile::TempDir;
 
 use super::issuer::Issuer;
 use super::material::Material;
+use super::tokens::Tokens;
+use crate::controlplane::ControlPlane;
 use crate::emulator::{
-    Emulator, EntraHandle, Fault, FaultKind, FederatedCredential, Options, Policy, Principal, Role, SecretOptions,
-    VaultHandle,
+    Emulator, EntraHandle, Fault, FaultKind, Options, Policy, Principal, Role, SecretOptions, VaultHandle,
 };
 
 /// Name and value of the secret every identity reads.
 const KNOWN_SECRET: (&str, &str) = ("known", "what every identity reads");
 const FOREIGN_TENANT: &str = "f0000000-0000-4000-8000-000000000001";
 const USER: (&str, &str) = ("reader@conformance.example", "user's pässword");
-const AUDIENCE: &str = "api://AzureADTokenExchange";
 const TARGET_FILE: &str = "target.json";
 const CA_FILE: &str = "emulator-ca.pem";
 /// Long ago, Unix seconds.
@@ -34,8 +34,8 @@ pub(super) struct EmulatorTarget {
 }
 
 impl EmulatorTarget {
-    /// Starts an emulator, makes its state, and writes the target file.
-    pub(super) async fn start() -> anyhow::Result<Self> {
+    /// Starts an emulator, makes its state (some of it with tokens of `cluster`), and writes the target file.
+    pub(super) async fn start(cluster: &ControlPlane) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("create a temporary folder")?;
         let material = Material::create(folder.path()).await?;
         let issuer = Issuer::start().await?;
@@ -43,10 +43,12 @@ impl EmulatorTarget {
             .await
             .context("start the emulator")?;
         emulator.entra().trust_issuer_ca(issuer.ca_pem());
+        emulator.entra().trust_issuer_ca(cluster.ca_pem());
+        let tokens = Tokens::collect(&issuer, cluster).await?;
         let seed = Seed {
             emulator: &emulator,
             entra: emulator.entra(),
-            issuer: &issuer,
+            tokens: &tokens,
             folder: folder.path(),
         };
         let facts = seed.plant(&material)?;
@@ -73,7 +75,7 @@ impl EmulatorTarget {
 struct Seed<'a> {
     emulator: &'a Emulator,
     entra: EntraHandle,
-    issuer: &'a Issuer,
+    tokens: &'a Tokens,
     folder: &'a Path,
 }
 
@@ -182,32 +184,11 @@ impl Seed<'_> {
     /// An application that trusts the issuer, and token files that should and should not convince Entra.
     fn federated_app(&self, vault: &VaultHandle) -> anyhow::Result<Value> {
         let app = self.entra.register_app();
-        let credential = FederatedCredential::service_account(self.issuer.url(), "conformance", "reader");
-        let subject = credential.subject.clone();
-        app.add_federated_credential(credential);
-        vault.grant(app.principal(), Role::SecretsUser);
-        let issuer = self.issuer;
-        let tokens = [
-            ("valid", issuer.token(&subject, AUDIENCE)?),
-            (
-                "wrongSubject",
-                issuer.token("system:serviceaccount:conformance:other", AUDIENCE)?,
-            ),
-            (
-                "wrongAudience",
-                issuer.token(&subject, "https://kubernetes.default.svc")?,
-            ),
-            ("wrongIssuer", issuer.token_of_another_issuer(&subject, AUDIENCE)?),
-            ("expired", issuer.expired_token(&subject, AUDIENCE)?),
-            ("forged", issuer.forged_token(&subject, AUDIENCE)?),
-        ];
-        let mut files = serde_json::Map::new();
-        for (name, token) in tokens {
-            let path = self.folder.join(format!("token-{name}"));
-            fs::write(&path, token).with_context(|| format!("write {}", path.display()))?;
-            files.insert(name.to_owned(), json!(path));
+        for credential in &self.tokens.credentials {
+            app.add_federated_credential(credential.clone());
         }
-        Ok(json!({ "clientId": app.client_id(), "tokens": files }))
+        vault.grant(app.principal(), Role::SecretsUser);
+        Ok(json!({ "clientId": app.client_id(), "tokens": self.tokens.write(self.folder)? }))
     }
 
     fn user(&self, vault: &VaultHandle) -> Value {

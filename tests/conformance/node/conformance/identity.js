@@ -16,6 +16,7 @@ const refusedAssertions = {
   "identity.wrong-subject": ["wrongSubject", "AADSTS700213"],
   "identity.wrong-audience": ["wrongAudience", "AADSTS700212"],
   "identity.wrong-issuer": ["wrongIssuer", "AADSTS700211"],
+  "identity.api-server-wrong-audience": ["apiServerWrongAudience", "AADSTS700212"],
   "identity.expired-assertion": ["expired", "AADSTS700024"],
   "identity.forged-assertion": ["forged", "AADSTS"],
 };
@@ -25,6 +26,7 @@ export const checks = {
   "identity.client-certificate": (run) => reads(run, certificate(run, "certificate")),
   "identity.workload-identity": (run) => reads(run, workloadIdentity(run, "valid")),
   "identity.client-assertion": (run) => reads(run, clientAssertion(run, "valid")),
+  "identity.api-server-token": (run) => reads(run, workloadIdentity(run, "apiServer")),
   "identity.managed-system": (run) => withImds(run, () => reads(run, new ManagedIdentityCredential())),
   "identity.managed-user": managedUser,
   "identity.managed-unknown": managedUnknown,

@@ -27,6 +27,7 @@ def register(checks: CheckList) -> None:
     checks.add("identity.client-certificate", lambda run: reads(run, certificate(run, "certificate")))
     checks.add("identity.workload-identity", lambda run: reads(run, workload_identity(run, "valid")))
     checks.add("identity.client-assertion", lambda run: reads(run, client_assertion(run, "valid")))
+    checks.add("identity.api-server-token", lambda run: reads(run, workload_identity(run, "apiServer")))
     checks.add("identity.managed-system", managed_system)
     checks.add("identity.managed-user", managed_user)
     checks.add("identity.managed-unknown", managed_unknown)
@@ -42,6 +43,7 @@ def register(checks: CheckList) -> None:
         ("wrong-subject", "wrongSubject", "AADSTS700213"),
         ("wrong-audience", "wrongAudience", "AADSTS700212"),
         ("wrong-issuer", "wrongIssuer", "AADSTS700211"),
+        ("api-server-wrong-audience", "apiServerWrongAudience", "AADSTS700212"),
         ("expired-assertion", "expired", "AADSTS700024"),
         ("forged-assertion", "forged", "AADSTS"),
     ):
