@@ -8,4 +8,5 @@ mod client;
 mod entra;
 mod faults;
 mod imds;
+mod real_issuer;
 mod secrets;
