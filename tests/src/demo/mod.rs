@@ -20,7 +20,7 @@ const NAMESPACE: &str = "akv-demo";
 /// Poll period, seconds: short, so that the rotation is not a wait.
 const POLL: u64 = 3;
 /// What a step may take at most.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// What `demo` is told.
 #[derive(Debug, Clone, clap::Args)]
@@ -75,8 +75,7 @@ pub async fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
     let seconds = started.elapsed().as_secs();
     writeln!(
         out,
-        "\ndemo: ok - {} AzureKeyVaultSecrets synced, one rotation followed, one mistake explained, in {seconds} s",
-        shown
+        "\ndemo: ok - {shown} AzureKeyVaultSecrets synced, one rotation followed, one mistake explained, in {seconds} s"
     )?;
     if args.keep {
         keep(&stack, out).await?;

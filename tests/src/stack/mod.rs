@@ -26,7 +26,7 @@ pub const SERVICE_ACCOUNT: &str = "akv2k8s-controller";
 /// The audience of the tokens that Entra exchanges.
 const ENTRA_AUDIENCE: &str = "api://AzureADTokenExchange";
 /// Tokens live for an hour.
-const TOKEN_REFRESH: Duration = Duration::from_secs(30 * 60);
+const TOKEN_REFRESH: Duration = Duration::from_mins(30);
 
 /// A control plane and an emulator, introduced to each other.
 pub struct Stack {
