@@ -17,6 +17,7 @@ mod http;
 mod leader;
 pub mod logging;
 mod metrics;
+mod names;
 mod objects;
 pub mod output;
 mod phase;

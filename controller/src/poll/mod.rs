@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::names::Names;
 use crate::objects::{Key, Objects};
 use crate::phase;
 use crate::queue::{Lane, Queue, Reasons};
@@ -35,6 +36,8 @@ pub(crate) struct Poller {
     pub(crate) identity: Identity,
     /// Who wants to know.
     pub(crate) objects: Arc<Objects>,
+    /// Who is told what vaults hold.
+    pub(crate) names: Arc<Names>,
     /// Where work is asked for.
     pub(crate) queue: Arc<Queue<Key>>,
     /// Counters.
@@ -66,6 +69,7 @@ impl Poller {
             }
             let until = now();
             let vaults = self.objects.vaults();
+            self.names.retain(&vaults);
             memories.retain(|vault, memory| memory.is_looking() || vaults.contains(vault));
             for vault in vaults {
                 if phase::falls_between(&vault, self.period, last, until) {
@@ -116,10 +120,14 @@ impl Poller {
                     debug!(%vault, ?collection, items = listing.items.len(), pages = listing.pages, "listed");
                     self.tell(vault, collection, None);
                     memory.listed(collection, listing.pages);
+                    self.names.listed(vault, collection, &listing);
                     listed.insert(collection, Some(listing));
                 }
                 Err(error) => {
                     let forbidden = matches!(error.diagnosis.code, Code::ForbiddenByRbac | Code::ForbiddenByPolicy);
+                    if forbidden {
+                        self.names.forget(vault, collection);
+                    }
                     self.tell(vault, collection, Some(error.diagnosis));
                     if memory.failed(collection, forbidden, error.retry == Retry::Slowly, Instant::now()) {
                         listed.insert(collection, None);

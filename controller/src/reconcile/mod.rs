@@ -27,6 +27,7 @@ pub(crate) use decide::{is_ready, status_of};
 use crate::events::Events;
 use crate::health::Health;
 use crate::metrics::{Cause, Metrics};
+use crate::names::Names;
 use crate::objects::{Key, Object, Objects, id, wanted};
 use crate::output::{self, OutputState, Target};
 use crate::phase::slot;
@@ -45,6 +46,8 @@ pub(crate) struct Context {
     pub(crate) identity: Result<Identity, Box<Diagnosis>>,
     /// The AKVS.
     pub(crate) objects: Arc<Objects>,
+    /// What vaults hold besides.
+    pub(crate) names: Arc<Names>,
     /// Where work for others is asked for.
     pub(crate) queue: Arc<Queue<Key>>,
     /// Metadata of the outputs; stays empty without `watch_outputs`.

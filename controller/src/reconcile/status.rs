@@ -50,7 +50,7 @@ pub(crate) struct Synced<'a> {
     pub(crate) written: bool,
 }
 
-/// The status after `outcome`.
+/// The status after `outcome`. Whatever it is, upstream's digests of values go: they are not trusted, and tell too much.
 pub(crate) fn next(akvs: &AzureKeyVaultSecret, outcome: Outcome<'_>, now: Timestamp) -> AzureKeyVaultSecretStatus {
     let previous = status_of(akvs);
     let generation = akvs.metadata.generation;
@@ -76,7 +76,6 @@ pub(crate) fn next(akvs: &AzureKeyVaultSecret, outcome: Outcome<'_>, now: Timest
                 } else {
                     previous.last_azure_update
                 },
-                // Digests of values: not trusted, and not kept.
                 secret_hash: None,
                 config_map_hash: None,
             }
@@ -87,6 +86,8 @@ pub(crate) fn next(akvs: &AzureKeyVaultSecret, outcome: Outcome<'_>, now: Timest
             outputs,
             // Without a mark the next look reads the vault, whatever its list says.
             fingerprint: None,
+            secret_hash: None,
+            config_map_hash: None,
             ..previous
         },
         Outcome::Withdrawn => AzureKeyVaultSecretStatus {
@@ -278,12 +279,31 @@ mod tests {
             )
         };
         let first = failed(&akvs, 20);
+        assert_eq!(first.last_azure_update, Some(Time(at(10))));
         assert_eq!(first.object_version.as_deref(), Some("v1"));
         assert_eq!(first.fingerprint, None);
         assert_eq!(first.conditions[0].message, "What. Cause: Cause. Fix: Fix.");
         assert_eq!(first.conditions[1].type_, "Reconciling");
         akvs.status = Some(first.clone());
         assert_eq!(patch("u", Some(&first), &failed(&akvs, 30)).unwrap(), None);
+    }
+
+    #[test]
+    fn upstreams_digests_go_with_our_first_write_even_when_it_tells_a_failure() {
+        let mut akvs = akvs();
+        if let Some(status) = &mut akvs.status {
+            status.config_map_hash = Some("4567".to_owned());
+        }
+        let diagnosis = Diagnosis::new(Code::ForbiddenByRbac, "What.", "Cause.", "Fix.");
+        let failed = Outcome::Failed {
+            diagnosis: &diagnosis,
+            transient: false,
+            outputs: Vec::new(),
+        };
+        for outcome in [failed, Outcome::Withdrawn] {
+            let status = next(&akvs, outcome, at(10));
+            assert_eq!((status.secret_hash, status.config_map_hash), (None, None));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use akv2k8s_shared::api::{self, AzureKeyVaultSecret, Request, StatusOutput};
 use akv2k8s_shared::diagnosis::Diagnosis;
-use akv2k8s_shared::keyvault::{Fetched, Priority, Retry, VaultError};
+use akv2k8s_shared::keyvault::{Fetched, Priority, Retry};
 use tracing::info;
 
 use super::Context;
@@ -66,7 +66,10 @@ impl Context {
             .vault
             .get(identity, &request.object, priority)
             .await
-            .map_err(|it| Failure::of_vault(&it))?;
+            .map_err(|error| {
+                let diagnosis = self.names.advise(&request.object, error.diagnosis);
+                Failure::of_vault(diagnosis, error.retry)
+            })?;
         let status = status_of(akvs);
         let read = version(&fetched.object).to_owned();
         if !must_write(&status, &read, reapply) {
@@ -168,14 +171,14 @@ impl Failure {
         }
     }
 
-    fn of_vault(error: &VaultError) -> Self {
-        let again = match error.retry {
+    fn of_vault(diagnosis: Diagnosis, retry: Retry) -> Self {
+        let again = match retry {
             Retry::After(wait) => Again::After(wait),
             Retry::Soon => Again::Soon,
             Retry::Slowly => Again::Slowly,
         };
         Self {
-            diagnosis: Box::new(error.diagnosis.clone()),
+            diagnosis: Box::new(diagnosis),
             again,
             outputs: None,
         }

@@ -1,0 +1,177 @@
+//! Names that vaults listed: what a misspelt reference may have meant.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::keyvault::changes::watched;
+use akv2k8s_shared::keyvault::{Collection, Listing};
+use akv2k8s_shared::reference::{ObjectRef, VaultName};
+
+/// What the last LIST of each collection named. Filled by the poller: no request is made for it, and a restart forgets it.
+#[derive(Default)]
+pub(crate) struct Names(Mutex<Known>);
+
+/// One text per collection, a name on each line: a fraction of the memory that ten thousand strings would take.
+type Known = HashMap<(VaultName, Collection), String>;
+
+impl Names {
+    /// Takes over the names of a whole LIST.
+    pub(crate) fn listed(&self, vault: &VaultName, collection: Collection, listing: &Listing) {
+        let mut text = String::new();
+        for name in listing.items.keys() {
+            text.push_str(name.as_str());
+            text.push('\n');
+        }
+        self.known().insert((vault.clone(), collection), text);
+    }
+
+    /// Forgets what this identity may no longer list.
+    pub(crate) fn forget(&self, vault: &VaultName, collection: Collection) {
+        self.known().remove(&(vault.clone(), collection));
+    }
+
+    /// Forgets vaults that nobody names any more.
+    pub(crate) fn retain(&self, vaults: &[String]) {
+        self.known()
+            .retain(|(vault, _), _| vaults.iter().any(|it| it == vault.as_str()));
+    }
+
+    /// Adds to "there is none" what is known of the vault's names.
+    pub(crate) fn advise(&self, object: &ObjectRef, mut diagnosis: Diagnosis) -> Diagnosis {
+        if diagnosis.code != Code::ObjectNotFound {
+            return diagnosis;
+        }
+        let known = self.known();
+        let Some(names) = watched(object.kind)
+            .first()
+            .and_then(|it| known.get(&(object.vault.clone(), *it)))
+        else {
+            return diagnosis;
+        };
+        let wanted = object.name.as_str();
+        if names.lines().any(|name| name.eq_ignore_ascii_case(wanted)) {
+            if object.version.is_some() {
+                "The vault has an object of this name, but not this version of it.".clone_into(&mut diagnosis.cause);
+            }
+        } else if let Some(name) = nearest(wanted, names.lines()) {
+            diagnosis.fix = format!("Did you mean '{name}'? Else look it up: {}", diagnosis.fix);
+        }
+        diagnosis
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The name that takes the fewest typing errors (a letter added, left out, replaced, or two swapped; case does not count) to
+/// become `wanted`: at most one for every three letters, and never more than three. The first in the alphabet among equals.
+fn nearest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let limit = (wanted.len() / 3).clamp(1, 3);
+    let wanted = wanted.to_ascii_lowercase();
+    let near = names.filter(|name| name.len().abs_diff(wanted.len()) <= limit);
+    let measured = near.map(|name| (strsim::osa_distance(&name.to_ascii_lowercase(), &wanted), name));
+    measured
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use akv2k8s_shared::keyvault::Listed;
+    use akv2k8s_shared::keyvault::model::Fingerprint;
+    use akv2k8s_shared::reference::{ObjectKind, ObjectName, ObjectVersion};
+
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_the_one_with_the_fewest_typing_errors() {
+        let names = ["db-password", "db-user", "my-secret", "my-secrets", "x"];
+        for (wanted, meant) in [
+            ("my-secert", Some("my-secret")),
+            ("MY-SECRE", Some("my-secret")),
+            ("my-secretz", Some("my-secret")),
+            ("my-secretss", Some("my-secrets")),
+            ("db-pasword", Some("db-password")),
+            ("db-passwd", Some("db-password")),
+            ("y", Some("x")),
+            ("something-else", None),
+            ("db", None),
+        ] {
+            assert_eq!(nearest(wanted, names.into_iter()), meant, "{wanted}");
+        }
+    }
+
+    fn names(listed: &[&str]) -> Names {
+        let mark = || Listed {
+            fingerprint: Fingerprint("f".to_owned()),
+            settled: true,
+            enabled: true,
+        };
+        let items = listed.iter().map(|name| (ObjectName::parse(name).unwrap(), mark()));
+        let names = Names::default();
+        let listing = Listing {
+            items: items.collect(),
+            pages: 1,
+        };
+        names.listed(&VaultName::parse("kv1").unwrap(), Collection::Secrets, &listing);
+        names
+    }
+
+    fn object(kind: ObjectKind, name: &str, version: Option<&str>) -> ObjectRef {
+        ObjectRef {
+            vault: VaultName::parse("kv1").unwrap(),
+            kind,
+            name: ObjectName::parse(name).unwrap(),
+            version: version.map(|it| ObjectVersion::parse(it).unwrap()),
+        }
+    }
+
+    fn diagnosis(code: Code) -> Diagnosis {
+        Diagnosis::new(code, "There is none.", "Wrong name.", "az keyvault secret list")
+    }
+
+    #[test]
+    fn advice_is_given_for_what_is_missing_in_the_collection_it_was_looked_for_in() {
+        let names = names(&["my-secret"]);
+        let missing = object(ObjectKind::Secret, "my-secert", None);
+        assert_eq!(
+            names.advise(&missing, diagnosis(Code::ObjectNotFound)).fix,
+            "Did you mean 'my-secret'? Else look it up: az keyvault secret list"
+        );
+        let untouched = |object: &ObjectRef, code| names.advise(object, diagnosis(code)) == diagnosis(code);
+        assert!(untouched(&missing, Code::Throttled));
+        assert!(untouched(
+            &object(ObjectKind::Key, "my-secert", None),
+            Code::ObjectNotFound
+        ));
+        // It was there when the vault was listed: deleted since.
+        assert!(untouched(
+            &object(ObjectKind::Secret, "my-secret", None),
+            Code::ObjectNotFound
+        ));
+    }
+
+    #[test]
+    fn a_version_that_is_missing_is_told_from_a_name_that_is() {
+        let pinned = object(ObjectKind::Secret, "my-secret", Some(&"0".repeat(32)));
+        let advised = names(&["My-Secret"]).advise(&pinned, diagnosis(Code::ObjectNotFound));
+        assert!(advised.cause.contains("not this version"), "{advised}");
+    }
+
+    #[test]
+    fn what_may_no_longer_be_listed_is_forgotten() {
+        let missing = object(ObjectKind::Secret, "my-secert", None);
+        let plain = diagnosis(Code::ObjectNotFound);
+        let forbidden = names(&["my-secret"]);
+        forbidden.forget(&missing.vault, Collection::Secrets);
+        assert_eq!(forbidden.advise(&missing, plain.clone()), plain);
+        let unused = names(&["my-secret"]);
+        unused.retain(&["kv1".to_owned()]);
+        assert_ne!(unused.advise(&missing, plain.clone()), plain);
+        unused.retain(&["kv2".to_owned()]);
+        assert_eq!(unused.advise(&missing, plain.clone()), plain);
+    }
+}
