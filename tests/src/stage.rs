@@ -40,10 +40,29 @@ use crate::wait::until;
 /// of a CRD it has not seen before only every 30 s.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
+/// The control plane a stage stands on.
+pub enum Cluster {
+    /// That of all tests of the process.
+    Shared(&'static ControlPlane),
+    /// One of the stage's own, for tests that change what all others rely on.
+    Own(ControlPlane),
+}
+
+impl std::ops::Deref for Cluster {
+    type Target = ControlPlane;
+
+    fn deref(&self) -> &ControlPlane {
+        match self {
+            Self::Shared(cluster) => cluster,
+            Self::Own(cluster) => cluster,
+        }
+    }
+}
+
 /// The stage of one test.
 pub struct Stage {
-    /// The control plane; shared by the tests of a process.
-    pub cluster: &'static ControlPlane,
+    /// The control plane.
+    pub cluster: Cluster,
     /// This test's namespace.
     pub namespace: Namespace,
     /// This test's own vaults, Entra and IMDS.
@@ -59,8 +78,13 @@ impl Stage {
     /// Sets everything up but the controller. `prefix` begins the namespace's name.
     pub async fn new(prefix: &str) -> anyhow::Result<Self> {
         let cluster = ControlPlane::shared().await?;
+        install_crd(&cluster.client()?).await?;
+        Self::on(Cluster::Shared(cluster), prefix).await
+    }
+
+    /// The same on any control plane; the CRD is the caller's business.
+    pub async fn on(cluster: Cluster, prefix: &str) -> anyhow::Result<Self> {
         let client = cluster.client()?;
-        install_crd(&client).await?;
         let namespace = cluster.namespace(prefix).await?;
         let emulator = Emulator::start(Options::default()).await?;
         let app = emulator.entra().register_app();

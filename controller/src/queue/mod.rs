@@ -29,7 +29,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
 
     /// Asks for `key` to be worked on as soon as there is room, see [`Schedule::add`].
     pub(crate) fn add(&self, key: K, partition: &str, lane: Lane, reasons: Reasons) {
-        self.lock().add(key, partition, lane, reasons);
+        self.lock().add(key, partition, lane, reasons, Instant::now());
         self.changed.notify_one();
     }
 

@@ -86,6 +86,8 @@ pub(crate) struct Job<K> {
     pub(crate) lane: Lane,
     /// Why.
     pub(crate) reasons: Reasons,
+    /// When it was last asked for: what is older than this is not good enough.
+    pub(crate) since: Instant,
 }
 
 #[derive(Debug)]
@@ -106,6 +108,7 @@ struct Entry {
     partition: String,
     state: State,
     reasons: Reasons,
+    since: Instant,
     failures: u32,
 }
 
@@ -151,9 +154,10 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
 
     /// Asks for work on `key` now. New work overtakes back-off and its own waiting refresh; a refresh of an object that
     /// backs off waits with it.
-    pub(crate) fn add(&mut self, key: K, partition: &str, lane: Lane, reasons: Reasons) {
-        let entry = self.entry(&key, partition);
+    pub(crate) fn add(&mut self, key: K, partition: &str, lane: Lane, reasons: Reasons, now: Instant) {
+        let entry = self.entry(&key, partition, now);
         entry.reasons.merge(reasons);
+        entry.since = now;
         match &mut entry.state {
             State::Running { again } => {
                 *again = Some(if *again == Some(Lane::New) { Lane::New } else { lane });
@@ -173,9 +177,9 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
     /// Asks for a refresh of `key` at `at`. An earlier date stands, and so does work that is due already.
     pub(crate) fn add_at(&mut self, key: K, partition: &str, reasons: Reasons, at: Instant, now: Instant) {
         if at <= now {
-            return self.add(key, partition, Lane::Refresh, reasons);
+            return self.add(key, partition, Lane::Refresh, reasons, now);
         }
-        let entry = self.entry(&key, partition);
+        let entry = self.entry(&key, partition, now);
         entry.reasons.merge(reasons);
         if matches!(entry.state, State::Idle) {
             entry.state = State::Delayed(at);
@@ -205,6 +209,7 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
                 key,
                 lane,
                 reasons: std::mem::take(&mut entry.reasons),
+                since: entry.since,
             });
         }
         None
@@ -265,11 +270,12 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
     }
 
     /// The entry of `key`. An object whose vault was edited moves to its new partition once it is not being worked on.
-    fn entry(&mut self, key: &K, partition: &str) -> &mut Entry {
+    fn entry(&mut self, key: &K, partition: &str, now: Instant) -> &mut Entry {
         let entry = self.entries.entry(key.clone()).or_insert_with(|| Entry {
             partition: partition.to_owned(),
             state: State::Idle,
             reasons: Reasons::default(),
+            since: now,
             failures: 0,
         });
         if matches!(entry.state, State::Idle | State::Delayed(_)) && entry.partition != partition {
@@ -305,7 +311,10 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         while let Some((at, _)) = self.delayed.first()
             && *at <= now
         {
-            if let Some((_, key)) = self.delayed.pop_first() {
+            if let Some((at, key)) = self.delayed.pop_first() {
+                if let Some(entry) = self.entries.get_mut(&key) {
+                    entry.since = at;
+                }
                 self.enqueue(key, Lane::Refresh);
             }
         }

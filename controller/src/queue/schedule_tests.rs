@@ -25,7 +25,7 @@ fn keys(schedule: &mut Schedule<u32>, now: Instant) -> Vec<u32> {
 #[test]
 fn an_object_is_queued_once_and_its_reasons_add_up() {
     let (mut queue, now) = schedule(4, 0);
-    queue.add(1, "v", Lane::Refresh, LOOK);
+    queue.add(1, "v", Lane::Refresh, LOOK, now);
     queue.add(
         1,
         "v",
@@ -34,6 +34,7 @@ fn an_object_is_queued_once_and_its_reasons_add_up() {
             look: false,
             reapply: true,
         },
+        now,
     );
     let job = queue.pop(now).unwrap();
     assert_eq!(
@@ -50,12 +51,12 @@ fn an_object_is_queued_once_and_its_reasons_add_up() {
 fn new_work_overtakes_ten_thousand_refreshes() {
     let (mut queue, now) = schedule(4, 1);
     for key in 0..10_000 {
-        queue.add(key, "v", Lane::Refresh, LOOK);
+        queue.add(key, "v", Lane::Refresh, LOOK, now);
     }
     assert_eq!(keys(&mut queue, now).len(), 3, "one place is kept for new work");
-    queue.add(99_999, "v", Lane::New, NONE);
+    queue.add(99_999, "v", Lane::New, NONE, now);
     assert_eq!(queue.pop(now).unwrap().key, 99_999);
-    queue.add(9_999, "v", Lane::New, NONE);
+    queue.add(9_999, "v", Lane::New, NONE, now);
     queue.done(&0, Again::Done, 0.0, now);
     assert_eq!(
         queue.pop(now).unwrap().key,
@@ -69,10 +70,10 @@ fn new_work_overtakes_ten_thousand_refreshes() {
 fn a_vault_whose_room_is_full_delays_no_other() {
     let (mut queue, now) = schedule(2, 0);
     for key in 0..100 {
-        queue.add(key, "dead", Lane::New, NONE);
+        queue.add(key, "dead", Lane::New, NONE, now);
     }
     for key in 100..104 {
-        queue.add(key, "alive", Lane::New, NONE);
+        queue.add(key, "alive", Lane::New, NONE, now);
     }
     let mut running = keys(&mut queue, now);
     running.sort_unstable();
@@ -84,9 +85,9 @@ fn a_vault_whose_room_is_full_delays_no_other() {
 #[test]
 fn one_object_is_never_worked_on_twice_at_once() {
     let (mut queue, now) = schedule(4, 0);
-    queue.add(1, "v", Lane::New, NONE);
+    queue.add(1, "v", Lane::New, NONE, now);
     queue.pop(now).unwrap();
-    queue.add(1, "v", Lane::New, LOOK);
+    queue.add(1, "v", Lane::New, LOOK, now);
     assert_eq!(queue.pop(now), None);
     queue.done(&1, Again::Done, 0.0, now);
     assert_eq!(queue.pop(now).unwrap().reasons, LOOK);
@@ -98,7 +99,7 @@ fn one_object_is_never_worked_on_twice_at_once() {
 #[test]
 fn failures_back_off_and_success_forgets_them() {
     let (mut queue, mut now) = schedule(4, 0);
-    queue.add(1, "v", Lane::New, NONE);
+    queue.add(1, "v", Lane::New, NONE, now);
     let mut waits = Vec::new();
     for _ in 0..12 {
         queue.pop(now).unwrap();
@@ -112,7 +113,7 @@ fn failures_back_off_and_success_forgets_them() {
     assert_eq!(waits[11], 120_000);
     assert!(queue.pop(now).unwrap().reasons.look);
     queue.done(&1, Again::Done, 0.0, now);
-    queue.add(1, "v", Lane::Refresh, NONE);
+    queue.add(1, "v", Lane::Refresh, NONE, now);
     queue.pop(now).unwrap();
     queue.done(&1, Again::Soon, 0.0, now);
     assert_eq!(queue.next_wakeup().unwrap() - now, Duration::from_millis(500));
@@ -121,12 +122,12 @@ fn failures_back_off_and_success_forgets_them() {
 #[test]
 fn an_edit_ends_the_wait_and_a_refresh_does_not() {
     let (mut queue, now) = schedule(4, 0);
-    queue.add(1, "v", Lane::New, NONE);
+    queue.add(1, "v", Lane::New, NONE, now);
     queue.pop(now).unwrap();
     queue.done(&1, Again::Slowly, 0.0, now);
-    queue.add(1, "v", Lane::Refresh, LOOK);
+    queue.add(1, "v", Lane::Refresh, LOOK, now);
     assert_eq!(queue.pop(now), None);
-    queue.add(1, "v", Lane::New, NONE);
+    queue.add(1, "v", Lane::New, NONE, now);
     assert_eq!(queue.pop(now).unwrap().lane, Lane::New);
     queue.done(&1, Again::Done, 0.0, now);
     assert_eq!(queue.next_wakeup(), None, "the old date is gone");
@@ -136,7 +137,7 @@ fn an_edit_ends_the_wait_and_a_refresh_does_not() {
 fn retry_after_is_never_undercut_and_is_spread() {
     let (mut queue, now) = schedule(9, 0);
     for (key, jitter) in [(1, 0.0), (2, 1.0)] {
-        queue.add(key, "v", Lane::New, NONE);
+        queue.add(key, "v", Lane::New, NONE, now);
         queue.pop(now).unwrap();
         queue.done(&key, Again::After(Duration::from_secs(10)), jitter, now);
     }
@@ -151,7 +152,7 @@ fn a_date_in_the_future_is_kept_and_does_not_delay_present_work() {
     queue.add_at(1, "v", LOOK, now + Duration::from_secs(5), now);
     queue.add_at(1, "v", LOOK, now + Duration::from_secs(9), now);
     assert_eq!(queue.next_wakeup(), Some(now + Duration::from_secs(5)));
-    queue.add(1, "v", Lane::Refresh, NONE);
+    queue.add(1, "v", Lane::Refresh, NONE, now);
     assert_eq!(queue.pop(now).unwrap().reasons, LOOK);
     queue.done(&1, Again::Done, 0.0, now);
     assert_eq!(keys(&mut queue, now + Duration::from_secs(10)), [0_u32; 0]);
@@ -160,14 +161,26 @@ fn a_date_in_the_future_is_kept_and_does_not_delay_present_work() {
 #[test]
 fn an_object_whose_vault_was_edited_moves_to_the_new_vaults_room() {
     let (mut queue, now) = schedule(1, 0);
-    queue.add(1, "a", Lane::New, NONE);
+    queue.add(1, "a", Lane::New, NONE, now);
     queue.pop(now).unwrap();
     queue.done(&1, Again::Slowly, 0.0, now);
-    queue.add(2, "a", Lane::New, NONE);
+    queue.add(2, "a", Lane::New, NONE, now);
     queue.pop(now).unwrap();
-    queue.add(1, "b", Lane::New, NONE);
+    queue.add(1, "b", Lane::New, NONE, now);
     assert_eq!(queue.pop(now).unwrap().key, 1);
     queue.done(&1, Again::Done, 0.0, now);
     queue.done(&2, Again::Done, 0.0, now);
     assert!(queue.partitions.is_empty(), "no room is taken any more");
+}
+
+#[test]
+fn a_job_knows_when_it_was_last_asked_for() {
+    let (mut queue, now) = schedule(4, 0);
+    let later = now + Duration::from_secs(3);
+    queue.add(1, "v", Lane::New, NONE, now);
+    queue.add(1, "v", Lane::New, NONE, later);
+    assert_eq!(queue.pop(later).unwrap().since, later);
+    queue.done(&1, Again::Later(Duration::from_secs(2)), 0.0, later);
+    let due = later + Duration::from_secs(2);
+    assert_eq!(queue.pop(due + Duration::from_secs(9)).unwrap().since, due);
 }

@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 
 use decide::{Next, View, decide, recorded};
 pub(crate) use decide::{is_ready, status_of};
+use write::Read;
 
 use crate::events::Events;
 use crate::health::Health;
@@ -103,7 +104,13 @@ impl Context {
             // Those of a whole cluster are spread over one period.
             Next::TakeOverLater => return Again::Later(slot(&job.key.to_string(), self.period)),
             Next::Withdraw => self.withdraw(akvs).await,
-            Next::Fetch { why, priority, reapply } => self.fetch_and_write(akvs, &why, priority, reapply).await,
+            Next::Fetch { why, priority, reapply } => {
+                let read = Read {
+                    priority,
+                    since: job.since,
+                };
+                self.fetch_and_write(akvs, &why, read, reapply).await
+            }
         };
         let failure = result.as_ref().err().map(|failure| failure.diagnosis.code.as_str());
         let cause = cause(akvs, job.lane);

@@ -1,6 +1,7 @@
 //! From the vault into the outputs.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use akv2k8s_shared::api::{self, AzureKeyVaultSecret, Request, StatusOutput};
 use akv2k8s_shared::diagnosis::Diagnosis;
@@ -16,6 +17,14 @@ use crate::queue::Again;
 
 /// Attempts when an output changes between looking and writing.
 const ATTEMPTS: usize = 3;
+
+/// How the vault is read.
+pub(super) struct Read {
+    /// Who goes first.
+    pub(super) priority: Priority,
+    /// A value read before this is not good enough.
+    pub(super) since: Instant,
+}
 
 /// A sync that reached its end.
 pub(super) enum Done {
@@ -52,7 +61,7 @@ impl Context {
         &self,
         akvs: &AzureKeyVaultSecret,
         why: &str,
-        priority: Priority,
+        read: Read,
         reapply: bool,
     ) -> Result<Done, Failure> {
         let request = api::parse(akvs)
@@ -64,15 +73,15 @@ impl Context {
             .map_err(|it| Failure::by_user(it.clone(), Again::Slowly))?;
         let fetched = self
             .vault
-            .get(identity, &request.object, priority)
+            .get_since(identity, &request.object, read.priority, read.since.into())
             .await
             .map_err(|error| {
                 let diagnosis = self.names.advise(&request.object, error.diagnosis);
                 Failure::of_vault(diagnosis, error.retry)
             })?;
         let status = status_of(akvs);
-        let read = version(&fetched.object).to_owned();
-        if !must_write(&status, &read, reapply) {
+        let version = version(&fetched.object).to_owned();
+        if !must_write(&status, &version, reapply) {
             return Ok(Done::Synced {
                 request,
                 fetched,
@@ -87,7 +96,7 @@ impl Context {
         for (target, change) in &changes {
             info!(
                 namespace, akvs = name,
-                object = %request.object, version = read, output = %target, change = ?change, why, "output written",
+                object = %request.object, version, output = %target, change = ?change, why, "output written",
             );
         }
         Ok(Done::Synced {

@@ -6,4 +6,5 @@ mod failures;
 mod leader;
 mod restart;
 mod scope;
+mod shared_object;
 mod sync;
