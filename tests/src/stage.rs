@@ -24,9 +24,10 @@ use akv2k8s_controller::config::Config;
 use akv2k8s_shared::api::{AzureKeyVaultSecret, condition};
 use akv2k8s_shared::environment::Environment;
 use anyhow::Context;
+use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, oneshot};
 use tokio::task::JoinHandle;
@@ -197,6 +198,42 @@ impl Stage {
             Ok(akvs) => Ok(akvs),
             Err(error) => Err(anyhow::Error::new(error).context(format!("{:?}", self.akvs(name).await?.status))),
         }
+    }
+
+    /// Creates `count` AKVS called `s0`, `s1`, …; `object` gives the vault object's name for a number. Each writes its value under
+    /// `v` of a Secret of the AKVS's name.
+    pub async fn apply_many(&self, vault: &str, count: usize, object: impl Fn(usize) -> String) -> anyhow::Result<()> {
+        let apply = async |number: usize| {
+            let (name, object) = (format!("s{number}"), object(number));
+            let spec = format!(
+                "{{vault: {{name: {vault}, object: {{name: {object}, type: secret}}}}, output: {{secret: {{name: {name}, dataKey: v}}}}}}"
+            );
+            self.apply(&name, &spec).await.map(drop)
+        };
+        stream::iter(0..count)
+            .map(apply)
+            .buffer_unordered(16)
+            .try_collect::<()>()
+            .await
+    }
+
+    /// Waits until `count` AKVS are `Synced`.
+    pub async fn wait_for_synced(&self, count: usize) -> anyhow::Result<()> {
+        let what = format!("{count} objects to become Synced");
+        until(&what, 2 * PATIENCE, async || {
+            let list = self
+                .api::<AzureKeyVaultSecret>()
+                .list(&ListParams::default())
+                .await
+                .ok()?;
+            let synced = |akvs: &&AzureKeyVaultSecret| {
+                let conditions = akvs.status.as_ref().map_or(&[][..], |status| &status.conditions);
+                condition::get(conditions, condition::READY).is_some_and(|ready| ready.reason == "Synced")
+            };
+            (list.items.iter().filter(synced).count() == count).then_some(())
+        })
+        .await?;
+        Ok(())
     }
 
     /// The Secret `name`, if it exists.
