@@ -46,7 +46,7 @@ pub enum Cluster {
     /// That of all tests of the process.
     Shared(&'static ControlPlane),
     /// One of the stage's own, for tests that change what all others rely on.
-    Own(ControlPlane),
+    Own(Box<ControlPlane>),
 }
 
 impl std::ops::Deref for Cluster {

@@ -120,7 +120,7 @@ fn without_schema() -> anyhow::Result<CustomResourceDefinition> {
 async fn a_malformed_object_is_told_and_does_not_stop_the_others() -> anyhow::Result<()> {
     let cluster = ControlPlane::start().await?;
     crd::install_definition(&cluster.client()?, &without_schema()?).await?;
-    let stage = Stage::on(Cluster::Own(cluster), "malformed").await?;
+    let stage = Stage::on(Cluster::Own(Box::new(cluster)), "malformed").await?;
     stage.vault("kv1").set_secret("db", "one", SecretOptions::default())?;
     let malformed = json!({
         "apiVersion": "spv.no/v2beta1", "kind": "AzureKeyVaultSecret", "metadata": {"name": "bad"},
