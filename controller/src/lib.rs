@@ -20,7 +20,7 @@ mod metrics;
 mod names;
 mod objects;
 pub mod output;
-mod phase;
+pub mod phase;
 mod poll;
 mod process;
 mod queue;

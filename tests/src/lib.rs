@@ -6,6 +6,7 @@ pub mod controlplane;
 pub mod crd;
 pub mod demo;
 pub mod emulator;
+pub mod load;
 pub mod provision;
 pub mod stack;
 pub mod stage;
