@@ -20,7 +20,7 @@ mod metrics;
 mod names;
 mod objects;
 pub mod output;
-pub mod phase;
+mod phase;
 mod poll;
 mod process;
 mod queue;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 /// The offset of `name` within `period`, the same in every process.
-pub fn slot(name: &str, period: Duration) -> Duration {
+pub(crate) fn slot(name: &str, period: Duration) -> Duration {
     let digest = Sha256::digest(name.as_bytes());
     let number = digest
         .iter()
@@ -16,7 +16,7 @@ pub fn slot(name: &str, period: Duration) -> Duration {
 }
 
 /// The first time after `since` (both since the Unix epoch) that belongs to `name`.
-pub fn next(name: &str, period: Duration, since: Duration) -> Duration {
+pub(crate) fn next(name: &str, period: Duration, since: Duration) -> Duration {
     let offset = slot(name, period).as_millis();
     let (period, since) = (period.as_millis().max(1), since.as_millis());
     let elapsed = (since + period - offset) % period;
@@ -24,7 +24,7 @@ pub fn next(name: &str, period: Duration, since: Duration) -> Duration {
 }
 
 /// Whether a time that belongs to `name` lies in `(since, until]`.
-pub fn falls_between(name: &str, period: Duration, since: Duration, until: Duration) -> bool {
+pub(crate) fn falls_between(name: &str, period: Duration, since: Duration, until: Duration) -> bool {
     next(name, period, since) <= until
 }
 

@@ -16,7 +16,7 @@ use crate::single_flight::{Flight, SharedMap, launch};
 /// meantime shows in the next LIST, whose fingerprint differs.
 const TOLERANCE: Duration = Duration::from_secs(1);
 /// How long an answer is kept for those who wanted it in time and are late to call.
-const KEPT: Duration = Duration::from_secs(10);
+const KEPT: Duration = Duration::from_secs(30);
 
 /// An answer, and when the question left this process.
 pub(super) struct Answer<T> {

@@ -155,7 +155,7 @@ impl KeyVault {
 
     /// Reads one object as of `since` or later, in the eyes of the caller: the moment it learnt that it needs it.
     ///
-    /// Equal reads share one request: one in flight, or one of the last 10 s, if it was sent no earlier than 1 s before
+    /// Equal reads share one request: one in flight, or one of the last 30 s, if it was sent no earlier than 1 s before
     /// `since`. So 500 references to one object that appear together cost one request however long it takes to work them
     /// off, and a reference made right after a rotation gets the new value, or at worst one that was valid a second
     /// before; then the next LIST differs from the fingerprint, and it is read again. New work never waits for a refresh
