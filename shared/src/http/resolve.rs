@@ -105,6 +105,14 @@ impl Service<Name> for Resolver {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use hickory_resolver::config::NameServerConfig;
+    use hickory_resolver::proto::op::{Message, ResponseCode};
+    use hickory_resolver::proto::rr::rdata::A;
+    use hickory_resolver::proto::rr::{RData, Record, RecordType};
+    use tokio::net::UdpSocket;
+
     use super::*;
 
     #[tokio::test]
@@ -114,6 +122,65 @@ mod tests {
             assert!(found.iter().all(|socket| socket.ip().is_loopback()), "{name}");
             assert_eq!(found.len(), 2, "{name}");
         }
+    }
+
+    /// A name server that knows `kv.example.test.` and notes every question.
+    async fn name_server() -> (Resolver, Arc<Mutex<Vec<String>>>) {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let noted = asked.clone();
+        tokio::spawn(async move {
+            let mut buffer = [0; 1500];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+                let query = Message::from_vec(&buffer[..length]).unwrap();
+                let question = query.queries[0].clone();
+                noted.lock().unwrap().push(question.name().to_string());
+                let mut answer = Message::response(query.metadata.id, query.metadata.op_code);
+                answer.add_query(question.clone());
+                if question.name().to_string() != "kv.example.test." {
+                    answer.metadata.response_code = ResponseCode::NXDomain;
+                } else if question.query_type() == RecordType::A {
+                    let address = RData::A(A::new(192, 0, 2, 7));
+                    answer.add_answer(Record::from_rdata(question.name().clone(), 60, address));
+                }
+                socket.send_to(&answer.to_vec().unwrap(), from).await.unwrap();
+            }
+        });
+        let mut server = NameServerConfig::udp(Ipv4Addr::LOCALHOST.into());
+        server.connections[0].port = port;
+        let search = vec!["ns.svc.cluster.local.".parse().unwrap()];
+        let config = ResolverConfig::from_parts(None, search, vec![server]);
+        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        builder.options_mut().ndots = 5;
+        let dns = Some(Arc::new(builder.build().unwrap()));
+        (Resolver { dns }, asked)
+    }
+
+    #[tokio::test]
+    async fn a_dotted_name_is_asked_for_as_it_is_before_the_search_list() {
+        let (resolver, asked) = name_server().await;
+        let found: Vec<_> = resolver.lookup("kv.example.test".to_owned()).await.unwrap().collect();
+        assert_eq!(found, ["192.0.2.7:0".parse().unwrap()]);
+        let asked = asked.lock().unwrap();
+        assert!(asked.iter().all(|name| name == "kv.example.test."), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_does_not_exist_is_told_from_a_server_that_does_not_answer() {
+        let (resolver, asked) = name_server().await;
+        let error = resolver.lookup("none.example.test".to_owned()).await.unwrap_err();
+        assert!(crate::http::find::<NoSuchHost>(&error).is_some(), "{error}");
+        let searched = "none.example.test.ns.svc.cluster.local.".to_owned();
+        assert!(
+            asked.lock().unwrap().contains(&searched),
+            "the search list has its turn"
+        );
+        let error = Resolver { dns: None }
+            .lookup("kv.example.test".to_owned())
+            .await
+            .unwrap_err();
+        assert!(crate::http::find::<NoSuchHost>(&error).is_none(), "{error}");
     }
 
     #[test]
