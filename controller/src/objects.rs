@@ -126,19 +126,19 @@ impl Objects {
         (key, news)
     }
 
-    /// Takes over the answer to our own status write: only what somebody else changed meanwhile is news.
-    pub(crate) fn wrote(&self, akvs: AzureKeyVaultSecret) -> News {
-        let mut akvs = akvs;
+    /// Takes over the answer to our own status write: only what somebody else changed meanwhile is news, and it is news
+    /// here alone, since the watch shows it no newer. An answer about an object that left the watch in the meantime, or
+    /// that has a successor, is too late to count: it would bring back what is gone.
+    #[must_use = "what somebody else changed has to be synced"]
+    pub(crate) fn wrote(&self, mut akvs: AzureKeyVaultSecret) -> News {
         prune(&mut akvs.metadata);
         let key = Key::of(&akvs.metadata);
         self.with(|content| {
             let others = match content.objects.get(&key) {
-                Some(Object::Valid(known)) => {
-                    let mut known = AzureKeyVaultSecret::clone(known);
-                    known.status.clone_from(&akvs.status);
-                    matters(&Object::Valid(Arc::new(known)), &Object::Valid(Arc::new(akvs.clone())))
-                }
-                _ => true,
+                Some(known) if known.meta().uid != akvs.metadata.uid => return News::Nothing,
+                Some(Object::Valid(known)) => differs_in_more_than_status(known, &akvs),
+                Some(Object::Malformed(_)) => true,
+                None => return News::Nothing,
             };
             match content.observe(&key, Object::Valid(Arc::new(akvs))) {
                 News::Changed if !others => News::Nothing,
@@ -340,18 +340,21 @@ fn version(meta: &ObjectMeta) -> u64 {
 fn matters(before: &Object, after: &Object) -> bool {
     match (before, after) {
         (Object::Valid(before), Object::Valid(after)) => {
-            let (b, a) = (&before.metadata, &after.metadata);
-            b.generation != a.generation
-                || b.labels != a.labels
-                || b.annotations != a.annotations
-                || before.status != after.status
-                || b.deletion_timestamp != a.deletion_timestamp
+            before.status != after.status || differs_in_more_than_status(before, after)
         }
         (Object::Malformed(before), Object::Malformed(after)) => {
             before.metadata.generation != after.metadata.generation || before.error != after.error
         }
         _ => true,
     }
+}
+
+fn differs_in_more_than_status(before: &AzureKeyVaultSecret, after: &AzureKeyVaultSecret) -> bool {
+    let (b, a) = (&before.metadata, &after.metadata);
+    b.generation != a.generation
+        || b.labels != a.labels
+        || b.annotations != a.annotations
+        || b.deletion_timestamp != a.deletion_timestamp
 }
 
 fn reason(object: &Object) -> &str {
@@ -362,5 +365,67 @@ fn reason(object: &Object) -> &str {
             let conditions = akvs.status.as_ref().map_or(&[][..], |status| &status.conditions);
             condition::get(conditions, condition::READY).map_or("Pending", |ready| ready.reason.as_str())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn akvs(uid: &str, version: u32, generation: u32, synced: u32) -> AzureKeyVaultSecret {
+        serde_json::from_value(json!({
+            "apiVersion": "spv.no/v2beta1",
+            "kind": "AzureKeyVaultSecret",
+            "metadata": {"name": "a", "namespace": "n", "uid": uid, "resourceVersion": version.to_string(),
+                         "generation": generation},
+            "spec": {"vault": {"name": "kv1", "object": {"name": "s", "type": "secret"}},
+                     "output": {"secret": {"name": "out", "dataKey": "k"}}},
+            "status": {"observedGeneration": synced},
+        }))
+        .unwrap()
+    }
+
+    fn seen(object: AzureKeyVaultSecret) -> DeserializeGuard<AzureKeyVaultSecret> {
+        DeserializeGuard(Ok(object))
+    }
+
+    fn known(objects: &Objects, version: u32) -> Key {
+        let (key, news) = objects.observe(seen(akvs("u1", version, 1, 0)));
+        assert_eq!(news, News::Added);
+        key
+    }
+
+    #[test]
+    fn an_edit_that_only_the_answer_to_our_status_write_shows_is_news() {
+        let objects = Objects::default();
+        known(&objects, 5);
+        assert_eq!(objects.wrote(akvs("u1", 7, 2, 1)), News::Changed);
+        // The watch is late: it shows the edit (6) and our own write (7), and neither is new any more.
+        assert_eq!(objects.observe(seen(akvs("u1", 6, 2, 0))).1, News::Nothing);
+        assert_eq!(objects.observe(seen(akvs("u1", 7, 2, 1))).1, News::Nothing);
+    }
+
+    #[test]
+    fn our_own_status_write_alone_is_no_news() {
+        let objects = Objects::default();
+        known(&objects, 5);
+        assert_eq!(objects.wrote(akvs("u1", 6, 1, 1)), News::Nothing);
+        assert_eq!(objects.observe(seen(akvs("u1", 6, 1, 1))).1, News::Nothing);
+    }
+
+    #[test]
+    fn a_late_answer_never_brings_back_what_is_gone() {
+        let objects = Objects::default();
+        let key = known(&objects, 5);
+        assert!(objects.remove(&key, Some("u1")));
+        assert_eq!(objects.wrote(akvs("u1", 6, 1, 1)), News::Nothing);
+        assert!(objects.get(&key).is_none() && objects.vaults().is_empty());
+        // Created again meanwhile: the successor stays.
+        objects.observe(seen(akvs("u2", 8, 1, 0)));
+        assert_eq!(objects.wrote(akvs("u1", 6, 1, 1)), News::Nothing);
+        assert_eq!(objects.get(&key).unwrap().meta().uid.as_deref(), Some("u2"));
+        assert_eq!(objects.take_gone(&key).len(), 1);
     }
 }

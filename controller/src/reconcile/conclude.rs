@@ -10,8 +10,9 @@ use super::desired::{attributes, version};
 use super::status::{self, Outcome, Synced};
 use super::write::{Done, Failure};
 use super::{Context, report};
-use crate::objects::id;
+use crate::objects::{Key, News, id};
 use crate::queue::Again;
+use crate::watch::enqueue;
 
 impl Context {
     /// Status, event and log line; gives when to try again.
@@ -86,7 +87,10 @@ impl Context {
         {
             Ok(akvs) => {
                 self.metrics.status_written();
-                self.objects.wrote(akvs);
+                let key = Key::new(&akvs_id.namespace, &akvs_id.name);
+                if self.objects.wrote(akvs) != News::Nothing {
+                    enqueue(&self.objects, &self.queue, &key);
+                }
                 Ok(true)
             }
             // Deleted, or deleted and created again: the watch tells.
