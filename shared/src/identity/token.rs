@@ -109,7 +109,15 @@ impl Slot {
             }
             flight
         };
-        flight.await.unwrap_or_else(|| Err(broken()))
+        if let Some(outcome) = flight.clone().await {
+            return outcome;
+        }
+        // What panicked once may not stand in the way of the next attempt.
+        let mut state = self.lock();
+        if state.flight.as_ref().is_some_and(|it| it.ptr_eq(&flight)) {
+            state.flight = None;
+        }
+        Err(broken())
     }
 
     /// Forgets `rejected`, so that the next call gets a new one; a newer token is kept.
@@ -255,6 +263,13 @@ mod tests {
             "a late rejection does not cost the new token"
         );
         assert_eq!(entra.asked(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_exchange_that_panicked_does_not_stand_in_the_way_of_the_next() {
+        let entra = Entra::new();
+        assert!(entra.slot.get(|| async { panic!("a bug") }).await.is_err());
+        assert!(entra.get(Ok(HOUR)).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

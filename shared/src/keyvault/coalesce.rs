@@ -81,7 +81,12 @@ where
     {
         loop {
             let (number, flight) = self.join_or_start(&key, priority, &read);
-            match flight.await? {
+            let Some(outcome) = flight.await else {
+                // What panicked once may not stand in the way of the next attempt.
+                self.forget(&key, number);
+                return None;
+            };
+            match outcome {
                 Ok(answer) if answer.asked + TOLERANCE >= since => return Some(Ok(answer.value)),
                 Ok(_) => self.forget(&key, number),
                 Err(error) => return Some(Err(error)),
@@ -232,6 +237,20 @@ mod tests {
         );
         assert_eq!(both, (Err("refused"), Err("refused")));
         assert_eq!(vault.get(Priority::New, SECOND, now).await, Ok(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_panicked_does_not_stand_in_the_way_of_the_next() {
+        let vault = Vault::new();
+        let panics = || async { panic!("a bug") };
+        assert!(
+            vault
+                .coalescer
+                .get("key", Priority::New, Instant::now(), panics)
+                .await
+                .is_none()
+        );
+        assert_eq!(vault.get(Priority::New, SECOND, Instant::now()).await, Ok(0));
     }
 
     #[tokio::test(start_paused = true)]

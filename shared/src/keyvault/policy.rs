@@ -151,7 +151,14 @@ impl VaultPolicy {
                 },
             }
         };
-        self.challenge.get_or_try_init(ask).await
+        // One asks at a time, and whoever waits for that has the deadline, too: a vault that does not answer would else
+        // keep its askers for as long as all of them together take.
+        let deadline = self.settings.call_deadline;
+        let Ok(outcome) = tokio::time::timeout(deadline, self.challenge.get_or_try_init(ask)).await else {
+            *left = Duration::ZERO;
+            return Err(error::too_slow(&call.object, deadline));
+        };
+        outcome
     }
 
     async fn authorize(&self, call: &Call, request: &mut Request) -> Result<Arc<Token>, VaultError> {

@@ -110,6 +110,19 @@ async fn a_stalled_body_ends_at_the_deadline() {
 }
 
 #[tokio::test]
+async fn those_who_wait_for_the_first_answer_of_a_silent_vault_have_the_same_deadline() {
+    let bed = Bed::with(short()).await;
+    let silent = FaultKind::Latency { milliseconds: 60_000 };
+    bed.emulator.faults().add(Fault::vault("kv1", silent));
+    let start = Instant::now();
+    let names: Vec<_> = (0..8).map(|number| format!("s{number}")).collect();
+    for error in futures::future::join_all(names.iter().map(|name| bed.failure(name))).await {
+        assert_code(&error, Code::VaultUnavailable);
+    }
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
 async fn a_page_that_fails_once_does_not_fail_the_list() {
     let bed = Bed::start().await;
     for number in 0..60 {
