@@ -47,7 +47,7 @@ pub struct Args {
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub azure_resync_period: u32,
 
-    /// Log verbosity as klog counts it: 2 = info, 4 = debug, 6 = trace.
+    /// Log verbosity as klog counts it: 2 = info, 4 = debug, 6 = trace, 9 = trace of libraries too.
     #[arg(long = "v", short = 'v', default_value_t = 0)]
     pub verbosity: u8,
 

@@ -127,7 +127,8 @@ impl Memory {
         self.looking
     }
 
-    /// Whether to LIST `collection` this time.
+    /// Whether to LIST `collection` this time. A LIST that was forbidden is not tried again for long, as long as an object can be
+    /// read without it; when none can, it is the cheapest way to learn that somebody granted the right.
     pub(super) fn lists(
         &self,
         mode: ChangeDetection,
@@ -135,14 +136,16 @@ impl Memory {
         members: &[Member],
         now: Instant,
     ) -> bool {
-        let referenced: HashSet<_> = members
-            .iter()
-            .filter(|it| !it.is_pinned() && watched(it.object.kind).contains(&collection))
-            .map(|it| &it.object.name)
-            .collect();
+        let concerned = || {
+            members
+                .iter()
+                .filter(|it| !it.is_pinned() && watched(it.object.kind).contains(&collection))
+        };
+        let referenced: HashSet<_> = concerned().map(|it| &it.object.name).collect();
         let forbidden_for = self
             .forbidden
             .get(&collection)
+            .filter(|_| concerned().any(|it| it.ready))
             .map(|since| now.saturating_duration_since(*since));
         let pages = self.pages.get(&collection).copied();
         changes::choose(mode, referenced.len(), pages, forbidden_for) == Look::List

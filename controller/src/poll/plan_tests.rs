@@ -102,6 +102,18 @@ fn a_forbidden_list_is_replaced_by_reads_at_once_and_a_flaky_one_after_three_fai
 }
 
 #[test]
+fn a_forbidden_list_is_tried_again_as_long_as_nothing_can_be_read() {
+    let now = Instant::now();
+    let mut memory = Memory::default();
+    memory.failed(Collection::Secrets, true, true, now);
+    let lists = |members: &[Member]| memory.lists(ChangeDetection::Auto, Collection::Secrets, members, now);
+    let failing = || member("a", ObjectKind::Secret, None, false);
+    let certificate = member("c", ObjectKind::Certificate, Some("1"), true);
+    assert!(lists(&[failing(), certificate]), "what is read elsewhere says nothing");
+    assert!(!lists(&[failing(), member("b", ObjectKind::Secret, Some("1"), true)]));
+}
+
+#[test]
 fn a_vault_is_looked_at_once_at_a_time() {
     let mut memory = Memory::default();
     assert!(memory.begin().is_some());

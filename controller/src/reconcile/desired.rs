@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use akv2k8s_shared::api::{Request, StatusOutput, StatusOutputKind};
-use akv2k8s_shared::diagnosis::Diagnosis;
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use akv2k8s_shared::keyvault::model::{Attributes, VaultObject};
 use akv2k8s_shared::object;
+use k8s_openapi::jiff::Timestamp;
 
 use crate::output::{Applied, Change, Copied, Desired, Kind, Target};
 
@@ -80,6 +81,29 @@ pub(crate) fn version(object: &VaultObject) -> &str {
         VaultObject::Certificate(certificate) => certificate.version.as_str(),
         VaultObject::Key(key) => key.version.as_str(),
     }
+}
+
+/// What users should know of an object outside its validity. It is synced all the same: Key Vault gives it out, too
+/// (<https://learn.microsoft.com/azure/key-vault/secrets/about-secrets#date-time-controlled-operations>), and a Secret that
+/// vanished at a date would take the application with it.
+pub(crate) fn out_of_validity(attributes: &Attributes, now: Timestamp) -> Option<Diagnosis> {
+    let time = |seconds: Option<i64>| seconds.and_then(|it| Timestamp::from_second(it).ok());
+    if let Some(expired) = time(attributes.expires).filter(|at| *at <= now) {
+        return Some(Diagnosis::new(
+            Code::ObjectExpired,
+            "The object has expired, and is synced all the same.",
+            format!("Its expiration date (exp) was {expired}; Key Vault still gives it out."),
+            "Make a new version, or change the expiration date.",
+        ));
+    }
+    time(attributes.not_before).filter(|at| *at > now).map(|from| {
+        Diagnosis::new(
+            Code::ObjectNotYetValid,
+            "The object is not valid yet, and is synced all the same.",
+            format!("Its activation date (nbf) is {from}; Key Vault already gives it out."),
+            "Wait for the activation date, or change it.",
+        )
+    })
 }
 
 /// Its attributes.

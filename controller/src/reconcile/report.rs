@@ -12,6 +12,7 @@ use tracing::{info, warn};
 
 use super::Context;
 use super::decide::status_of;
+use super::desired::{attributes, out_of_validity};
 use super::write::{Done, Failure};
 use crate::events::Note;
 use crate::objects::id;
@@ -30,10 +31,17 @@ pub(super) fn outcome(context: &Context, akvs: &AzureKeyVaultSecret, result: &Re
         }
         Ok(Done::Synced {
             request,
+            fetched,
             outputs,
             changes,
-            ..
         }) => {
+            if news && let Some(advice) = out_of_validity(attributes(&fetched.object), Timestamp::now()) {
+                let note = Note::Failed {
+                    code: advice.code.as_str(),
+                    error: advice.to_string(),
+                };
+                context.events.publish(reference(&akvs.metadata), &note);
+            }
             let status = status_of(akvs);
             // A change of the value is the AKVS's event; the first write, or a repair, is the output's.
             let rotated = status.object_version.is_some() && status.observed_generation == akvs.metadata.generation;

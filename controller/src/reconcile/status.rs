@@ -11,6 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::decide::status_of;
+use super::desired::out_of_validity;
 
 /// Reason of a `Ready` condition that holds.
 pub(crate) const SYNCED: &str = "Synced";
@@ -109,12 +110,16 @@ fn conditions(outcome: &Outcome<'_>, generation: Option<i64>, now: Timestamp) ->
                 .iter()
                 .map(|it| format!("{:?} {}", it.kind, it.name))
                 .collect();
-            let message = format!(
+            let mut message = format!(
                 "{} holds version {} of {}.",
                 names.join(" and "),
                 synced.version,
                 synced.object
             );
+            if let Some(advice) = out_of_validity(synced.attributes, now) {
+                let Diagnosis { what, cause, fix, .. } = advice;
+                message = format!("{message} {what} Cause: {cause} Fix: {fix}");
+            }
             vec![new(condition::READY, true, SYNCED, &message)]
         }
         Outcome::Failed {

@@ -12,6 +12,7 @@ use std::time::Duration;
 pub use entra::{AssertionClaims, TokenRefusal};
 pub use imds::ImdsRefusal;
 pub use vault::VaultRefusal;
+pub(crate) use vault::throttled;
 
 /// Declares [`Code`] with each name written once.
 macro_rules! codes {

@@ -67,12 +67,7 @@ impl VaultRefusal<'_> {
             401 => self.unauthorized(&error),
             403 => self.forbidden(&error),
             404 => self.not_found(&error),
-            429 => Diagnosis::new(
-                Code::Throttled,
-                self.what("the vault is asked too often"),
-                "This vault, or all vaults of its subscription together, are over the service's limit.",
-                "Nothing to do: this client slows down by itself. If it stays, split the objects over several vaults.",
-            ),
+            429 => throttled(self.object),
             408 | 500..=599 => Diagnosis::new(
                 Code::VaultUnavailable,
                 self.what(&format!("HTTP {}", self.status)),
@@ -292,6 +287,16 @@ impl VaultRefusal<'_> {
             ),
         )
     }
+}
+
+/// The vault is asked too often: it just said so, or it said for how long not to ask. One text for both, since they alternate.
+pub(crate) fn throttled(object: &str) -> Diagnosis {
+    Diagnosis::new(
+        Code::Throttled,
+        format!("Reading {object} failed: the vault is asked too often."),
+        "This vault, or all vaults of its subscription together, are over the service's limit.",
+        "Nothing to do: this client slows down by itself. If it stays, split the objects over several vaults.",
+    )
 }
 
 fn said(cause: &str, error: &ErrorBody) -> String {

@@ -9,7 +9,7 @@ use thiserror::Error;
 use url::Url;
 
 pub use crate::diagnosis::Retry;
-use crate::diagnosis::{Code, Diagnosis, VaultRefusal, tidy};
+use crate::diagnosis::{Code, Diagnosis, VaultRefusal, throttled, tidy};
 use crate::http::{Failure, FailureKind, find};
 use crate::identity::TokenError;
 
@@ -145,13 +145,7 @@ pub(super) fn not_a_vault(object: &str) -> VaultError {
 /// The vault is left alone after a 429.
 pub(super) fn left_alone(object: &str, pause: Duration) -> VaultError {
     VaultError {
-        diagnosis: Diagnosis::new(
-            Code::Throttled,
-            format!("Reading {object} waits: the vault is asked too often."),
-            "This vault, or all vaults of its subscription together, are over the service's limit, and it said for how \
-             long not to ask.",
-            "Nothing to do: it is read as soon as the vault allows. If it stays, split the objects over several vaults.",
-        ),
+        diagnosis: throttled(object),
         retry: Retry::After(pause),
     }
 }

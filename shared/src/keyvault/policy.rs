@@ -19,7 +19,7 @@ use super::challenge::{self, Challenge};
 use super::error;
 use super::gate::Gate;
 use super::{BudgetState, Collection, Priority, RequestCount, Settings, VaultError};
-use crate::diagnosis::{Retry, VaultRefusal};
+use crate::diagnosis::{Diagnosis, Retry, VaultRefusal};
 use crate::identity::{Cloud, Identity, Token};
 
 type Next<'n> = &'n [Arc<dyn Policy>];
@@ -116,7 +116,11 @@ impl VaultPolicy {
             token = self.authorize(call, request).await?;
             answer = self.exchange(call, ctx, request, next, left).await?;
         }
-        let answer = self.judge(call, challenge, answer).await;
+        // The vault's tenant as it is now: a subscription may have moved since the challenge was kept.
+        let refused = (u16::from(answer.status()) == 401)
+            .then(|| self.accept(&answer)?.ok())
+            .flatten();
+        let answer = self.judge(call, refused.as_ref().unwrap_or(challenge), answer).await;
         if answer.as_ref().is_err_and(error::is_rejected_token) {
             call.identity.reject(&self.cloud.vault_audience, &token);
         }
@@ -135,15 +139,11 @@ impl VaultPolicy {
         let ask = async || {
             request.headers_mut().remove(AUTHORIZATION);
             let answer = self.exchange(call, ctx, request, next, left).await?;
-            let header = answer.headers().get_optional_str(&WWW_AUTHENTICATE);
-            match (u16::from(answer.status()), header) {
-                (401, Some(header)) => {
-                    let host = self.origin.host_str().unwrap_or_default();
-                    challenge::accept(header, host, &self.cloud).map_err(|diagnosis| VaultError {
-                        diagnosis,
-                        retry: Retry::Slowly,
-                    })
-                }
+            match (u16::from(answer.status()), self.accept(&answer)) {
+                (401, Some(accepted)) => accepted.map_err(|diagnosis| VaultError {
+                    diagnosis,
+                    retry: Retry::Slowly,
+                }),
                 (401 | 200..=299, _) => Err(error::not_a_vault(&call.object)),
                 _ => match self.judge(call, &Challenge { tenant: None }, answer).await {
                     Ok(_) => Err(error::not_a_vault(&call.object)),
@@ -159,6 +159,13 @@ impl VaultPolicy {
             return Err(error::too_slow(&call.object, deadline));
         };
         outcome
+    }
+
+    /// The challenge that comes with `answer`, if it is one that may be followed; `None` when there is none.
+    fn accept(&self, answer: &AsyncRawResponse) -> Option<Result<Challenge, Diagnosis>> {
+        let header = answer.headers().get_optional_str(&WWW_AUTHENTICATE)?;
+        let host = self.origin.host_str().unwrap_or_default();
+        Some(challenge::accept(header, host, &self.cloud))
     }
 
     async fn authorize(&self, call: &Call, request: &mut Request) -> Result<Arc<Token>, VaultError> {

@@ -1,0 +1,8 @@
+//! Bad input and faults, each caused: the condition explains it, one event tells it, the Secret stays as it was, and once the
+//! cause is gone it is synced again without a restart.
+
+mod bed;
+mod canary;
+mod data;
+mod values;
+mod vault;
