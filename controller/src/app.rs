@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
+use crate::background::Background;
 use crate::config::Config;
 use crate::events::Events;
 use crate::health::{Health, Phase};
@@ -33,10 +34,17 @@ use crate::{http, process};
 /// How long work in flight may take after the signal to stop; below Kubernetes' usual 30 s.
 const DRAIN: Duration = Duration::from_secs(20);
 
+/// Longest silence of the API server while a request waits for its answer; it ends requests after a minute itself. A
+/// connection that died without a word would else keep its request, and the object behind it, for ever.
+const ANSWER: Duration = Duration::from_secs(65);
+/// Longest silence of a watch; the API server ends one after 290 s.
+const WATCH: Duration = Duration::from_mins(5);
+
 /// A controller that listens for probes and is ready to run.
 pub struct Controller {
     config: Config,
     client: kube::Client,
+    watching: kube::Client,
     listener: TcpListener,
     vault: KeyVault,
     identity: Result<Identity, Box<Diagnosis>>,
@@ -48,7 +56,8 @@ impl Controller {
     /// # Errors
     /// What makes running pointless: no kubeconfig, a port in use, an unreadable CA file.
     pub async fn new(config: Config) -> anyhow::Result<Self> {
-        let client = kube::Client::try_from(cluster(&config).await?).context("cannot set up the Kubernetes client")?;
+        let cluster = cluster(&config).await?;
+        let (client, watching) = (client(&cluster, ANSWER)?, client(&cluster, WATCH)?);
         let http = HttpClient::from_environment(&config.environment, HttpLimits::default())?;
         let identity = Cloud::from_environment(&config.environment)
             .and_then(|cloud| Identity::from_environment(&config.environment, cloud, &http));
@@ -61,6 +70,7 @@ impl Controller {
         Ok(Self {
             config,
             client,
+            watching,
             listener,
             vault,
             identity,
@@ -83,6 +93,7 @@ impl Controller {
         let Self {
             config,
             client,
+            watching,
             listener,
             vault,
             identity,
@@ -130,7 +141,7 @@ impl Controller {
         tokio::pin!(stop, served);
         tokio::select! {
             result = &mut served => result,
-            result = lead(&config, &context, &queue, election.as_ref(), event_writer, stop) => result,
+            result = lead(&config, &context, &queue, watching, election.as_ref(), event_writer, stop) => result,
         }
     }
 }
@@ -140,6 +151,7 @@ async fn lead(
     config: &Config,
     context: &Arc<Context>,
     queue: &Arc<Queue<Key>>,
+    watching: kube::Client,
     election: Option<&Election>,
     event_writer: impl Future<Output = ()> + Send + 'static,
     mut stop: impl Future<Output = ()> + Send + Unpin,
@@ -156,18 +168,24 @@ async fn lead(
             None => std::future::pending().await,
         }
     };
-    let mut background = JoinSet::new();
-    background.spawn(event_writer);
+    tokio::pin!(lost);
+    let (mut background, mut ended) = Background::new();
+    background.keep("events", event_writer);
     let mut workers = JoinSet::new();
     let result = tokio::select! {
         () = &mut stop => Ok(()),
-        error = lost => Err(error),
-        () = work(config, context, queue, &mut background, &mut workers) => Ok(()),
+        error = &mut lost => Err(error),
+        error = ended.next() => Err(error),
+        () = work(config, context, queue, watching, &mut background, &mut workers) => Ok(()),
     };
     if result.is_ok() {
         info!(in_flight = workers.len(), "stopping");
-        let drained = async { while workers.join_next().await.is_some() {} };
-        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        // The lease is renewed meanwhile: nobody else may start before the last write.
+        let drained = tokio::select! {
+            drained = tokio::time::timeout(DRAIN, async { while workers.join_next().await.is_some() {} }) => drained,
+            error = lost => return Err(error),
+        };
+        if drained.is_err() {
             warn!(
                 left = workers.len(),
                 "some syncs did not end in time; the next start repeats them"
@@ -187,7 +205,8 @@ async fn work(
     config: &Config,
     context: &Arc<Context>,
     queue: &Arc<Queue<Key>>,
-    background: &mut JoinSet<()>,
+    client: kube::Client,
+    background: &mut Background,
     workers: &mut JoinSet<()>,
 ) {
     context.health.set_phase(Phase::Syncing);
@@ -196,27 +215,31 @@ async fn work(
         labels: config.labels.clone(),
     };
     let (synced, mut is_synced) = watch::channel(false);
-    let (client, objects) = (context.client.clone(), Arc::clone(&context.objects));
-    background.spawn(watches::objects(
+    let objects = Arc::clone(&context.objects);
+    let follow = watches::objects(
         client.clone(),
         selection,
         Arc::clone(&objects),
         Arc::clone(queue),
         synced,
-    ));
+    );
+    background.keep("watch of AzureKeyVaultSecrets", follow);
     if context.watch_outputs {
         let scope = config.namespace.clone().map_or(Scope::Cluster, Scope::Namespace);
         let (told, changes) = mpsc::unbounded_channel();
         let store = context.store.clone();
-        background.spawn(async move { store.watch(client, scope, told).await });
-        background.spawn(watches::outputs(changes, objects, Arc::clone(queue)));
+        background.keep(
+            "watch of outputs",
+            async move { store.watch(client, scope, told).await },
+        );
+        background.keep("outputs", watches::outputs(changes, objects, Arc::clone(queue)));
         context.store.synced().await;
     }
-    // The sender lives in the task above, which never ends by itself.
+    // The sender lives in the task above; when that ends, so does the process.
     let _ = is_synced.wait_for(|synced| *synced).await;
     context.health.set_phase(Phase::Running);
     info!(objects = context.objects.len(), "the first lists are complete");
-    background.spawn(release_orphans(Arc::clone(context)));
+    background.once(release_orphans(Arc::clone(context)));
     if let Ok(identity) = &context.identity {
         let poller = Poller {
             vault: context.vault.clone(),
@@ -230,7 +253,7 @@ async fn work(
             mode: config.args.change_detection,
             reapply_daily: !context.watch_outputs,
         };
-        background.spawn(Arc::new(poller).run());
+        background.keep("poller", Arc::new(poller).run());
     }
     let random = RandomState::new();
     loop {
@@ -238,10 +261,7 @@ async fn work(
         while workers.try_join_next().is_some() {}
         let (context, queue) = (Arc::clone(context), Arc::clone(queue));
         let jitter = jitter(&random, &job.key);
-        workers.spawn(async move {
-            let again = context.sync(&job).await;
-            queue.done(&job.key, again, jitter);
-        });
+        workers.spawn(async move { queue.work(&job, jitter, context.sync(&job)).await });
     }
 }
 
@@ -277,6 +297,14 @@ fn jitter(random: &RandomState, key: &Key) -> f64 {
     f64::from(u32::try_from(hasher.finish() >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }
 
+/// A client that gives up a connection on which an answer is due and nothing comes for `silence`.
+fn client(cluster: &kube::Config, silence: Duration) -> anyhow::Result<kube::Client> {
+    let mut cluster = cluster.clone();
+    cluster.read_timeout = Some(silence);
+    cluster.reset_reader_on_write = true;
+    kube::Client::try_from(cluster).context("cannot set up the Kubernetes client")
+}
+
 /// The cluster to talk to: kubeconfig, else the pod's service account.
 async fn cluster(config: &Config) -> anyhow::Result<kube::Config> {
     use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -298,4 +326,18 @@ async fn cluster(config: &Config) -> anyhow::Result<kube::Config> {
             .with_context(|| format!("--master={master:?} is not a URL"))?;
     }
     Ok(cluster)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_api_server_that_accepts_and_never_answers_is_given_up() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let client = client(&kube::Config::new(url.parse().unwrap()), Duration::from_millis(200)).unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(30), client.apiserver_version()).await;
+        assert!(answer.expect("it does not wait for ever").is_err());
+    }
 }

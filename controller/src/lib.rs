@@ -10,6 +10,7 @@
 
 mod app;
 pub mod args;
+mod background;
 pub mod config;
 mod events;
 mod health;
@@ -51,5 +52,5 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         "starting"
     );
     let stop = stop_signal()?;
-    Controller::new(config).await?.run(stop).await
+    Box::pin(Controller::new(config).await?.run(stop)).await
 }

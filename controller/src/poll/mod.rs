@@ -6,6 +6,7 @@
 mod plan;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,9 +15,10 @@ use akv2k8s_shared::identity::Identity;
 use akv2k8s_shared::keyvault::changes::ChangeDetection;
 use akv2k8s_shared::keyvault::{Collection, KeyVault, Listing, Priority, Retry};
 use akv2k8s_shared::reference::VaultName;
+use futures::FutureExt;
 use plan::{Listed, Member, Memory, Turn};
 use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -75,7 +77,7 @@ impl Poller {
                 if phase::falls_between(&vault, self.period, last, until) {
                     let memory = memories.entry(vault.clone()).or_default();
                     if let Some(memory) = memory.begin() {
-                        looks.spawn(Arc::clone(&self).look(vault, memory));
+                        looks.spawn(guarded(vault.clone(), Arc::clone(&self).look(vault, memory)));
                     }
                 }
             }
@@ -189,6 +191,17 @@ impl Poller {
     }
 }
 
+/// A look that panicked is forgotten: the vault is looked at again in the next period.
+async fn guarded(vault: String, look: impl Future<Output = (String, Memory)>) -> (String, Memory) {
+    AssertUnwindSafe(look).catch_unwind().await.unwrap_or_else(|_| {
+        error!(
+            vault,
+            "looking at this vault panicked, which is a bug; it is tried again"
+        );
+        (vault, Memory::default())
+    })
+}
+
 /// Time since the Unix epoch.
 fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
@@ -198,5 +211,17 @@ fn now() -> Duration {
 impl Listed {
     fn insert(&mut self, collection: Collection, listing: Option<Listing>) {
         self.0.insert(collection, listing);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_vault_whose_look_panicked_is_looked_at_again() {
+        let (vault, mut memory) = guarded("kv1".to_owned(), async { panic!("a bug") }).await;
+        assert_eq!(vault, "kv1");
+        assert!(memory.begin().is_some());
     }
 }

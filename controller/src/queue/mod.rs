@@ -4,10 +4,13 @@
 
 mod schedule;
 
+use std::fmt::Display;
 use std::hash::Hash;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use futures::FutureExt;
 use schedule::Schedule;
 pub(crate) use schedule::{Again, Job, Lane, Limits, Reasons};
 use tokio::sync::Notify;
@@ -62,8 +65,21 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         }
     }
 
+    /// Does a job and notes how it ended; `jitter` is in 0..1. A panic is that object's alone: it is tried again, slowly,
+    /// and nobody else notices.
+    pub(crate) async fn work(&self, job: &Job<K>, jitter: f64, sync: impl Future<Output = Again>)
+    where
+        K: Display,
+    {
+        let again = AssertUnwindSafe(sync).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(object = %job.key, "syncing this object panicked, which is a bug; it is tried again");
+            Again::Slowly
+        });
+        self.done(&job.key, again, jitter);
+    }
+
     /// Says how a job ended; `jitter` is in 0..1.
-    pub(crate) fn done(&self, key: &K, again: Again, jitter: f64) {
+    fn done(&self, key: &K, again: Again, jitter: f64) {
         self.lock().done(key, again, jitter, Instant::now());
         self.changed.notify_one();
     }
@@ -76,5 +92,27 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     fn lock(&self) -> MutexGuard<'_, Schedule<K>> {
         // The schedule has no step that can panic half-way, so a poisoned lock still guards a whole value.
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_object_whose_sync_panicked_is_tried_again() {
+        let queue = Queue::new(Limits {
+            per_partition: 1,
+            reserved_for_new: 0,
+            slow: Duration::from_millis(1),
+            ..Limits::default()
+        });
+        queue.add(1, "v", Lane::New, Reasons::default());
+        let job = queue.next().await;
+        queue.work(&job, 0.0, async { panic!("a bug") }).await;
+        let again = tokio::time::timeout(Duration::from_secs(10), queue.next()).await;
+        assert_eq!(again.expect("it has its room in the partition back").key, 1);
     }
 }

@@ -1,0 +1,71 @@
+//! Tasks that never end by themselves. When one does, it is a bug, and only a new process helps: somebody is told.
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// The tasks; they are stopped when it is dropped.
+pub(crate) struct Background {
+    tasks: JoinSet<()>,
+    ended: mpsc::UnboundedSender<&'static str>,
+}
+
+/// Who learns that a task ended.
+pub(crate) struct Ended(mpsc::UnboundedReceiver<&'static str>);
+
+/// Tells, however its task ends: by returning or by a panic.
+struct Tell(&'static str, mpsc::UnboundedSender<&'static str>);
+
+impl Drop for Tell {
+    fn drop(&mut self) {
+        // Nobody listens any more when the process stops.
+        let _ = self.1.send(self.0);
+    }
+}
+
+impl Background {
+    /// No task yet.
+    pub(crate) fn new() -> (Self, Ended) {
+        let (ended, listener) = mpsc::unbounded_channel();
+        let tasks = JoinSet::new();
+        (Self { tasks, ended }, Ended(listener))
+    }
+
+    /// Starts a task that is to run as long as this lives; `name` is for the message when it does not.
+    pub(crate) fn keep(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let tell = Tell(name, self.ended.clone());
+        self.tasks.spawn(async move {
+            let _tell = tell;
+            task.await;
+        });
+    }
+
+    /// Starts a task that ends when it is done.
+    pub(crate) fn once(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+}
+
+impl Ended {
+    /// Waits for the end of a task that should have none.
+    pub(crate) async fn next(&mut self) -> anyhow::Error {
+        match self.0.recv().await {
+            Some(name) => anyhow::anyhow!("the task '{name}' ended, which is a bug; the process has to start anew"),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_a_task_is_told_whether_it_returned_or_panicked() {
+        let (mut background, mut ended) = Background::new();
+        background.once(async {});
+        background.keep("poller", async { panic!("a bug") });
+        assert!(ended.next().await.to_string().contains("'poller'"));
+        background.keep("watch", async {});
+        assert!(ended.next().await.to_string().contains("'watch'"));
+    }
+}
