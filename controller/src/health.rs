@@ -18,6 +18,14 @@ pub(crate) enum Phase {
     Running,
 }
 
+/// What stands between the two parts of a vault's subject.
+const OF_VAULT: &str = " of vault ";
+
+/// The subject of a problem with `what` of `vault`.
+pub(crate) fn of_vault(what: &str, vault: &str) -> String {
+    format!("{what}{OF_VAULT}{vault}")
+}
+
 #[derive(Default)]
 struct State {
     phase: Phase,
@@ -48,6 +56,16 @@ impl Health {
             }
             None => state.problems.remove(subject).is_some(),
         })
+    }
+
+    /// Forgets the problems of vaults that nobody names any more.
+    pub(crate) fn retain_vaults(&self, vaults: &[String]) {
+        self.with(|state| {
+            state.problems.retain(|subject, _| match subject.rsplit_once(OF_VAULT) {
+                Some((_, vault)) => vaults.iter().any(|it| it == vault),
+                None => true,
+            });
+        });
     }
 
     /// Whether traffic may count on this replica, and a text that says what is wrong. Problems with an identity or a vault
@@ -103,5 +121,20 @@ mod tests {
         assert!(text.contains("vault kv: ForbiddenByRbac: No."), "{text}");
         assert!(health.report("vault kv", None));
         assert_eq!(health.readiness().1, "ok\n");
+    }
+    #[test]
+    fn the_problem_of_a_vault_goes_when_nobody_names_it_any_more() {
+        let health = Health::default();
+        let problem = Diagnosis::new(Code::ForbiddenByRbac, "No.", "No role.", "Assign one.");
+        for subject in [
+            "identity",
+            &of_vault("list of secrets", "kv1"),
+            &of_vault("list of keys", "kv2"),
+        ] {
+            health.report(subject, Some(problem.clone()));
+        }
+        health.retain_vaults(&["kv2".to_owned()]);
+        let left: Vec<_> = health.problems().into_iter().map(|(subject, _)| subject).collect();
+        assert_eq!(left, ["identity", "list of keys of vault kv2"]);
     }
 }

@@ -1,6 +1,6 @@
 //! A compact view of the outputs AKVS have to do with, fed by a metadata-only watch. Nothing else is kept.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -35,7 +35,12 @@ struct Shared {
     fed: AtomicBool,
     synced: watch::Sender<Synced>,
     namespaces: Mutex<HashMap<String, Namespace>>,
+    forgotten: Mutex<VecDeque<Box<str>>>,
 }
+
+/// How many UIDs of vanished objects are remembered: an answer to a request of our own may come after the watch has shown
+/// the deletion, and would bring the object back for ever.
+const FORGOTTEN: usize = 1024;
 
 /// Which kinds were looked at completely.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,6 +75,7 @@ impl Store {
             fed: AtomicBool::new(false),
             synced: watch::Sender::new(Synced::default()),
             namespaces: Mutex::default(),
+            forgotten: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -156,7 +162,7 @@ impl Store {
         self.put(object.namespace.as_deref()?, &target, OutputMeta::of(object))
     }
 
-    /// Takes over the answer to a request of our own.
+    /// Takes over the answer to a request of our own, unless the object has vanished since.
     pub(super) fn record(&self, namespace: &str, target: &Target, meta: OutputMeta) {
         if self.shared.fed.load(Ordering::Relaxed) {
             self.put(namespace, target, meta);
@@ -173,6 +179,13 @@ impl Store {
         let before = outputs.remove(namespace, target);
         if outputs.outputs.is_empty() {
             namespaces.remove(namespace);
+        }
+        if before.is_some() {
+            let mut forgotten = self.forgotten();
+            forgotten.push_back(uid.into());
+            if forgotten.len() > FORGOTTEN {
+                forgotten.pop_front();
+            }
         }
         Some(changed(namespace, target, before.as_ref(), None))
     }
@@ -205,6 +218,7 @@ impl Store {
             .and_then(|outputs| outputs.outputs.get(target));
         if known.is_some_and(|known| is_older(&meta.resource_version, &known.resource_version))
             || (known.is_none() && !meta.concerns_an_akvs())
+            || self.forgotten().contains(&meta.uid)
         {
             return None;
         }
@@ -217,6 +231,10 @@ impl Store {
             namespaces.remove(namespace);
         }
         Some(changed)
+    }
+
+    fn forgotten(&self) -> MutexGuard<'_, VecDeque<Box<str>>> {
+        self.shared.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Namespace>> {
@@ -295,6 +313,21 @@ mod tests {
         let told = store.forget("team", &secret(), "uid-of-db").expect("it is known");
         assert_eq!((told.akvs, store.is_empty()), (vec!["a".to_owned()], true));
         assert!(store.claims().is_empty());
+    }
+
+    #[test]
+    fn a_late_answer_does_not_bring_back_what_the_watch_saw_vanish() {
+        let (store, a) = (Store::new(), akvs("a", 1));
+        store.start();
+        let object = Object::new().owned_by(&a).applied(&a, &["k"], &[]);
+        store.see(Kind::Secret, &object.0);
+        store.forget("team", &secret(), "uid-of-db");
+        store.record("team", &secret(), object.meta());
+        assert!(store.is_empty());
+        let mut successor = object;
+        successor.0.uid = Some("another".into());
+        store.record("team", &secret(), successor.meta());
+        assert_eq!(store.len(), 1);
     }
 
     #[test]

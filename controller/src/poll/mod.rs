@@ -20,7 +20,7 @@ use plan::{Listed, Member, Memory, Turn};
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
-use crate::health::Health;
+use crate::health::{Health, of_vault};
 use crate::metrics::Metrics;
 use crate::names::Names;
 use crate::objects::{Key, Objects};
@@ -72,6 +72,7 @@ impl Poller {
             let until = now();
             let vaults = self.objects.vaults();
             self.names.retain(&vaults);
+            self.health.retain_vaults(&vaults);
             memories.retain(|vault, memory| memory.is_looking() || vaults.contains(vault));
             for vault in vaults {
                 if phase::falls_between(&vault, self.period, last, until) {
@@ -144,7 +145,7 @@ impl Poller {
     fn tell(&self, vault: &VaultName, collection: Collection, problem: Option<Diagnosis>) {
         self.metrics
             .polled(problem.as_ref().map(|problem| problem.code.as_str()));
-        let subject = format!("list of {collection:?} of vault {vault}");
+        let subject = of_vault(&format!("list of {collection:?}"), vault.as_str());
         if !self.health.report(&subject, problem.clone()) {
             return;
         }
