@@ -211,3 +211,27 @@ pub(crate) fn tidy(text: &str) -> String {
         None => line,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn users_find_every_code_explained_once_and_no_code_that_does_not_exist() {
+        let page = include_str!("../../../docs/troubleshooting.md");
+        let (codes, _) = page
+            .split_once("## Other reasons")
+            .expect("codes come before other reasons");
+        let rows = codes
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let mut explained = BTreeSet::new();
+        for code in rows {
+            assert!(explained.insert(code), "{code} has two rows");
+        }
+        let existing: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(explained, existing);
+    }
+}
