@@ -118,6 +118,13 @@ impl Store {
             .collect()
     }
 
+    /// Whether `akvs` has applied to any output and still has a part in it.
+    pub fn has_applied(&self, akvs: &AkvsId) -> bool {
+        let manager = akvs.manager();
+        let outputs = self.outputs_of(akvs);
+        outputs.iter().any(|(_, meta)| meta.applied(&manager).is_some())
+    }
+
     /// How many outputs are kept.
     pub fn len(&self) -> usize {
         self.lock().values().map(|namespace| namespace.outputs.len()).sum()
@@ -338,6 +345,7 @@ mod tests {
             &at("1", Object::new().owned_by(&a).applied(&b, &["k"], &[])).0,
         );
         assert_eq!((store.outputs_of(&a).len(), store.outputs_of(&b).len()), (1, 1));
+        assert!(store.has_applied(&b) && !store.has_applied(&a));
         let told = store
             .see(Kind::Secret, &at("2", Object::new().owned_by(&b)).0)
             .expect("it is newer");

@@ -12,6 +12,9 @@ pub(crate) struct View<'a> {
     pub(crate) akvs: &'a AzureKeyVaultSecret,
     /// How each output its spec names stands; empty when outputs are not watched.
     pub(crate) outputs: &'a [(Target, OutputState)],
+    /// Whether an output is held that was written before, be it recorded or not: a predecessor may have been stopped
+    /// between writing an output and saying so.
+    pub(crate) holds: bool,
     /// Why we were called.
     pub(crate) reasons: Reasons,
     /// Who goes first.
@@ -42,11 +45,7 @@ pub(crate) enum Next {
 pub(crate) fn decide(view: &View<'_>) -> Next {
     let status = status_of(view.akvs);
     if crate::objects::wanted(view.akvs).is_empty() {
-        return if status.outputs.is_empty() {
-            Next::Nothing
-        } else {
-            Next::Withdraw
-        };
+        return if view.holds { Next::Withdraw } else { Next::Nothing };
     }
     let fetch = |why: &str, priority, reapply| Next::Fetch {
         why: why.to_owned(),
@@ -165,6 +164,7 @@ mod tests {
         decide(&View {
             akvs,
             outputs: &outputs,
+            holds: true,
             reasons,
             lane,
         })
@@ -187,6 +187,7 @@ mod tests {
             decide(&View {
                 akvs: &akvs,
                 outputs: &[],
+                holds: true,
                 reasons: NO_REASON,
                 lane: Lane::New
             }),
@@ -259,17 +260,17 @@ mod tests {
     fn outputs_that_are_no_longer_wanted_are_withdrawn_once() {
         let mut akvs = akvs(synced());
         akvs.spec.output = None;
-        let next = |akvs: &AzureKeyVaultSecret| {
+        let next = |holds| {
             decide(&View {
-                akvs,
+                akvs: &akvs,
                 outputs: &[],
+                holds,
                 reasons: NO_REASON,
                 lane: Lane::New,
             })
         };
-        assert_eq!(next(&akvs), Next::Withdraw);
-        akvs.status = None;
-        assert_eq!(next(&akvs), Next::Nothing);
+        assert_eq!(next(true), Next::Withdraw);
+        assert_eq!(next(false), Next::Nothing);
     }
 
     #[test]

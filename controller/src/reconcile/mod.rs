@@ -128,9 +128,15 @@ impl Context {
         decide(&View {
             akvs,
             outputs: &outputs,
+            holds: self.holds(akvs),
             reasons: job.reasons,
             lane: job.lane,
         })
+    }
+
+    fn holds(&self, akvs: &AzureKeyVaultSecret) -> bool {
+        let recorded = akvs.status.as_ref().is_some_and(|status| !status.outputs.is_empty());
+        recorded || self.store.has_applied(&id(&akvs.metadata))
     }
 
     fn states(&self, akvs: &AzureKeyVaultSecret) -> Vec<(Target, OutputState)> {
