@@ -19,6 +19,10 @@ const REFRESH_LEAD: Duration = Duration::from_mins(5);
 /// Largest safety margin before the end: clocks differ, `expires_in` is in whole seconds, and a request takes its time.
 const MARGIN: Duration = Duration::from_secs(30);
 
+/// A rejection within this time after another one costs no token: the new one did not help either, as when a vault is of
+/// another tenant. A thousand objects of such a vault must not ask Entra a thousand times, nor take the token from others.
+const AFTER_REJECTION: Duration = Duration::from_mins(1);
+
 /// A token could not be had.
 #[derive(Debug, Clone, Error)]
 #[error("{diagnosis}")]
@@ -81,6 +85,7 @@ pub(super) struct Slot(Arc<Mutex<State>>);
 struct State {
     current: Option<Arc<Token>>,
     failed: Option<(Instant, TokenError)>,
+    rejected: Option<Instant>,
     flight: Option<Flight<Outcome>>,
 }
 
@@ -120,11 +125,14 @@ impl Slot {
         Err(broken())
     }
 
-    /// Forgets `rejected`, so that the next call gets a new one; a newer token is kept.
+    /// Forgets `rejected`, so that the next call gets a new one; a newer token is kept, and so is one that was had less
+    /// than [`AFTER_REJECTION`] after the last rejection.
     pub(super) fn reject(&self, rejected: &Arc<Token>) {
         let mut state = self.lock();
-        if state.current.as_ref().is_some_and(|token| Arc::ptr_eq(token, rejected)) {
+        let again = state.rejected.is_some_and(|at| at.elapsed() < AFTER_REJECTION);
+        if !again && state.current.as_ref().is_some_and(|token| Arc::ptr_eq(token, rejected)) {
             state.current = None;
+            state.rejected = Some(Instant::now());
         }
     }
 
@@ -263,6 +271,17 @@ mod tests {
             "a late rejection does not cost the new token"
         );
         assert_eq!(entra.asked(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_vault_that_takes_no_token_costs_one_a_minute() {
+        let entra = Entra::new();
+        for _ in 0..120 {
+            let token = entra.get(Ok(HOUR)).await.unwrap();
+            entra.slot.reject(&token);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert!((2..=4).contains(&entra.asked()), "{}", entra.asked());
     }
 
     #[tokio::test(start_paused = true)]

@@ -113,8 +113,10 @@ impl VaultPolicy {
         if u16::from(answer.status()) == 401 {
             // Revoked, or of a tenant or cloud that the vault does not take: one new token tells.
             call.identity.reject(&self.cloud.vault_audience, &token);
-            token = self.authorize(call, request).await?;
-            answer = self.exchange(call, ctx, request, next, left).await?;
+            let rejected = std::mem::replace(&mut token, self.authorize(call, request).await?);
+            if !Arc::ptr_eq(&rejected, &token) {
+                answer = self.exchange(call, ctx, request, next, left).await?;
+            }
         }
         // The vault's tenant as it is now: a subscription may have moved since the challenge was kept.
         let refused = (u16::from(answer.status()) == 401)
