@@ -1,10 +1,13 @@
 //! Log lines: one per change, `text` for people or `json` for machines, verbosity as klog counts it.
 
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::MakeWriterExt;
 
 use crate::args::{Args, LogFormat};
 
-/// Installs the process-wide subscriber. Lines go to stderr; `RUST_LOG`-style directives are not read.
+/// Installs the process-wide subscriber. Text goes to stderr; of JSON, errors do and all else goes to stdout, as upstream
+/// has it. `RUST_LOG`-style directives are not read.
 pub fn init(args: &Args) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter(args.verbosity)))
@@ -14,6 +17,7 @@ pub fn init(args: &Args) {
         LogFormat::Text => builder.with_ansi(false).init(),
         LogFormat::Json => builder
             .json()
+            .with_writer(std::io::stderr.with_max_level(Level::ERROR).or_else(std::io::stdout))
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false)
