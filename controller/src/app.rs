@@ -320,6 +320,9 @@ async fn cluster(config: &Config) -> anyhow::Result<kube::Config> {
             .await
             .context("there is neither a kubeconfig nor a service account to use")?,
     };
+    // The client would keep a refused write back for minutes, and one of the few places for writes with it. The queue tries
+    // again, too, and the status says why.
+    cluster.default_retry = false;
     if let Some(master) = &config.args.master {
         cluster.cluster_url = master
             .parse()

@@ -3,7 +3,7 @@
 //! Events are written by one background task: they never delay a Secret. They need no memory of what was said before: an
 //! event goes with a change of status or data, and those happen once.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -18,6 +18,12 @@ const COMPONENT: &str = "azurekeyvaultcontroller";
 const LONGEST_MESSAGE: usize = 1024;
 /// Events waiting to be written; more are dropped, as a failing API server must not fill our memory.
 const BACKLOG: usize = 4096;
+/// Between the attempts to write one event.
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,9 +124,21 @@ async fn write(client: kube::Client, mut events: mpsc::Receiver<CoreEvent>) {
     while let Some(event) = events.recv().await {
         let namespace = event.involved_object.namespace.clone().unwrap_or_default();
         let api = Api::<CoreEvent>::namespaced(client.clone(), &namespace);
-        if let Err(error) = api.create(&PostParams::default(), &event).await {
-            debug!(%error, namespace, "an event could not be written");
+        let mut pauses = PAUSES.iter();
+        while let Err(error) = api.create(&PostParams::default(), &event).await {
+            let pause = pauses.next().filter(|_| may_pass(&error));
+            debug!(%error, namespace, again = pause.is_some(), "an event could not be written");
+            let Some(pause) = pause else { break };
+            tokio::time::sleep(*pause).await;
         }
+    }
+}
+
+/// Whether the API server is only busy or away.
+fn may_pass(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code == 429 || status.code >= 500,
+        _ => true,
     }
 }
 

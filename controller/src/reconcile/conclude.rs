@@ -93,8 +93,8 @@ impl Context {
                 }
                 Ok(true)
             }
-            // Deleted, or deleted and created again: the watch tells.
-            Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => Ok(false),
+            // Deleted: the watch tells. A conflict, though, also means that others wrote so often that the server gave up.
+            Err(kube::Error::Api(error)) if error.is_not_found() => Ok(false),
             Err(error) => {
                 warn!(namespace = akvs_id.namespace, akvs = akvs_id.name, %error, "status could not be written");
                 Err(Again::Soon)

@@ -1,8 +1,12 @@
 //! Bad input and faults, each caused: the condition explains it, one event tells it, the Secret stays as it was, and once the
 //! cause is gone it is synced again without a restart.
 
+mod api_server;
 mod bed;
 mod canary;
 mod data;
+mod lease;
+mod names;
+mod proxy;
 mod values;
 mod vault;
