@@ -34,6 +34,10 @@ pub const STAGES: &[Stage] = &[
         name: "conformance",
         run: |_| cargo(&["testbed", "conformance"]),
     },
+    Stage {
+        name: "demo",
+        run: |_| cargo(&["demo"]),
+    },
 ];
 
 /// Why a stage failed.
