@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use akv2k8s_controller::args::Args;
 
+/// See the reason in the workspace's manifest; its settings are in `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let args = match Args::from_command_line(std::env::args_os()) {
         Ok(args) => args,

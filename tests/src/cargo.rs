@@ -12,6 +12,8 @@ pub fn command() -> Command {
             command.env_remove(name);
         }
     }
+    // What `.cargo/config.toml` sets, cargo sets again.
+    command.env_remove("JEMALLOC_SYS_WITH_MALLOC_CONF");
     command
 }
 

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::Context;
 use super::decide::status_of;
-use super::desired::{attributes, out_of_validity};
+use super::desired::{attributes, out_of_validity, version};
 use super::write::{Done, Failure};
 use crate::events::Note;
 use crate::objects::id;
@@ -44,7 +44,9 @@ pub(super) fn outcome(context: &Context, akvs: &AzureKeyVaultSecret, result: &Re
             }
             let status = status_of(akvs);
             // A change of the value is the AKVS's event; the first write, or a repair, is the output's.
-            let rotated = status.object_version.is_some() && status.observed_generation == akvs.metadata.generation;
+            let differs = |before: &str| before != version(&fetched.object);
+            let rotated = status.observed_generation == akvs.metadata.generation
+                && status.object_version.as_deref().is_some_and(differs);
             for (target, _) in changes {
                 if rotated {
                     context

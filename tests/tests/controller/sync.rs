@@ -5,7 +5,7 @@ use akv2k8s_testbed::emulator::SecretOptions;
 use akv2k8s_testbed::stage::{PATIENCE, Stage};
 use akv2k8s_testbed::wait::until;
 use anyhow::Context;
-use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::core::v1::{Event, Secret};
 use kube::api::{Api, DeleteParams, ListParams, PropagationPolicy};
 
 const DB: &str =
@@ -239,5 +239,13 @@ async fn events_are_upstreams_and_come_once() -> anyhow::Result<()> {
     .await?;
     assert_eq!(of("Secret").await?, [("Synced".to_owned(), synced.to_owned())]);
     assert_eq!(of("AzureKeyVaultSecret").await?, [("Synced".to_owned(), changed)]);
+
+    // A repair is no change in the vault: it is told on the Secret, which is a new one.
+    stage.api::<Secret>().delete("db", &DeleteParams::default()).await?;
+    until("the event of the repair", PATIENCE, async || {
+        (of("Secret").await.ok()?.len() == 2).then_some(())
+    })
+    .await?;
+    assert_eq!(of("AzureKeyVaultSecret").await?.len(), 1);
     controller.stop().await
 }
