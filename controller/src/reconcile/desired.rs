@@ -114,3 +114,43 @@ pub(crate) fn attributes(object: &VaultObject) -> &Attributes {
         VaultObject::Key(key) => &key.attributes,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Written;
+
+    fn target(name: &str) -> Target {
+        Target {
+            kind: Kind::Secret,
+            name: name.to_owned(),
+        }
+    }
+
+    fn recorded(name: &str) -> StatusOutput {
+        StatusOutput {
+            kind: StatusOutputKind::Secret,
+            name: name.to_owned(),
+            keys: vec!["k".to_owned()],
+            uid: None,
+        }
+    }
+
+    #[test]
+    fn writes_add_to_what_was_held_and_prunes_take_from_it() {
+        let written = |name, change| Written {
+            target: target(name),
+            change,
+            why: String::new(),
+            keys: vec!["k".to_owned()],
+            uid: "u".to_owned(),
+        };
+        let applied = Applied {
+            written: vec![written("new", Change::Created), written("old", Change::Deleted)],
+            failed: Vec::new(),
+        };
+        let held = held(&[recorded("old"), recorded("other")], &applied);
+        let names: Vec<_> = held.iter().map(|output| output.name.as_str()).collect();
+        assert_eq!(names, ["new", "other"]);
+    }
+}

@@ -130,7 +130,10 @@ impl Context {
                 attempt += 1;
                 continue;
             }
-            let outputs = held(&recorded, &applied);
+            // When all went well, the writes tell everything: what status recorded besides is gone, perhaps by the hand of a
+            // predecessor that was killed before it could say so.
+            let complete = plan.refused.is_empty() && applied.failed.is_empty();
+            let outputs = held(if complete { &[] } else { &recorded }, &applied);
             let refused = plan.refused.into_iter().next().map(|(_, diagnosis)| diagnosis);
             return finish(outputs, applied, refused);
         }

@@ -12,7 +12,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::access::{Access, kubeconfig};
-use super::pki::Pki;
+use super::pki::{self, Pki};
 use super::process::Process;
 use super::{Error, port};
 use crate::provision::{Locations, Program};
@@ -73,6 +73,12 @@ impl Local {
             .start_controller_manager(&controller_manager_program, &pki)
             .await?;
         Ok(local)
+    }
+
+    /// The API server's certificate and key, PEM.
+    pub(super) fn server_identity(&self) -> std::io::Result<(String, String)> {
+        let read = |name| fs::read_to_string(self.folder.path().join(name));
+        Ok((read(pki::SERVER_CERTIFICATE)?, read(pki::SERVER_KEY)?))
     }
 
     /// Kills the API server, as a crash would.

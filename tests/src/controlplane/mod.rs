@@ -162,6 +162,14 @@ impl ControlPlane {
         &self.access.ca_pem
     }
 
+    /// The API server's own certificate and key, PEM: for something that stands in front of it.
+    pub async fn server_identity(&self) -> Result<(String, String), Error> {
+        let local = self.ours("take the API server's certificate")?.lock().await;
+        local
+            .server_identity()
+            .map_err(Error::io("read the API server's certificate"))
+    }
+
     /// The issuer of service account tokens, as its own discovery document names it.
     pub async fn issuer(&self) -> Result<String, Error> {
         let what = "read the issuer's discovery document";

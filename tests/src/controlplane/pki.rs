@@ -8,6 +8,11 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
+/// File with the API server's certificate, PEM.
+pub(super) const SERVER_CERTIFICATE: &str = "apiserver.crt";
+/// File with its key, PEM.
+pub(super) const SERVER_KEY: &str = "apiserver.key";
+
 /// Files below one folder, and what goes into a kubeconfig.
 #[derive(Debug)]
 pub(super) struct Pki {
@@ -43,8 +48,8 @@ impl Pki {
         };
         Ok(Self {
             ca_file: write("ca.crt", &ca.pem())?,
-            server_certificate_file: write("apiserver.crt", &server.0)?,
-            server_key_file: write("apiserver.key", &server.1)?,
+            server_certificate_file: write(SERVER_CERTIFICATE, &server.0)?,
+            server_key_file: write(SERVER_KEY, &server.1)?,
             service_account_key_file: write("service-account.key", &service_accounts.serialize_pem())?,
             service_account_public_key_file: write("service-account.pub", &service_accounts.public_key_pem())?,
             ca: ca.pem(),

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::operation::{Operation, Service};
+use crate::random::SplitMix64;
 
 /// A fault and what it strikes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -179,7 +180,7 @@ impl Faults {
         Self(Mutex::new(Inner {
             active: BTreeMap::new(),
             next: 1,
-            random: SplitMix64(seed),
+            random: SplitMix64::new(seed),
         }))
     }
 
@@ -241,24 +242,6 @@ impl Fault {
             && self.service.as_ref().is_none_or(|s| s == service)
             && (self.operations.is_empty() || self.operations.contains(&operation))
             && self.times != Some(0)
-    }
-}
-
-/// A small generator with a seed, so that a failing run can be repeated (Steele et al., "Fast splittable
-/// pseudorandom number generators").
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    /// The next number in 0..1.
-    fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        #[expect(clippy::cast_precision_loss, reason = "32 bits fit a double exactly")]
-        let high = (z >> 32) as f64;
-        high / f64::from(u32::MAX).next_up()
     }
 }
 

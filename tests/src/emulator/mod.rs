@@ -45,12 +45,14 @@ mod vault;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
+
+use crate::gate::SharedGate;
 
 pub use self::clock::Clock;
 pub use self::entra::{AppHandle, EntraHandle, FederatedCredential, Principal};
@@ -98,6 +100,7 @@ pub(crate) struct Shared {
     authority: Arc<vault::LazyAuthority>,
     names: Mutex<seed::Names>,
     ca_pem: String,
+    gate: RwLock<Option<SharedGate>>,
     address: SocketAddr,
     imds_address: SocketAddr,
 }
@@ -142,6 +145,10 @@ impl Shared {
         })
     }
 
+    fn gate(&self) -> Option<SharedGate> {
+        self.gate.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn names(&self) -> MutexGuard<'_, seed::Names> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -176,6 +183,7 @@ impl Emulator {
             authority: Arc::default(),
             names: Mutex::default(),
             ca_pem: identity.ca_pem,
+            gate: RwLock::default(),
             address: cloud.local_addr()?,
             imds_address: imds.local_addr()?,
         });
@@ -256,6 +264,11 @@ impl Emulator {
     /// The faults in force.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
+    }
+
+    /// Lets every request that the journal counts pass `gate` from now on.
+    pub fn set_gate(&self, gate: SharedGate) {
+        *self.shared.gate.write().unwrap_or_else(PoisonError::into_inner) = Some(gate);
     }
 
     /// What was asked so far.

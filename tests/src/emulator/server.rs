@@ -19,6 +19,7 @@ use super::journal::Entry;
 use super::operation::{Operation, Service};
 use super::vault::{Route, VaultError};
 use super::{Shared, admin, entra, imds, vault};
+use crate::gate::{Moment, Verdict};
 
 /// Who a listener's requests are for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -90,16 +91,29 @@ async fn respond(
         });
     };
     let recording = Recording::begin(&shared, &service, operation, &request);
+    let cut = || deliver(&shared, Reply::empty(StatusCode::OK), Delivery::Reset, &reset);
+    let gate = shared.gate();
+    let what = || format!("{service} {operation}");
+    if let Some(gate) = &gate
+        && gate.pass(Moment::Arrived, &what()).await == Verdict::Cut
+    {
+        return cut();
+    }
     let struck = shared.faults.strike(&service, operation, request.bearer().is_some());
     let (canned, delivery) = suffer(struck, &service).await;
     if delivery == Delivery::Reset {
-        return deliver(&shared, Reply::empty(StatusCode::OK), delivery, &reset);
+        return cut();
     }
     let reply = match canned.or_else(|| limit(&shared, &service)) {
         Some(reply) => reply,
         None => answer(&shared, &service, operation, &request).await,
     };
     recording.end(reply.status);
+    if let Some(gate) = &gate
+        && gate.pass(Moment::Answered, &what()).await == Verdict::Cut
+    {
+        return cut();
+    }
     deliver(&shared, reply, delivery, &reset)
 }
 

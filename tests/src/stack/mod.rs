@@ -43,8 +43,13 @@ pub struct Stack {
 impl Stack {
     /// Starts both and installs the API type and the controller's rights.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::with(Options::default()).await
+    }
+
+    /// The same with an emulator started in another way.
+    pub async fn with(options: Options) -> anyhow::Result<Self> {
         let cluster = ControlPlane::start().await?;
-        let emulator = Emulator::start(Options::default()).await?;
+        let emulator = Emulator::start(options).await?;
         cluster.kubectl_apply(&akv2k8s_shared::api::crd_yaml()).await?;
         let rights = include_str!("../../../examples/install/controller-rbac.yaml");
         cluster.kubectl_apply(rights).await?;
