@@ -40,6 +40,9 @@ pub const STAGES: &[Stage] = &[
     },
 ];
 
+/// For how many seconds faults strike at random: longer than in a developer's `cargo test`.
+const CHAOS: (&str, &str) = ("AKV2K8S_CHAOS_SECONDS", "300");
+
 /// Why a stage failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -117,7 +120,12 @@ fn prerequisites(out: &mut dyn Write) -> Result<(), Error> {
 /// Runs the cargo that runs us, in the current directory.
 fn cargo(arguments: &[&str]) -> Result<(), Error> {
     let line = || format!("cargo {}", arguments.join(" "));
-    let status = crate::cargo::command().args(arguments).status();
+    let mut command = crate::cargo::command();
+    // Whoever has set it wants it otherwise.
+    if std::env::var_os(CHAOS.0).is_none() {
+        command.env(CHAOS.0, CHAOS.1);
+    }
+    let status = command.args(arguments).status();
     let status = status.map_err(|source| Error::Start {
         command: line(),
         source,
