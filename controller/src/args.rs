@@ -9,7 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// Keeps Kubernetes Secrets and config maps equal to objects in Azure Key Vault.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "akv2k8s-controller", disable_version_flag = true)]
+#[command(name = "akv2k8s-controller", disable_version_flag = true, args_override_self = true)]
 pub struct Args {
     /// Another job than running the controller.
     #[command(subcommand)]
@@ -170,6 +170,12 @@ mod tests {
         assert!(args.watch_all_namespaces);
         assert_eq!(args.poll_period(), Duration::from_secs(30));
         assert_eq!(args.verbosity, 0);
+    }
+
+    #[test]
+    fn of_a_flag_given_twice_the_last_counts_as_with_go() {
+        let args = parse(&["--v=2", "-v=9", "--kube-resync-period=1", "--kube-resync-period=2"]).unwrap();
+        assert_eq!((args.verbosity, args.kube_resync_period), (9, 2));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use akv2k8s_testbed::wait::until;
 use anyhow::{Context, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Api;
 use kube::api::ListParams;
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -108,6 +109,18 @@ pub(crate) async fn tellings(stage: &Stage, name: &str, code: Code) -> anyhow::R
     });
     let counts = telling.map(|event| event.count.and_then(|it| usize::try_from(it).ok()).unwrap_or(1));
     Ok(counts.sum())
+}
+
+/// What Kubernetes shows of one AKVS to everybody who may look at it: the object with its status, and its events.
+pub(crate) async fn shown(
+    objects: &Api<AzureKeyVaultSecret>,
+    events: &Api<Event>,
+    name: &str,
+) -> anyhow::Result<String> {
+    let object = serde_json::to_string(&objects.get(name).await?)?;
+    let selector = format!("involvedObject.name={name}");
+    let events = events.list(&ListParams::default().fields(&selector)).await?;
+    Ok(format!("{object}\n{}", serde_json::to_string(&events.items)?))
 }
 
 /// An AKVS that writes the secret `object` of `vault` to key `v` of a Secret of the given name.

@@ -6,23 +6,10 @@ use akv2k8s_testbed::stage::{PATIENCE, Stage};
 use anyhow::{Context, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use k8s_openapi::api::core::v1::Event;
-use kube::api::ListParams;
 
-use super::bed::{Snapshot, config_map, plain, snapshot, stage, tellings, told};
+use super::bed::{Snapshot, config_map, plain, shown, snapshot, stage, tellings, told};
 use super::canary;
 use super::values::{Row, rows};
-
-/// What Kubernetes shows of one AKVS to everybody who may look at it: status, and events.
-pub(crate) async fn shown(stage: &Stage, name: &str) -> anyhow::Result<String> {
-    let status = serde_json::to_string(&stage.akvs(name).await?)?;
-    let selector = format!("involvedObject.name={name}");
-    let events = stage
-        .api::<Event>()
-        .list(&ListParams::default().fields(&selector))
-        .await?;
-    Ok(format!("{status}\n{}", serde_json::to_string(&events.items)?))
-}
 
 /// Told, once, with nothing of the value in it, and without touching the Secret.
 async fn is_told(stage: &Stage, row: &Row, before: &Snapshot) -> anyhow::Result<()> {
@@ -35,7 +22,7 @@ async fn is_told(stage: &Stage, row: &Row, before: &Snapshot) -> anyhow::Result<
         snapshot(stage, name).await? == *before,
         "{name}: its Secret was written to"
     );
-    if let Some(leak) = canary::leak(&shown(stage, name).await?) {
+    if let Some(leak) = canary::leak(&shown(&stage.api(), &stage.api(), name).await?) {
         anyhow::bail!("{name}: {leak}");
     }
     Ok(())

@@ -6,6 +6,7 @@ mod bed;
 mod canary;
 mod data;
 mod lease;
+mod logs;
 mod names;
 mod proxy;
 mod values;
