@@ -3,4 +3,5 @@
 mod bed;
 mod boundaries;
 mod chaos;
+mod replicas;
 mod scenarios;
