@@ -28,6 +28,7 @@ use crate::output::{self, Scope, Store, manager_name};
 use crate::poll::Poller;
 use crate::queue::{Limits, Queue};
 use crate::reconcile::{self, Context};
+use crate::term::Term;
 use crate::watch::{self as watches, Selection};
 use crate::{http, process};
 
@@ -108,13 +109,34 @@ impl Controller {
             queue: Arc::clone(&queue),
         }));
         let me = process::name();
-        let (events, event_writer) = Events::new(client.clone(), me.clone());
+        let term = config.args.leader_elect.then(Term::default);
+        let election = term.as_ref().map(|term| {
+            let namespace = config
+                .args
+                .lease_namespace
+                .as_deref()
+                .or(config.own_namespace.as_deref());
+            let namespace = namespace.unwrap_or_else(|| client.default_namespace()).to_owned();
+            Election::new(
+                client.clone(),
+                &namespace,
+                &config.args.lease_name,
+                me.clone(),
+                term.clone(),
+            )
+        });
+        // All but the lease is written with this.
+        let client = match term {
+            Some(term) => term.guard(client),
+            None => client,
+        };
+        let (events, event_writer) = Events::new(client.clone(), me);
         if let Err(diagnosis) = &identity {
             error!(code = diagnosis.code.as_str(), error = %diagnosis, "there is no identity to read vaults with");
             health.report("identity", Some((**diagnosis).clone()));
         }
         let context = Arc::new(Context {
-            client: client.clone(),
+            client,
             vault,
             identity,
             objects,
@@ -127,15 +149,6 @@ impl Controller {
             metrics: Arc::clone(&metrics),
             health: Arc::clone(&health),
             writes: reconcile::writes(),
-        });
-        let election = config.args.leader_elect.then(|| {
-            let namespace = config
-                .args
-                .lease_namespace
-                .as_deref()
-                .or(config.own_namespace.as_deref());
-            let namespace = namespace.unwrap_or_else(|| client.default_namespace()).to_owned();
-            Election::new(client, &namespace, &config.args.lease_name, me)
         });
         let served = http::serve(listener, health, config.metrics.then_some(metrics));
         tokio::pin!(stop, served);

@@ -12,6 +12,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ObjectMeta, PostParams};
 use tracing::{debug, info, warn};
 
+use crate::term::Term;
+
 /// How long a silent holder keeps the lease.
 const DURATION: Duration = Duration::from_secs(15);
 /// A holder that could not renew for so long stops working, before anybody else may start.
@@ -26,6 +28,7 @@ pub(crate) struct Election {
     api: Api<Lease>,
     name: String,
     me: String,
+    term: Term,
 }
 
 /// What to do about a lease.
@@ -44,12 +47,13 @@ struct Seen {
 }
 
 impl Election {
-    /// A candidate called `me` for the lease `namespace/name`.
-    pub(crate) fn new(client: kube::Client, namespace: &str, name: &str, me: String) -> Self {
+    /// A candidate called `me` for the lease `namespace/name`; `term` is extended with each renewal.
+    pub(crate) fn new(client: kube::Client, namespace: &str, name: &str, me: String, term: Term) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             name: name.to_owned(),
             me,
+            term,
         }
     }
 
@@ -124,12 +128,7 @@ impl Election {
         let silent = seen.as_ref().map_or(Duration::ZERO, |seen| seen.since.elapsed());
         match step(lease.as_ref(), &self.me, silent) {
             Step::Wait => return Ok(false),
-            Step::Create => {
-                self.api
-                    .create(&PostParams::default(), &self.claimed(Lease::default()))
-                    .await?;
-            }
-            Step::Take | Step::Renew => self.replace(self.claimed(lease.unwrap_or_default())).await?,
+            Step::Create | Step::Take | Step::Renew => self.claim(lease).await?,
         }
         Ok(true)
     }
@@ -139,9 +138,23 @@ impl Election {
             bail!(Lost)
         };
         match step(Some(&lease), &self.me, Duration::ZERO) {
-            Step::Renew => self.replace(self.claimed(lease)).await,
+            Step::Renew => self.claim(Some(lease)).await,
             Step::Create | Step::Take | Step::Wait => bail!(Lost),
         }
+    }
+
+    /// Writes the lease as ours. Others count from when they see that, which is later than now.
+    async fn claim(&self, lease: Option<Lease>) -> anyhow::Result<()> {
+        let until = Instant::now() + RENEW_DEADLINE;
+        match lease {
+            None => {
+                let new = self.claimed(Lease::default());
+                self.api.create(&PostParams::default(), &new).await?;
+            }
+            Some(lease) => self.replace(self.claimed(lease)).await?,
+        }
+        self.term.extend(until);
+        Ok(())
     }
 
     async fn replace(&self, lease: Lease) -> anyhow::Result<()> {

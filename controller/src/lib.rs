@@ -26,6 +26,7 @@ mod poll;
 mod process;
 mod queue;
 mod reconcile;
+mod term;
 mod watch;
 
 pub use app::Controller;
