@@ -10,9 +10,9 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::core::v1::{Event, Secret};
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{Patch, PatchParams, PostParams};
 
 use super::bed::{plain, shown};
 use super::canary;
@@ -35,6 +35,25 @@ metadata: {name: quoting}
 spec: {policyName: quoting, validationActions: [Deny]}
 "#;
 
+/// The API server takes a policy up some time after it was applied: waits until it refuses.
+async fn policy_in_force(secrets: &Api<Secret>) -> anyhow::Result<()> {
+    let secret: Secret =
+        serde_json::from_value(serde_json::json!({"metadata": {"name": "quoted"}, "data": {"v": "cHJvYmU="}}))?;
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let refused = async || {
+        secrets
+            .create(&dry_run, &secret)
+            .await
+            .is_err_and(|error| error.to_string().contains("refused: "))
+            .then_some(())
+    };
+    until("the policy to be in force", PATIENCE, refused).await?;
+    Ok(())
+}
+
 struct Bed {
     stack: Stack,
     vault: VaultHandle,
@@ -48,6 +67,7 @@ impl Bed {
     async fn start(flags: &[&str]) -> anyhow::Result<Self> {
         let stack = Stack::start().await?;
         stack.cluster.kubectl_apply(POLICY).await?;
+        policy_in_force(&Api::default_namespaced(stack.cluster.client()?)).await?;
         let vault = stack.vault("kv1");
         let mut launch = stack.controller().arg("--azure-resync-period=1");
         for flag in flags {
