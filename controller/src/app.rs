@@ -130,7 +130,9 @@ impl Controller {
             Some(term) => term.guard(client),
             None => client,
         };
-        let (events, event_writer) = Events::new(client.clone(), me);
+        let writes = reconcile::writes();
+        let in_flight = Arc::clone(&writes);
+        let (events, event_writer) = Events::new(client.clone(), me, move || reconcile::is_busy(&in_flight));
         if let Err(diagnosis) = &identity {
             error!(code = diagnosis.code.as_str(), error = %diagnosis, "there is no identity to read vaults with");
             health.report("identity", Some((**diagnosis).clone()));
@@ -148,7 +150,7 @@ impl Controller {
             events,
             metrics: Arc::clone(&metrics),
             health: Arc::clone(&health),
-            writes: reconcile::writes(),
+            writes,
         });
         let served = http::serve(listener, health, config.metrics.then_some(metrics));
         tokio::pin!(stop, served);

@@ -1,9 +1,9 @@
 //! Kubernetes events, with upstream's reasons and messages.
 //!
-//! Events are written by one background task: they never delay a Secret. They need no memory of what was said before: an
+//! Events are written by one background task, and only while few syncs write: they never delay a Secret. They need no memory of what was said before: an
 //! event goes with a change of status or data, and those happen once.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -24,6 +24,11 @@ const PAUSES: [Duration; 3] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
 ];
+
+/// Longest time an event steps back for Secrets and status.
+const DEFERENCE: Duration = Duration::from_secs(1);
+/// How often it looks whether it is its turn.
+const LOOK: Duration = Duration::from_millis(25);
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,10 +110,14 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// The sender and the task that writes; the task ends when every sender is gone.
-    pub(crate) fn new(client: kube::Client, instance: String) -> (Self, impl Future<Output = ()> + Send) {
+    /// The sender and the task that writes; the task ends when every sender is gone. While `is_busy`, events wait a little.
+    pub(crate) fn new(
+        client: kube::Client,
+        instance: String,
+        is_busy: impl Fn() -> bool + Send,
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, events) = mpsc::channel(BACKLOG);
-        (Self { queue, instance }, write(client, events))
+        (Self { queue, instance }, write(client, events, is_busy))
     }
 
     /// Tells about `object`, which must be namespaced.
@@ -120,8 +129,12 @@ impl Events {
     }
 }
 
-async fn write(client: kube::Client, mut events: mpsc::Receiver<CoreEvent>) {
+async fn write(client: kube::Client, mut events: mpsc::Receiver<CoreEvent>, is_busy: impl Fn() -> bool) {
     while let Some(event) = events.recv().await {
+        let start = Instant::now();
+        while is_busy() && start.elapsed() < DEFERENCE {
+            tokio::time::sleep(LOOK).await;
+        }
         let namespace = event.involved_object.namespace.clone().unwrap_or_default();
         let api = Api::<CoreEvent>::namespaced(client.clone(), &namespace);
         let mut pauses = PAUSES.iter();

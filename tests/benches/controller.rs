@@ -309,12 +309,12 @@ async fn priority() -> anyhow::Result<()> {
     }
     let controller = bench.launch(5).arg("--leader-elect=false").start().await?;
     let queued = async || {
-        let log = metric(&controller, "akv2k8s_queue_depth").await?;
-        (log > 5000.0).then_some(())
+        let depth = metric(&controller, "akv2k8s_queue_depth").await?;
+        (depth > 5000.0).then_some(depth)
     };
-    until("thousands of refreshes to be queued", LIMIT, queued).await?;
+    let before = until("thousands of refreshes to be queued", LIMIT, queued).await?;
     let latencies = latencies(&bench.client, VAULT, &new).await?;
-    let left = metric(&controller, "akv2k8s_queue_depth").await.unwrap_or_default();
+    let left = metric(&controller, "akv2k8s_queue_depth").await.context("metrics")?;
     row(
         "create to Secret while 10,000 refreshes wait: p50, ms",
         &millis(latencies[50]),
@@ -322,7 +322,8 @@ async fn priority() -> anyhow::Result<()> {
         "-",
     );
     row("  p99, ms", &millis(latencies[98]), "1000", "-");
-    row("  refreshes still queued at the end", &format!("{left:.0}"), "-", "-");
+    row("  refreshes queued at the start", &format!("{before:.0}"), "-", "-");
+    row("  still queued at the end", &format!("{left:.0}"), "-", "-");
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! Many objects at once, and exact counts of what the API server was asked: for tests that count and benches that measure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::pin::pin;
 use std::time::Duration;
 
 use akv2k8s_shared::api::AzureKeyVaultSecret;
@@ -9,8 +10,10 @@ use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{ListParams, ObjectMeta, PartialObjectMeta, PostParams};
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::emulator::{SecretOptions, VaultHandle};
 use crate::wait::until;
@@ -92,12 +95,25 @@ pub async fn create(client: &Client, namespace: &str, vault: &str, items: &[Item
         .await
 }
 
-/// Waits until `count` Secrets are there; looks with lists that the API server answers from its cache.
+/// Waits until `count` Secrets are there. Watches their metadata: lists would cost the API server more than what is measured.
 pub async fn secrets(client: &Client, namespace: &str, count: usize, limit: Duration) -> anyhow::Result<()> {
     let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(client.clone(), namespace);
-    let cached = ListParams::default().match_any();
-    let there = async || (api.list(&cached).await.ok()?.items.len() >= count).then_some(());
-    Ok(until(&format!("{count} Secrets in {namespace}"), limit, there).await?)
+    let mut names = BTreeSet::new();
+    let all_there = async {
+        let mut seen = pin!(
+            watcher(api, watcher::Config::default())
+                .default_backoff()
+                .applied_objects()
+        );
+        while names.len() < count {
+            let secret = seen.try_next().await?.context("the watch ended")?;
+            names.extend(secret.metadata.name);
+        }
+        anyhow::Ok(())
+    };
+    timeout(limit, all_there)
+        .await
+        .with_context(|| format!("waited {limit:?} for {count} Secrets in {namespace}, in vain"))?
 }
 
 /// Waits until every AKVS of the namespace is Ready with a settled change mark in its status.

@@ -36,6 +36,8 @@ use crate::queue::{Again, Job, Lane, Queue};
 
 /// Syncs that talk to the API server at once.
 const WRITES_AT_ONCE: usize = 64;
+/// Writing this many at once leaves the API server room for events.
+const FEW_WRITES: usize = 8;
 
 /// What a worker needs; shared by all.
 pub(crate) struct Context {
@@ -64,12 +66,17 @@ pub(crate) struct Context {
     /// How identity and vaults stand.
     pub(crate) health: Arc<Health>,
     /// Limits writes in flight.
-    pub(crate) writes: Semaphore,
+    pub(crate) writes: Arc<Semaphore>,
 }
 
 /// The permits for [`Context::writes`].
-pub(crate) fn writes() -> Semaphore {
-    Semaphore::new(WRITES_AT_ONCE)
+pub(crate) fn writes() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(WRITES_AT_ONCE))
+}
+
+/// Whether so many syncs write that what is less urgent should wait.
+pub(crate) fn is_busy(writes: &Semaphore) -> bool {
+    writes.available_permits() + FEW_WRITES < WRITES_AT_ONCE
 }
 
 impl Context {
