@@ -5,6 +5,7 @@ pub mod conformance;
 pub mod controlplane;
 pub mod crd;
 pub mod demo;
+pub mod docs;
 pub mod emulator;
 pub mod gate;
 pub mod load;

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use akv2k8s_testbed::{conformance, controlplane, demo, emulator, provision, verify};
+use akv2k8s_testbed::{conformance, controlplane, demo, docs, emulator, provision, verify};
 use clap::{Parser, Subcommand};
 
 /// The test bed of akv2k8s-rs.
@@ -23,6 +23,8 @@ enum Command {
     /// Start a control plane, print its kubeconfig, stop it on Ctrl-C
     Up,
     Emulator(emulator::cli::Args),
+    /// Write the pages of the documentation that are made from the code
+    Docs,
     /// Check prerequisites, provision, run every test
     Verify,
     /// Run Microsoft's Python and JavaScript SDKs against the emulator
@@ -49,6 +51,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(&args, &mut io::stdout()).await?,
         Command::Up => controlplane::cli::up(&mut io::stdout()).await?,
         Command::Emulator(args) => emulator::cli::run(args, &mut io::stdout()).await?,
+        Command::Docs => docs::write()?,
         Command::Verify => verify::verify(verify::STAGES, &mut io::stdout())?,
         Command::Conformance(options) => conformance::run(options).await?,
         Command::Live(options) => conformance::live(options).await?,

@@ -127,7 +127,10 @@ impl Poller {
                     listed.insert(collection, Some(listing));
                 }
                 Err(error) => {
-                    let forbidden = matches!(error.diagnosis.code, Code::ForbiddenByRbac | Code::ForbiddenByPolicy);
+                    let forbidden = matches!(
+                        error.diagnosis.code,
+                        Code::ForbiddenByRbac | Code::ForbiddenByPolicy | Code::Forbidden
+                    );
                     if forbidden {
                         self.names.forget(vault, collection);
                     }

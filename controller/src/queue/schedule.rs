@@ -72,7 +72,8 @@ impl Default for Limits {
             backoff_base: Duration::from_millis(500),
             backoff_cap: Duration::from_mins(2),
             slow: Duration::from_mins(1),
-            slow_cap: Duration::from_mins(5),
+            // A role that is granted works here within five minutes: ten seconds are left for the read itself.
+            slow_cap: Duration::from_secs(290),
         }
     }
 }
@@ -350,15 +351,15 @@ impl Limits {
                 .saturating_mul(1u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX))
                 .min(cap)
         };
-        let wait = match again {
-            Again::Done => return None,
-            Again::Later(wait) => return Some(wait),
-            Again::Soon => doubled(self.backoff_base, self.backoff_cap),
-            Again::Slowly => doubled(self.slow, self.slow_cap),
-            Again::After(wait) => wait.max(self.backoff_base),
-        };
-        // Never earlier than asked for, up to half as long again.
-        Some(wait.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 2.0))
+        let jitter = jitter.clamp(0.0, 1.0);
+        // Our own waits are spread below their bound; one that was asked for is never undercut, and up to half as long again.
+        match again {
+            Again::Done => None,
+            Again::Later(wait) => Some(wait),
+            Again::Soon => Some(doubled(self.backoff_base, self.backoff_cap).mul_f64(1.0 - jitter / 3.0)),
+            Again::Slowly => Some(doubled(self.slow, self.slow_cap).mul_f64(1.0 - jitter / 3.0)),
+            Again::After(wait) => Some(wait.max(self.backoff_base).mul_f64(1.0 + jitter / 2.0)),
+        }
     }
 }
 

@@ -134,6 +134,22 @@ fn an_edit_ends_the_wait_and_a_refresh_does_not() {
 }
 
 #[test]
+fn what_waits_for_somebody_is_tried_within_five_minutes_however_often_it_failed() {
+    for jitter in [0.0, 0.5, 1.0] {
+        let (mut queue, mut now) = schedule(4, 0);
+        queue.add(1, "v", Lane::New, NONE, now);
+        for _ in 0..40 {
+            queue.pop(now).unwrap();
+            queue.done(&1, Again::Slowly, jitter, now);
+            let at = queue.next_wakeup().unwrap();
+            assert!(at - now < Duration::from_mins(5), "{:?}", at - now);
+            assert!(at - now >= Duration::from_secs(40), "{:?}", at - now);
+            now = at;
+        }
+    }
+}
+
+#[test]
 fn retry_after_is_never_undercut_and_is_spread() {
     let (mut queue, now) = schedule(9, 0);
     for (key, jitter) in [(1, 0.0), (2, 1.0)] {

@@ -1,7 +1,7 @@
 //! How an outcome is told besides status: one event and one log line for each change.
 
 use akv2k8s_shared::api::{AzureKeyVaultSecret, GROUP, condition};
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Code, Diagnosis, EventReason};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
@@ -80,6 +80,7 @@ pub(super) fn outcome(context: &Context, akvs: &AzureKeyVaultSecret, result: &Re
                 what = diagnosis.what,
                 cause = diagnosis.cause,
                 fix = diagnosis.fix,
+                trace = diagnosis.trace.as_ref().map(tracing::field::display),
                 "sync failed",
             );
             context
@@ -92,37 +93,22 @@ pub(super) fn outcome(context: &Context, akvs: &AzureKeyVaultSecret, result: &Re
 
 fn note(akvs: &AzureKeyVaultSecret, diagnosis: &Diagnosis) -> Note {
     let error = diagnosis.to_string();
-    match diagnosis.code {
-        Code::OutputNotOwned | Code::OutputConflict => {
+    match diagnosis.code.row().event {
+        EventReason::ErrResourceExists => {
             let wanted = crate::objects::wanted(akvs);
             let name = wanted.into_iter().next().map(|target| target.name).unwrap_or_default();
             Note::ErrResourceExists { name, error }
         }
-        code if is_local(code) => Note::Failed {
-            code: code.as_str(),
-            error,
-        },
-        _ => Note::ErrAzureVault {
+        EventReason::ErrAzureVault => Note::ErrAzureVault {
             akvs: akvs.metadata.name.clone().unwrap_or_default(),
             vault: akvs.spec.vault.name.clone(),
             error,
         },
+        EventReason::Itself => Note::Failed {
+            code: diagnosis.code.as_str(),
+            error,
+        },
     }
-}
-
-/// Whether the failure has nothing to do with the vault.
-fn is_local(code: Code) -> bool {
-    matches!(
-        code,
-        Code::InvalidSpec
-            | Code::DataKeyMissing
-            | Code::OutputTypeRefused
-            | Code::OutputTypeImmutable
-            | Code::OutputImmutable
-            | Code::OutputRejected
-            | Code::ApiServerUnavailable
-            | Code::ApiServerForbidden
-    )
 }
 
 impl Context {

@@ -268,12 +268,7 @@ fn invalid<T>(field: &str, cause: &str, fix: &str) -> Result<T, Box<Diagnosis>> 
 
 fn refuse<T>(code: Code, field: &str, cause: &str, fix: &str) -> Result<T, Box<Diagnosis>> {
     let what = format!("{field} cannot be used.");
-    Err(Box::new(Diagnosis {
-        code,
-        what,
-        cause: cause.to_owned(),
-        fix: fix.to_owned(),
-    }))
+    Err(Box::new(Diagnosis::new(code, what, cause, fix)))
 }
 
 /// Keeps messages short whatever was typed.

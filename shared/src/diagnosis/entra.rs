@@ -2,57 +2,10 @@
 //!
 //! Codes: <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-use super::{Code, Diagnosis, tidy};
-
-/// What a service account token says of itself; decoded, not verified.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct AssertionClaims {
-    /// `iss`: the cluster's OIDC issuer.
-    #[serde(rename = "iss", default)]
-    pub issuer: String,
-    /// `sub`: `system:serviceaccount:NAMESPACE:NAME`.
-    #[serde(rename = "sub", default)]
-    pub subject: String,
-    /// `aud`, joined by commas when there are several.
-    #[serde(rename = "aud", default, deserialize_with = "joined")]
-    pub audience: String,
-    /// `exp`, Unix seconds.
-    #[serde(rename = "exp")]
-    pub expires: Option<i64>,
-    /// `iat`, Unix seconds.
-    #[serde(rename = "iat")]
-    pub issued: Option<i64>,
-}
-
-fn joined<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
-    }
-    Ok(match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(audience) => audience,
-        OneOrMany::Many(audiences) => audiences.join(","),
-    })
-}
-
-impl AssertionClaims {
-    /// Decodes the claims of a compact JWT (RFC 7519 §3); `None` when it is not one.
-    pub fn decode(token: &str) -> Option<Self> {
-        let mut parts = token.trim().split('.');
-        let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
-        if parts.next().is_some() {
-            return None;
-        }
-        let json = BASE64_URL_SAFE_NO_PAD.decode(claims).ok()?;
-        serde_json::from_slice(&json).ok()
-    }
-}
+use super::vault::field;
+use super::{AssertionClaims, Code, Diagnosis, Trace, first_cause, tidy};
 
 /// A token request that Entra refused, and who asked.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +30,9 @@ struct Body {
     error_description: String,
     #[serde(default)]
     error_codes: Vec<u64>,
+    trace_id: Option<String>,
+    correlation_id: Option<String>,
+    timestamp: Option<String>,
 }
 
 impl TokenRefusal<'_> {
@@ -88,114 +44,95 @@ impl TokenRefusal<'_> {
             .first()
             .copied()
             .or_else(|| leading_code(&body.error_description));
-        let who = format!("application '{}' in tenant '{}'", self.client_id, self.tenant_id);
-        let what = |reason: &str| format!("Entra gave no token to {who}: {reason}.");
-        let (client, tenant) = (self.client_id, self.tenant_id);
+        let trace = Trace {
+            request_id: body.trace_id.as_deref().map(tidy),
+            correlation_id: body.correlation_id.as_deref().map(tidy),
+            timestamp: body.timestamp.as_deref().map(tidy),
+        };
+        self.named(number, &body).traced(trace)
+    }
+
+    fn named(&self, number: Option<u64>, body: &Body) -> Diagnosis {
+        let names = [("client_id", self.client_id), ("tenant_id", self.tenant_id)];
+        let row = |code, reason: &str| Diagnosis::of(code, self.what(reason), &names);
         match number {
-            Some(7_000_215) => Diagnosis::new(
-                Code::ClientSecretInvalid,
-                what("the client secret is wrong"),
-                "AZURE_CLIENT_SECRET is not this application's secret, or it is the secret's ID in place of its value.",
-                format!("Use the secret's value, or make a new one: az ad app credential reset --id {client}"),
+            Some(7_000_215) => row(Code::ClientSecretInvalid, "the client secret is wrong"),
+            Some(7_000_222) => row(Code::ClientSecretExpired, "the client secret has expired"),
+            Some(700_016) if self.assertion.is_some() => {
+                row(Code::ManagedIdentityNotFound, "nothing has this client id")
+            }
+            Some(700_016) => row(Code::AppNotFoundInTenant, "there is no such application"),
+            Some(700_027) => {
+                let thumbprint = field(&body.error_description, "Thumbprint of key used by client: '", "'");
+                Diagnosis::of(
+                    Code::AssertionSignatureInvalid,
+                    self.what("the assertion's signature is not trusted"),
+                    &[names[0], ("thumbprint", thumbprint.unwrap_or("unknown"))],
+                )
+            }
+            Some(50_126) => row(Code::UserPasswordInvalid, "wrong user name or password"),
+            Some(700_024) => self.outside_validity(),
+            Some(700_211) => self.mismatch(
+                Code::FederatedIssuerMismatch,
+                "no federated credential has this token's issuer",
             ),
-            Some(7_000_222) => Diagnosis::new(
-                Code::ClientSecretExpired,
-                what("the client secret has expired"),
-                "Client secrets end on a date that was chosen when they were made.",
-                format!(
-                    "Make a new one (az ad app credential reset --id {client}), or use workload identity, which needs none."
-                ),
+            Some(700_212) => self.mismatch(
+                Code::FederatedAudienceMismatch,
+                "no federated credential has this token's audience",
             ),
-            Some(700_016) => Diagnosis::new(
-                Code::AppNotFoundInTenant,
-                what("there is no such application"),
-                "The client id or the tenant id is wrong, or a multi-tenant application was never added to this tenant.",
-                format!("Check AZURE_CLIENT_ID and AZURE_TENANT_ID: az ad sp show --id {client}"),
+            Some(700_213) => self.mismatch(
+                Code::FederatedSubjectMismatch,
+                "no federated credential has this token's subject",
             ),
-            Some(700_027) => Diagnosis::new(
-                Code::AssertionSignatureInvalid,
-                what("the assertion's signature is not trusted"),
-                "The certificate that signed it is not registered on the application.",
-                format!("Upload the certificate: az ad app credential reset --id {client} --append --cert @cert.pem"),
+            Some(70_021) => self.mismatch(
+                Code::NoFederatedCredential,
+                "no federated credential matches this service account token",
             ),
-            Some(50_126) => Diagnosis::new(
-                Code::UserPasswordInvalid,
-                what("wrong user name or password"),
-                "AZURE_USERNAME or AZURE_PASSWORD is wrong.",
-                "Check both.",
-            ),
-            Some(700_024) => Diagnosis::new(
-                Code::AssertionOutsideValidity,
-                what("the service account token is outside its validity"),
-                self.validity(),
-                "Check the clock of the node, and that the kubelet still renews the token file.",
-            ),
-            Some(70_021 | 700_211 | 700_212 | 700_213) => self.no_federated_credential(&what, number),
-            Some(90_002 | 900_023) => Diagnosis::new(
-                Code::TenantNotFound,
-                what("there is no such tenant"),
-                format!("AZURE_TENANT_ID is {tenant}."),
-                "Set AZURE_TENANT_ID to the tenant's id: az account show --query tenantId",
-            ),
-            _ => self.other(&what, &body),
+            Some(90_002 | 900_023) => row(Code::TenantNotFound, "there is no such tenant"),
+            _ => self.other(body),
         }
     }
 
-    fn no_federated_credential(&self, what: &dyn Fn(&str) -> String, number: Option<u64>) -> Diagnosis {
-        let reason = match number {
-            Some(700_211) => "no federated credential has this token's issuer",
-            Some(700_212) => "no federated credential has this token's audience",
-            Some(700_213) => "no federated credential has this token's subject",
-            _ => "no federated credential matches this service account token",
-        };
-        let Some(claims) = self.assertion else {
-            return Diagnosis::new(
-                Code::NoFederatedCredential,
-                what(reason),
-                "The identity's federated credentials do not match the token's issuer, subject and audience.",
-                format!(
-                    "az identity federated-credential list, for the identity with client id {}",
-                    self.client_id
-                ),
-            );
-        };
-        let AssertionClaims {
-            issuer,
-            subject,
-            audience,
-            ..
-        } = claims;
-        Diagnosis::new(
-            Code::NoFederatedCredential,
-            what(reason),
-            format!(
-                "The token says issuer '{issuer}', subject '{subject}', audience '{audience}'; all three must match."
-            ),
-            format!(
-                "az identity federated-credential create --name akv2k8s --identity-name IDENTITY --resource-group GROUP \
-                 --issuer '{issuer}' --subject '{subject}' --audiences '{audience}' (IDENTITY: the one with client id {}; \
-                 a new credential takes up to 5 minutes to work)",
-                self.client_id
-            ),
-        )
+    fn what(&self, reason: &str) -> String {
+        let (client, tenant) = (self.client_id, self.tenant_id);
+        format!("Entra gave no token to application '{client}' in tenant '{tenant}': {reason}.")
     }
 
-    fn validity(&self) -> String {
-        match self.assertion {
-            Some(AssertionClaims {
-                issued: Some(issued),
-                expires: Some(expires),
-                ..
-            }) => format!(
+    /// The token's own faults come before those of the federated credential.
+    fn mismatch(&self, code: Code, reason: &str) -> Diagnosis {
+        let what = self.what(reason);
+        let Some(claims) = self.assertion else {
+            return Diagnosis::of(code, what, &[("client_id", self.client_id)]);
+        };
+        let of_token = claims.findings(&what);
+        let mut names = claims.names();
+        names.push(("client_id", self.client_id));
+        let refused = Diagnosis::of(code, what, &names);
+        first_cause(of_token).unwrap_or(refused)
+    }
+
+    fn outside_validity(&self) -> Diagnosis {
+        let mut diagnosis = Diagnosis::of(
+            Code::AssertionOutsideValidity,
+            self.what("the service account token is outside its validity"),
+            &[],
+        );
+        if let Some(AssertionClaims {
+            issued: Some(issued),
+            expires: Some(expires),
+            ..
+        }) = self.assertion
+        {
+            diagnosis.cause = format!(
                 "The token in the file was issued at {} and ends at {}, and Entra's clock is outside of that.",
                 timestamp(*issued),
                 timestamp(*expires)
-            ),
-            _ => "The token in the file is expired, or a clock is wrong.".to_owned(),
+            );
         }
+        diagnosis
     }
 
-    fn other(&self, what: &dyn Fn(&str) -> String, body: &Body) -> Diagnosis {
+    fn other(&self, body: &Body) -> Diagnosis {
         // The trace and correlation ids that follow change with every request.
         let said = body
             .error_description
@@ -203,17 +140,14 @@ impl TokenRefusal<'_> {
             .next()
             .unwrap_or_default()
             .trim();
-        let cause = match (body.error.as_str(), said) {
+        let what = self.what(&format!("HTTP {}", self.status));
+        let mut diagnosis = Diagnosis::of(Code::TokenRequestFailed, what, &[]);
+        diagnosis.cause = match (body.error.as_str(), said) {
             ("", "") => "The answer says no more.".to_owned(),
             (error, "") => format!("Entra says: {}.", tidy(error)),
             (_, said) => format!("Entra says: {}", tidy(said)),
         };
-        Diagnosis::new(
-            Code::TokenRequestFailed,
-            what(&format!("HTTP {}", self.status)),
-            cause,
-            "Look the AADSTS code up at https://login.microsoftonline.com/error",
-        )
+        diagnosis
     }
 }
 
@@ -255,14 +189,14 @@ mod tests {
         for (number, code) in [
             (7_000_215, Code::ClientSecretInvalid),
             (7_000_222, Code::ClientSecretExpired),
-            (700_016, Code::AppNotFoundInTenant),
+            (700_016, Code::ManagedIdentityNotFound),
             (700_027, Code::AssertionSignatureInvalid),
             (50_126, Code::UserPasswordInvalid),
             (700_024, Code::AssertionOutsideValidity),
             (70_021, Code::NoFederatedCredential),
-            (700_211, Code::NoFederatedCredential),
-            (700_212, Code::NoFederatedCredential),
-            (700_213, Code::NoFederatedCredential),
+            (700_211, Code::FederatedIssuerMismatch),
+            (700_212, Code::FederatedAudienceMismatch),
+            (700_213, Code::FederatedSubjectMismatch),
             (90_002, Code::TenantNotFound),
             (900_023, Code::TenantNotFound),
             (50_001, Code::TokenRequestFailed),
@@ -296,15 +230,36 @@ mod tests {
         let body = |id: u32| {
             format!(r#"{{"error":"e","error_description":"AADSTS50001: No resource. Trace ID: {id} Timestamp: {id}"}}"#)
         };
-        assert_eq!(refusal(&body(1)), refusal(&body(2)));
+        assert_eq!(refusal(&body(1)).to_string(), refusal(&body(2)).to_string());
         assert!(refusal(&body(1)).cause.contains("AADSTS50001: No resource."));
     }
 
     #[test]
-    fn what_is_not_a_token_has_no_claims() {
-        for text in ["", "a.b", "a.b.c.d", "a.!!.c", "a.bm90anNvbg.c"] {
-            assert_eq!(AssertionClaims::decode(text), None, "{text}");
-        }
+    fn the_ids_that_support_asks_for_are_kept_beside_the_message() {
+        let body =
+            r#"{"error_codes":[7000215],"trace_id":"t-1","correlation_id":"c-1","timestamp":"2022-03-02 18:25:26Z"}"#;
+        let diagnosis = refusal(body);
+        let trace = diagnosis.trace.as_deref().unwrap().to_string();
+        assert_eq!(trace, "request t-1, correlation c-1, at 2022-03-02 18:25:26Z");
+        assert!(!diagnosis.to_string().contains("c-1"), "{diagnosis}");
+    }
+
+    #[test]
+    fn an_unknown_client_id_is_an_application_or_a_managed_identity_by_what_was_sent() {
+        let refusal = TokenRefusal {
+            status: 400,
+            body: br#"{"error_codes":[700016]}"#,
+            client_id: "c",
+            tenant_id: "t",
+            assertion: None,
+        };
+        assert_eq!(refusal.recognise().code, Code::AppNotFoundInTenant);
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_registered_is_named_by_its_thumbprint() {
+        let body = r#"{"error_description":"AADSTS700027: The certificate … [Reason - The key was not found., Thumbprint of key used by client: '1A2B', Please visit"}"#;
+        assert!(refusal(body).cause.contains("thumbprint 1A2B,"), "{}", refusal(body));
     }
 
     proptest! {

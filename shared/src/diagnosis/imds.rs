@@ -38,37 +38,20 @@ impl ImdsRefusal<'_> {
             "The instance metadata service gave no token for {who}: HTTP {}.",
             self.status
         );
+        let row = |code| Diagnosis::of(code, what.clone(), &[]);
+        let lower = String::from_utf8_lossy(self.body).to_ascii_lowercase();
         match self.status {
-            400 if said.to_ascii_lowercase().contains("multiple user assigned") => Diagnosis::new(
-                Code::ImdsAmbiguousIdentity,
-                what,
-                "Several managed identities are on this node, and none was named.",
-                "Set AZURE_CLIENT_ID to the client id of the one that may read the vault.",
-            ),
-            400 | 403 | 404 | 410 => Diagnosis::new(
-                Code::ImdsIdentityNotAssigned,
-                what,
-                format!("No such identity is assigned to this node, or not yet. IMDS says: {said}"),
-                "Check AZURE_CLIENT_ID, and assign the identity to the node pool: az vmss identity assign --identities ID",
-            ),
-            429 => Diagnosis::new(
-                Code::ImdsThrottled,
-                what,
-                "Too many token requests on this node.",
-                "Nothing to do: it is asked again with growing pauses.",
-            ),
-            502 | 504 => Diagnosis::new(
-                Code::ImdsGateway,
-                what,
-                "Something between this pod and the metadata service answered in its place, most often a proxy.",
-                "Add 169.254.169.254 to NO_PROXY.",
-            ),
-            500..=599 => Diagnosis::new(
-                Code::ImdsThrottled,
-                what,
-                format!("The metadata service is failing. It says: {said}"),
-                "Nothing to do: it is asked again with growing pauses.",
-            ),
+            _ if lower.contains("no azure identity found for request") => row(Code::PodIdentityNotReady),
+            400 if lower.contains("multiple user assigned") => row(Code::ImdsAmbiguousIdentity),
+            400 | 403 | 404 | 410 => {
+                let mut diagnosis = row(Code::ImdsIdentityNotAssigned);
+                if !said.is_empty() {
+                    diagnosis.cause = format!("{} IMDS says: {said}", diagnosis.cause);
+                }
+                diagnosis
+            }
+            502 | 504 => row(Code::ImdsGateway),
+            429 | 500..=599 => row(Code::ImdsThrottled),
             _ => Diagnosis::new(
                 Code::TokenRequestFailed,
                 what,
@@ -93,7 +76,7 @@ mod tests {
             (
                 404,
                 "no azure identity found for request clientID",
-                Code::ImdsIdentityNotAssigned,
+                Code::PodIdentityNotReady,
             ),
             (410, "", Code::ImdsIdentityNotAssigned),
             (429, "", Code::ImdsThrottled),

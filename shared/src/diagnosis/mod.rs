@@ -1,158 +1,32 @@
 //! The failure catalogue: what was observed → stable code, cause, and the fix to print.
 //!
-//! One row per way to fail; status conditions, events, log lines and `doctor` all speak through it.
+//! ```text
+//!  HTTP answer, token claims, environment, files, API objects ──▶ recognise ──▶ Diagnosis ──▶ condition, event, log, metric, doctor
+//!                                                     catalogue (texts) ──┘└──▶ docs/troubleshooting.md
+//! ```
+//!
+//! Recognition is pure: it looks at what others observed. Where several things are wrong, [`first_cause`] tells what to repair first.
 
+mod assertion;
+mod catalogue;
 mod entra;
 mod imds;
+mod setup;
+mod template;
+mod unseen;
 mod vault;
 
 use std::fmt;
 use std::time::Duration;
 
-pub use entra::{AssertionClaims, TokenRefusal};
+pub use assertion::{AUDIENCE, AssertionClaims};
+pub use catalogue::{Code, EventReason, Row, SECTIONS, Section};
+pub use entra::TokenRefusal;
 pub use imds::ImdsRefusal;
+pub use setup::Setup;
+pub use unseen::{UNSEEN, Unseen};
 pub use vault::VaultRefusal;
 pub(crate) use vault::throttled;
-
-/// Declares [`Code`] with each name written once.
-macro_rules! codes {
-    ($($(#[$documentation:meta])* $name:ident,)*) => {
-        /// A stable code of the failure catalogue. Its name is the condition's reason, the event's note and the metric's label.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Code {
-            $($(#[$documentation])* $name,)*
-        }
-
-        impl Code {
-            /// Every code, in the catalogue's order.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
-
-            /// The code as written in conditions, events, logs and metrics.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$name => stringify!($name),)*
-                }
-            }
-        }
-    };
-}
-
-codes! {
-    // Entra token endpoint
-    /// AADSTS7000215: the client secret is wrong.
-    ClientSecretInvalid,
-    /// AADSTS7000222: the client secret has expired.
-    ClientSecretExpired,
-    /// AADSTS700016: no such application in that tenant.
-    AppNotFoundInTenant,
-    /// AADSTS700027: the assertion's certificate is not registered.
-    AssertionSignatureInvalid,
-    /// AADSTS50126: wrong user name or password.
-    UserPasswordInvalid,
-    /// AADSTS700024: the assertion is expired or not yet valid.
-    AssertionOutsideValidity,
-    /// AADSTS70021 and 70021x: no federated credential matches the token's issuer, subject and audience.
-    NoFederatedCredential,
-    /// AADSTS90002, 900023: no such tenant.
-    TenantNotFound,
-    /// Any other refusal or failure of a token request.
-    TokenRequestFailed,
-    // Environment and files
-    /// Some, not all, variables of workload identity are set.
-    WorkloadIdentityIncomplete,
-    /// The federated token file is missing, empty, or not a token.
-    TokenFileUnreadable,
-    /// No method of authentication is completely configured.
-    EnvironmentIncomplete,
-    /// The cloud's name is unknown, or its file cannot be used.
-    CloudConfigUnreadable,
-    /// The certificate authorities named by `SSL_CERT_FILE` or `SSL_CERT_DIR` cannot be used.
-    TrustStoreUnreadable,
-    // Instance metadata service (IMDS)
-    /// IMDS knows no such managed identity on this node.
-    ImdsIdentityNotAssigned,
-    /// Several identities are on this node, and none was named.
-    ImdsAmbiguousIdentity,
-    /// 502 or 504: something answered in place of IMDS.
-    ImdsGateway,
-    /// Nothing answers at the IMDS address.
-    ImdsUnreachable,
-    /// IMDS asks to slow down, or is failing.
-    ImdsThrottled,
-    // Key Vault
-    /// 403: no role assignment allows it.
-    ForbiddenByRbac,
-    /// 403: no access policy allows it.
-    ForbiddenByPolicy,
-    /// 403: the vault's network rules do not admit this client.
-    ForbiddenByFirewall,
-    /// 403 on the secret behind a certificate whose private key is wanted.
-    WrongPermissionKind,
-    /// 403: the version is disabled.
-    ObjectDisabled,
-    /// 403: before its `nbf`.
-    ObjectNotYetValid,
-    /// 403: after its `exp`.
-    ObjectExpired,
-    /// 404: no such object or version, or it is deleted.
-    ObjectNotFound,
-    /// DNS knows no such vault.
-    VaultNotFound,
-    /// 401: the token is meant for another cloud or service.
-    WrongAudience,
-    /// 401: the vault belongs to another tenant.
-    WrongTenant,
-    /// 429: the vault or the subscription is over its limit.
-    Throttled,
-    /// 5xx, timeout, reset or TLS failure.
-    VaultUnavailable,
-    /// The answer is not what the Key Vault REST reference says.
-    VaultResponseInvalid,
-    /// A server asked for a token that it must not have; none was sent.
-    ChallengeRefused,
-    /// The certificate's policy keeps its private key in the vault.
-    NotExportable,
-    // Vault object → data
-    /// The specification asks for something that cannot be.
-    InvalidSpec,
-    /// A transform cannot be applied to the value.
-    TransformFailed,
-    /// The output names no key to write to.
-    DataKeyMissing,
-    /// The output's key is not one Kubernetes accepts.
-    DataKeyInvalid,
-    /// The value is not in the format its type needs.
-    ValueMalformed,
-    /// The output would exceed what Kubernetes stores.
-    ValueTooLarge,
-    /// The certificate or its key cannot be parsed.
-    CertificateUnreadable,
-    /// The PFX is protected by a password.
-    CertificatePasswordProtected,
-    // Kubernetes output
-    /// Another object claims the same key.
-    OutputConflict,
-    /// The output exists and belongs to somebody else.
-    OutputNotOwned,
-    /// That Secret type is never written.
-    OutputTypeRefused,
-    /// The Secret exists with another type.
-    OutputTypeImmutable,
-    /// The output is marked immutable.
-    OutputImmutable,
-    /// The API server refuses the output.
-    OutputRejected,
-    /// The API server does not answer.
-    ApiServerUnavailable,
-    /// The controller lacks a right in the cluster.
-    ApiServerForbidden,
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// A failure that explains itself. None of the texts ever holds a secret value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,6 +39,36 @@ pub struct Diagnosis {
     pub cause: String,
     /// The command or edit that fixes it.
     pub fix: String,
+    /// How the service's operators find the request, when it told. It differs each time, so it goes to log and `doctor` only: neither
+    /// `Display` nor a status has it.
+    pub trace: Option<Box<Trace>>,
+}
+
+/// What a support engineer asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Trace {
+    /// The id of the failed request: Entra's trace id, the vault's `x-ms-request-id`.
+    pub request_id: Option<String>,
+    /// Entra's correlation id.
+    pub correlation_id: Option<String>,
+    /// When, by the service's clock, in its own words.
+    pub timestamp: Option<String>,
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            ("request", &self.request_id),
+            ("correlation", &self.correlation_id),
+            ("at", &self.timestamp),
+        ];
+        let known = parts.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        for (number, (name, value)) in known.enumerate() {
+            let comma = if number == 0 { "" } else { ", " };
+            write!(f, "{comma}{name} {value}")?;
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for Diagnosis {
@@ -178,18 +82,44 @@ impl fmt::Display for Diagnosis {
 }
 
 impl Diagnosis {
-    /// A diagnosis of `code`; the texts are whole sentences.
+    /// A diagnosis of `code` in the caller's own words; the texts are whole sentences.
     pub fn new(code: Code, what: impl Into<String>, cause: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             code,
             what: what.into(),
             cause: cause.into(),
             fix: fix.into(),
+            trace: None,
         }
+    }
+
+    /// A diagnosis of `code` in the catalogue's words: `what` is a sentence, `names` the values of the `{names}` in cause and fix.
+    /// One that is not given stands there in capitals, for the reader to fill in.
+    pub fn of(code: Code, what: impl Into<String>, names: &[(&str, &str)]) -> Self {
+        let row = code.row();
+        Self::new(
+            code,
+            what,
+            template::fill(row.cause, names),
+            template::fill(row.fix, names),
+        )
+    }
+
+    /// Adds how the service's operators find the request.
+    #[must_use]
+    pub fn traced(mut self, trace: Trace) -> Self {
+        self.trace = (trace != Trace::default()).then(|| Box::new(trace));
+        self
     }
 }
 
 impl std::error::Error for Diagnosis {}
+
+/// Of all that was found wrong, what explains the rest: the one that stands first in the catalogue, whose order is the order of
+/// causes. Among equals the one found first.
+pub fn first_cause(findings: impl IntoIterator<Item = Diagnosis>) -> Option<Diagnosis> {
+    findings.into_iter().min_by_key(|finding| finding.code)
+}
 
 /// When asking again makes sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,19 +149,60 @@ mod tests {
     use super::*;
 
     #[test]
-    fn users_find_every_code_explained_once_and_no_code_that_does_not_exist() {
-        let page = include_str!("../../../docs/troubleshooting.md");
-        let (codes, _) = page
-            .split_once("## Other reasons")
-            .expect("codes come before other reasons");
-        let rows = codes
-            .lines()
-            .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-        let mut explained = BTreeSet::new();
-        for code in rows {
-            assert!(explained.insert(code), "{code} has two rows");
+    fn every_code_stands_once_in_one_section_and_sections_follow_the_order_of_causes() {
+        let listed: Vec<_> = SECTIONS.iter().flat_map(|section| section.codes).copied().collect();
+        assert_eq!(listed, Code::ALL);
+        assert!(listed.is_sorted());
+        assert_eq!(listed.iter().collect::<BTreeSet<_>>().len(), listed.len());
+    }
+
+    #[test]
+    fn every_row_says_what_is_seen_why_and_what_to_do() {
+        for code in Code::ALL {
+            let row = code.row();
+            for text in [row.seen, row.cause, row.fix] {
+                assert!(text.len() > 12, "{code}: {text:?}");
+                assert_eq!(text.matches('`').count() % 2, 0, "{code}: {text:?}");
+            }
+            assert!(row.seen.ends_with(['.', '?']), "{code}");
+            assert!(row.cause.ends_with('.'), "{code}: a cause is whole sentences");
         }
-        let existing: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
-        assert_eq!(explained, existing);
+    }
+
+    #[test]
+    fn the_first_cause_is_the_one_that_explains_the_rest() {
+        let finding = |code| Diagnosis::of(code, "Something failed.", &[]);
+        let found = [
+            Code::TokenRequestFailed,
+            Code::TokenFileUnreadable,
+            Code::WorkloadIdentityLabelMissing,
+            Code::WorkloadIdentityIncomplete,
+        ];
+        let first = first_cause(found.map(finding)).unwrap();
+        assert_eq!(first.code, Code::WorkloadIdentityLabelMissing);
+        assert_eq!(first_cause([]), None);
+    }
+
+    #[test]
+    fn what_differs_each_time_is_not_in_the_message() {
+        let trace = Trace {
+            request_id: Some("r-1".to_owned()),
+            correlation_id: Some("c-1".to_owned()),
+            timestamp: None,
+        };
+        assert_eq!(trace.to_string(), "request r-1, correlation c-1");
+        let plain = Diagnosis::of(Code::Throttled, "Reading failed.", &[]);
+        let traced = plain.clone().traced(trace);
+        assert_eq!(plain.to_string(), traced.to_string());
+        assert!(traced.trace.is_some() && plain.traced(Trace::default()).trace.is_none());
+    }
+
+    #[test]
+    fn the_link_leads_to_the_codes_own_heading() {
+        let link = Code::ForbiddenByRbac.link();
+        assert!(
+            link.starts_with("https://") && link.ends_with("/docs/troubleshooting.md#forbiddenbyrbac"),
+            "{link}"
+        );
     }
 }

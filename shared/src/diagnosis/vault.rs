@@ -90,6 +90,11 @@ impl VaultRefusal<'_> {
         format!("Reading {} failed: {reason}.", self.object)
     }
 
+    /// A row whose texts need no names.
+    fn row(&self, code: Code, reason: &str) -> Diagnosis {
+        Diagnosis::of(code, self.what(reason), &[("vault", self.vault)])
+    }
+
     fn unauthorized(&self, error: &ErrorBody) -> Diagnosis {
         if error.message.contains("AKV10032") || error.message.contains("Invalid issuer") {
             let tenants = match (self.tenant_id, self.vault_tenant) {
@@ -99,20 +104,13 @@ impl VaultRefusal<'_> {
                 (None, Some(vault)) => format!("The vault belongs to tenant {vault}, the identity to another."),
                 _ => "The vault belongs to another tenant than the identity.".to_owned(),
             };
-            return Diagnosis::new(
-                Code::WrongTenant,
-                self.what("the vault does not know the identity's tenant"),
-                tenants,
-                "Use an identity of the vault's tenant (AZURE_TENANT_ID).",
-            );
+            return Diagnosis {
+                cause: tenants,
+                ..self.row(Code::WrongTenant, "the vault does not know the identity's tenant")
+            };
         }
         if error.message.contains("AKV10022") || error.message.contains("Invalid audience") {
-            return Diagnosis::new(
-                Code::WrongAudience,
-                self.what("the token is not meant for this vault"),
-                "Vault and identity are of different clouds.",
-                "Set AZURE_ENVIRONMENT to the vault's cloud.",
-            );
+            return self.row(Code::WrongAudience, "the token is not meant for this vault");
         }
         Diagnosis::new(
             Code::TokenRequestFailed,
@@ -126,28 +124,13 @@ impl VaultRefusal<'_> {
         let reason = error.reason();
         let message = error.message.as_str();
         if reason.ends_with("Disabled") {
-            return Diagnosis::new(
-                Code::ObjectDisabled,
-                self.what("its version is disabled"),
-                "The newest version counts, even when an older one is enabled.",
-                "Enable it, or pin a version in the reference.",
-            );
+            return self.row(Code::ObjectDisabled, "its version is disabled");
         }
         if reason.ends_with("NotYetValid") || message.contains("not yet valid") {
-            return Diagnosis::new(
-                Code::ObjectNotYetValid,
-                self.what("it is not valid yet"),
-                "Its activation date (nbf) lies in the future.",
-                "Change the activation date, or wait for it.",
-            );
+            return self.row(Code::ObjectNotYetValid, "it is not valid yet");
         }
         if reason.ends_with("Expired") || message.contains("expired") {
-            return Diagnosis::new(
-                Code::ObjectExpired,
-                self.what("it has expired"),
-                "Its expiration date (exp) has passed.",
-                "Make a new version, or change the expiration date.",
-            );
+            return self.row(Code::ObjectExpired, "it has expired");
         }
         match reason {
             "ForbiddenByFirewall" | "ForbiddenByConnection" => self.firewall(message),
@@ -155,7 +138,14 @@ impl VaultRefusal<'_> {
             "ForbiddenByRbac" => self.rbac(Code::ForbiddenByRbac, message),
             "AccessDenied" | "ForbiddenByPolicy" => self.policy(message),
             _ if message.contains("Caller is not authorized") => self.rbac(Code::ForbiddenByRbac, message),
-            _ => self.policy(message),
+            _ if message.contains("permission on key vault") => self.policy(message),
+            _ => {
+                let diagnosis = self.row(Code::Forbidden, "it is forbidden");
+                Diagnosis {
+                    cause: said(&diagnosis.cause, error),
+                    ..diagnosis
+                }
+            }
         }
     }
 
@@ -181,48 +171,39 @@ impl VaultRefusal<'_> {
     }
 
     fn no_secret_right(&self, message: &str) -> Diagnosis {
-        let diagnosis = self.rbac(Code::WrongPermissionKind, message);
         Diagnosis {
             what: self.what("the private key is in the secret behind the certificate, and that may not be read"),
-            cause: format!(
-                "A certificate with its key takes secrets/get besides certificates/get. {}",
-                self.caller(message)
-            ),
-            ..diagnosis
+            ..self.rbac(Code::WrongPermissionKind, message)
         }
     }
 
     fn rbac(&self, code: Code, message: &str) -> Diagnosis {
-        let action = field(message, "Action: '", "'").unwrap_or("the data action");
-        Diagnosis::new(
+        Diagnosis::of(
             code,
             self.what("no role allows it"),
-            format!(
-                "{} lacks {action}; a role assigned within the last 10 minutes may not work yet.",
-                self.caller(message)
-            ),
-            format!(
-                "az role assignment create --role \"{}\" --assignee {} --scope {}",
-                self.role(),
-                self.assignee(message),
-                self.scope(message)
-            ),
+            &[
+                ("caller", &self.caller(message)),
+                ("action", field(message, "Action: '", "'").unwrap_or("the data action")),
+                ("role", self.role()),
+                ("assignee", &self.assignee(message)),
+                ("scope", &self.scope(message)),
+            ],
         )
     }
 
     fn policy(&self, message: &str) -> Diagnosis {
         let collection = self.collection.as_str();
         let rights = if self.list { "list" } else { "get" };
-        Diagnosis::new(
+        Diagnosis::of(
             Code::ForbiddenByPolicy,
             self.what("no access policy allows it"),
-            format!("{} lacks the permission {collection}/{rights}.", self.caller(message)),
-            format!(
-                "az keyvault set-policy --name {} --object-id {} --{}-permissions get list",
-                self.vault,
-                field(message, "oid=", ";").unwrap_or("OBJECT_ID"),
-                collection.trim_end_matches('s'),
-            ),
+            &[
+                ("caller", &self.caller(message)),
+                ("permission", &format!("{collection}/{rights}")),
+                ("vault", self.vault),
+                ("object_id", field(message, "oid=", ";").unwrap_or("OBJECT_ID")),
+                ("kind", collection.trim_end_matches('s')),
+            ],
         )
     }
 
@@ -276,26 +257,23 @@ impl VaultRefusal<'_> {
                 "Check the cloud's vault suffix (AZURE_ENVIRONMENT), proxies and DNS.",
             );
         }
-        let vault = self.vault;
-        let kind = self.collection.as_str().trim_end_matches('s');
-        Diagnosis::new(
+        Diagnosis::of(
             Code::ObjectNotFound,
             self.what("there is none"),
-            "The name or the version is wrong, or it was deleted (deleted objects can be recovered for a while).",
-            format!(
-                "az keyvault {kind} list --vault-name {vault}; deleted ones: az keyvault {kind} list-deleted --vault-name {vault}"
-            ),
+            &[
+                ("vault", self.vault),
+                ("kind", self.collection.as_str().trim_end_matches('s')),
+            ],
         )
     }
 }
 
 /// The vault is asked too often: it just said so, or it said for how long not to ask. One text for both, since they alternate.
 pub(crate) fn throttled(object: &str) -> Diagnosis {
-    Diagnosis::new(
+    Diagnosis::of(
         Code::Throttled,
         format!("Reading {object} failed: the vault is asked too often."),
-        "This vault, or all vaults of its subscription together, are over the service's limit.",
-        "Nothing to do: this client slows down by itself. If it stays, split the objects over several vaults.",
+        &[],
     )
 }
 
@@ -308,7 +286,7 @@ fn said(cause: &str, error: &ErrorBody) -> String {
 }
 
 /// What stands in `text` between `before` and `after`; only plain characters, since it goes into a command line.
-fn field<'t>(text: &'t str, before: &str, after: &str) -> Option<&'t str> {
+pub(super) fn field<'t>(text: &'t str, before: &str, after: &str) -> Option<&'t str> {
     let start = text.find(before)? + before.len();
     let rest = &text[start..];
     let end = rest.find(after).unwrap_or(rest.len());
@@ -374,6 +352,7 @@ mod tests {
             (403, "Forbidden", "ForbiddenByPolicy", "", Code::ForbiddenByPolicy),
             (403, "Forbidden", "ForbiddenByFirewall", "", Code::ForbiddenByFirewall),
             (403, "Forbidden", "ForbiddenByConnection", "", Code::ForbiddenByFirewall),
+            (403, "Forbidden", "SomethingNew", "", Code::Forbidden),
             (403, "Forbidden", "SecretDisabled", "", Code::ObjectDisabled),
             (403, "Forbidden", "CertificateDisabled", "", Code::ObjectDisabled),
             (403, "Forbidden", "KeyNotYetValid", "", Code::ObjectNotYetValid),

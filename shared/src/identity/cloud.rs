@@ -212,13 +212,10 @@ fn constant(url: &str) -> Url {
 }
 
 fn unusable(what: impl Into<String>, cause: impl Into<String>) -> Diagnosis {
-    Diagnosis::new(
-        Code::CloudConfigUnreadable,
-        what,
-        cause,
-        "Set AZURE_ENVIRONMENT to the cloud's name, or AZURE_ENVIRONMENT_FILEPATH to a JSON file with \
-         activeDirectoryEndpoint, keyVaultDNSSuffix and resourceIdentifiers.keyVault; leave both out for the public cloud.",
-    )
+    Diagnosis {
+        cause: cause.into(),
+        ..Diagnosis::of(Code::CloudUnknown, what, &[])
+    }
 }
 
 #[cfg(test)]
@@ -265,11 +262,11 @@ mod tests {
         }
         assert_eq!(
             cloud(&[("AZURE_ENVIRONMENT", "AzureMoonCloud")]),
-            Err(Code::CloudConfigUnreadable)
+            Err(Code::CloudUnknown)
         );
         assert_eq!(
             cloud(&[("AZURE_ENVIRONMENT", "AzureStackCloud")]),
-            Err(Code::CloudConfigUnreadable)
+            Err(Code::CloudUnknown)
         );
     }
 
@@ -282,7 +279,7 @@ mod tests {
         );
         assert_eq!(
             cloud(&[("AZURE_AUTHORITY_HOST", "http://login.example")]),
-            Err(Code::CloudConfigUnreadable)
+            Err(Code::CloudUnknown)
         );
     }
 

@@ -26,11 +26,6 @@ impl Problem {
 
     /// Says which object it happened to: `what` is a sentence.
     pub(crate) fn happened(self, what: String) -> Diagnosis {
-        Diagnosis {
-            code: self.code,
-            what,
-            cause: self.cause,
-            fix: self.fix,
-        }
+        Diagnosis::new(self.code, what, self.cause, self.fix)
     }
 }

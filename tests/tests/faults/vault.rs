@@ -198,7 +198,7 @@ async fn a_vault_that_refuses_is_told_once_and_synced_again_when_it_gives_in() -
                 |_, vault| vault.set_firewall(None),
             ),
         ),
-        row("unheard", Code::ForbiddenByPolicy, "Fix: ", Cause::Fault(elsewhere)),
+        row("unheard", Code::Forbidden, "something new", Cause::Fault(elsewhere)),
         row(
             "deleted",
             Code::ObjectNotFound,
