@@ -1,44 +1,48 @@
 //! Log lines: one per change, `text` for people or `json` for machines, verbosity as klog counts it.
 
 use tracing::Level;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::writer::MakeWriterExt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt, registry};
 
 use crate::args::{Args, LogFormat};
 
 /// Installs the process-wide subscriber. Text goes to stderr; of JSON, errors do and all else goes to stdout, as upstream
 /// has it. `RUST_LOG`-style directives are not read.
 pub fn init(args: &Args) {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter(args.verbosity)))
-        .with_writer(std::io::stderr)
-        .with_target(args.verbosity >= 4);
-    match args.logging_format {
-        LogFormat::Text => builder.with_ansi(false).init(),
-        LogFormat::Json => builder
+    let layer = fmt::layer().with_target(args.verbosity >= 4);
+    let lines = match args.logging_format {
+        LogFormat::Text => layer.with_ansi(false).with_writer(std::io::stderr).boxed(),
+        LogFormat::Json => layer
             .json()
             .with_writer(std::io::stderr.with_max_level(Level::ERROR).or_else(std::io::stdout))
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false)
-            .init(),
-    }
+            .boxed(),
+    };
+    registry().with(lines.with_filter(filter(args.verbosity))).init();
 }
 
 /// Our own crates get the level that was asked for; libraries stay one quieter, so that a trace stays readable; 9 is everything.
 ///
 /// Except what kube's client says of answers: it quotes them whole, and an admission policy's refusal may quote a value.
-fn filter(verbosity: u8) -> String {
+fn filter(verbosity: u8) -> Targets {
     let (libraries, own) = match verbosity {
-        0..=3 => ("warn", "info"),
-        4..=5 => ("info", "debug"),
-        6..=8 => ("debug", "trace"),
-        _ => ("trace", "trace"),
+        0..=3 => (Level::WARN, Level::INFO),
+        4..=5 => (Level::INFO, Level::DEBUG),
+        6..=8 => (Level::DEBUG, Level::TRACE),
+        _ => (Level::TRACE, Level::TRACE),
     };
-    format!(
-        "{libraries},akv2k8s_controller={own},akv2k8s_shared={own},kube_client::client=off,\
-         kube_client::client::builder={libraries}"
-    )
+    Targets::new()
+        .with_default(libraries)
+        .with_target("akv2k8s_controller", own)
+        .with_target("akv2k8s_shared", own)
+        .with_target("kube_client::client", LevelFilter::OFF)
+        .with_target("kube_client::client::builder", libraries)
 }
 
 #[cfg(test)]
@@ -46,9 +50,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_verbosity_is_a_valid_filter() {
-        for verbosity in [0, 2, 4, 6, 9, 255] {
-            assert!(EnvFilter::try_new(filter(verbosity)).is_ok(), "{verbosity}");
+    fn our_lines_are_one_level_ahead_of_libraries_and_answers_are_never_quoted() {
+        for (verbosity, own, library) in [
+            (0, Level::INFO, Level::WARN),
+            (2, Level::INFO, Level::WARN),
+            (4, Level::DEBUG, Level::INFO),
+            (6, Level::TRACE, Level::DEBUG),
+            (9, Level::TRACE, Level::TRACE),
+            (255, Level::TRACE, Level::TRACE),
+        ] {
+            let filter = filter(verbosity);
+            let most = |target: &str| {
+                let levels = [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR];
+                levels.into_iter().find(|level| filter.would_enable(target, level))
+            };
+            assert_eq!(most("akv2k8s_controller::poll"), Some(own), "{verbosity}");
+            assert_eq!(most("rustls::client"), Some(library), "{verbosity}");
+            assert_eq!(most("kube_client::client"), None, "{verbosity}");
+            assert_eq!(most("kube_client::client::builder"), Some(library), "{verbosity}");
         }
     }
 }

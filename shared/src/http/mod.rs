@@ -46,7 +46,7 @@ impl Default for Limits {
         Self {
             connect: Duration::from_secs(5),
             exchange: Duration::from_secs(15),
-            idle_per_host: 32,
+            idle_per_host: 8,
             body: 4 * 1024 * 1024,
         }
     }

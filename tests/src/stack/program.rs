@@ -22,21 +22,22 @@ pub fn controller_program(profile: Profile) -> anyhow::Result<PathBuf> {
     let built = match profile {
         // Named together with the test bed, it shares the features, and so the compiled dependencies, of all tests.
         Profile::Dev => {
-            DEV.get_or_init(|| build(&["--package", "akv2k8s-testbed"]).map_err(|error| format!("{error:#}")))
+            DEV.get_or_init(|| build(&["build", "--package", "akv2k8s-testbed"]).map_err(|error| format!("{error:#}")))
         }
-        Profile::Release => RELEASE.get_or_init(|| build(&["--release"]).map_err(|error| format!("{error:#}"))),
+        Profile::Release => RELEASE.get_or_init(|| build(&["static"]).map_err(|error| format!("{error:#}"))),
     };
     built.clone().map_err(anyhow::Error::msg)
 }
 
-fn build(flags: &[&str]) -> anyhow::Result<PathBuf> {
+/// `command` is cargo's, or an alias of `.cargo/config.toml`.
+fn build(command: &[&str]) -> anyhow::Result<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("the test bed is in a workspace")?;
     let output = crate::cargo::command()
         .current_dir(workspace)
+        .args(command)
         .args([
-            "build",
             "--quiet",
             "--package",
             "akv2k8s-controller",
@@ -44,7 +45,6 @@ fn build(flags: &[&str]) -> anyhow::Result<PathBuf> {
             "akv2k8s-controller",
         ])
         .args(["--message-format", "json-render-diagnostics"])
-        .args(flags)
         .stderr(Stdio::inherit())
         .output()
         .context("cannot run cargo")?;
