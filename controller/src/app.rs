@@ -320,6 +320,14 @@ fn client(cluster: &kube::Config, silence: Duration) -> anyhow::Result<kube::Cli
     kube::Client::try_from(cluster).context("cannot set up the Kubernetes client")
 }
 
+/// A client of the cluster that `config` names, for a few questions.
+///
+/// # Errors
+/// There is neither a kubeconfig nor a service account.
+pub(crate) async fn connect(config: &Config) -> anyhow::Result<kube::Client> {
+    client(&cluster(config).await?, ANSWER)
+}
+
 /// The cluster to talk to: kubeconfig, else the pod's service account.
 async fn cluster(config: &Config) -> anyhow::Result<kube::Config> {
     use kube::config::{KubeConfigOptions, Kubeconfig};

@@ -7,6 +7,8 @@ use std::time::Duration;
 use akv2k8s_shared::keyvault::changes::ChangeDetection;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::doctor::DoctorArgs;
+
 /// Keeps Kubernetes Secrets and config maps equal to objects in Azure Key Vault.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "akv2k8s-controller", disable_version_flag = true, args_override_self = true)]
@@ -80,10 +82,13 @@ pub struct Args {
 }
 
 /// Jobs besides running.
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Prints the custom resource definition as YAML.
     Crd,
+    /// Tries everything between this pod and its vaults, and names the first cause of a failure. Flags of the controller go
+    /// before the word.
+    Doctor(DoctorArgs),
 }
 
 /// `--logging-format`.

@@ -12,6 +12,7 @@ mod app;
 pub mod args;
 mod background;
 pub mod config;
+pub mod doctor;
 mod events;
 mod health;
 mod http;
@@ -32,20 +33,28 @@ mod watch;
 pub use app::Controller;
 pub use process::stop_signal;
 
+use std::process::ExitCode;
+
 use akv2k8s_shared::environment::Environment;
 use args::{Args, Command};
 use config::Config;
 
-/// Does what `args` ask for, until done or told to stop by a signal.
+/// Does what `args` ask for, until done or told to stop by a signal; gives the exit code.
 ///
 /// # Errors
 /// A configuration nobody can work with, or a lost lease: the process should exit with a failure.
-pub async fn run(args: Args) -> anyhow::Result<()> {
-    if let Some(Command::Crd) = args.command {
-        print!("{}", akv2k8s_shared::api::crd_yaml());
-        return Ok(());
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.command.clone() {
+        Some(Command::Crd) => {
+            print!("{}", akv2k8s_shared::api::crd_yaml());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Command::Doctor(doctor)) => {
+            let config = Config::new(args, Environment::from_process())?;
+            return Ok(doctor::run(&doctor, &config).await);
+        }
+        None => logging::init(&args),
     }
-    logging::init(&args);
     let config = Config::new(args, Environment::from_process())?;
     tracing::info!(
         program = env!("CARGO_PKG_VERSION"),
@@ -53,5 +62,6 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         "starting"
     );
     let stop = stop_signal()?;
-    Box::pin(Controller::new(config).await?.run(stop)).await
+    Box::pin(Controller::new(config).await?.run(stop)).await?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@
 #[cfg(feature = "kube")]
 pub mod api;
 pub mod diagnosis;
+pub mod doctor;
 pub mod environment;
 pub mod http;
 pub mod identity;

@@ -93,6 +93,16 @@ impl fmt::Display for Code {
 }
 
 catalogue! {
+"The installation" {
+    CrdNotInstalled, Itself, "",
+        "The cluster does not know the resource AzureKeyVaultSecret, or not in version v2beta1.",
+        "Its definition was never applied, or is another program's.",
+        "Apply it: `akv2k8s-controller crd | kubectl apply --server-side -f -`";
+    ControllerNotRunning, Itself, "",
+        "No controller holds the Lease, its Deployment has no available replica, or nobody has worked on an object.",
+        "No controller is running, or it does not watch that namespace or label.",
+        "Look at its pods and their logs: `kubectl get pods --namespace {namespace}`";
+}
 "The specification" {
     InvalidSpec, Itself, "edit; slowly for `keyFormat: raw` of an EC key",
         "A field has a value that cannot be; the message names the field.",

@@ -15,6 +15,8 @@ mod setup;
 mod template;
 mod unseen;
 mod vault;
+#[cfg(feature = "kube")]
+pub mod workload;
 
 use std::fmt;
 use std::time::Duration;

@@ -1,0 +1,147 @@
+//! `akv2k8s-controller doctor`: everything between this pod and its vaults, tried from where the controller itself runs.
+//!
+//! ```text
+//!  rights (API server) ─▶ environment, files ─▶ token (Entra) ─▶ each vault: DNS, TLS, firewall, tenant, role
+//! ```
+
+mod rights;
+mod token_file;
+mod vaults;
+
+use std::process::ExitCode;
+
+use akv2k8s_shared::doctor::{Check, Report, try_identity, try_vault};
+use akv2k8s_shared::environment::Environment;
+use akv2k8s_shared::http::{HttpClient, Limits};
+use akv2k8s_shared::identity::{Cloud, Identity, Method};
+use akv2k8s_shared::keyvault::{KeyVault, Settings};
+use akv2k8s_shared::reference::VaultName;
+use clap::{Args as ClapArgs, ValueEnum};
+
+use crate::app::connect;
+use crate::config::Config;
+use vaults::Wanted;
+
+/// The checks could not be made; 1 is for findings.
+const COULD_NOT_RUN: u8 = 2;
+
+/// `doctor`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct DoctorArgs {
+    /// A vault to try, by name; may be repeated. Default: all that `AzureKeyVaultSecret`s name.
+    #[arg(long = "vault", value_parser = VaultName::parse)]
+    pub vaults: Vec<VaultName>,
+
+    /// How the result is printed.
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// `-o`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Prints the report. Exit code 0: nothing was found; 1: something was; 2: the checks could not be made.
+pub(crate) async fn run(args: &DoctorArgs, config: &Config) -> ExitCode {
+    match report(args, config).await {
+        Ok(report) => {
+            match args.output {
+                Output::Text => print!("{report}"),
+                Output::Json => println!("{:#}", report.to_json()),
+            }
+            if report.healthy() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+        Err(error) => {
+            eprintln!("{error:#}");
+            COULD_NOT_RUN.into()
+        }
+    }
+}
+
+/// Makes the checks with the configuration the controller would run with.
+///
+/// # Errors
+/// There is neither a kubeconfig nor a service account.
+pub async fn report(args: &DoctorArgs, config: &Config) -> anyhow::Result<Report> {
+    let client = connect(config).await?;
+    let mut checks = vec![rights::check(&client, config).await];
+    let wanted = match args.vaults.as_slice() {
+        [] => vaults::named_by_objects(&client, config.namespace.as_deref()).await,
+        chosen => Ok(chosen.iter().cloned().map(Wanted::secrets).collect()),
+    };
+    checks.extend(azure(config, wanted).await);
+    Ok(Report {
+        subject: "controller, from where it runs".to_owned(),
+        checks,
+    })
+}
+
+async fn azure(config: &Config, wanted: Result<Vec<Wanted>, Check>) -> Vec<Check> {
+    let (http, identity, mut checks) = match become_it(&config.environment) {
+        Ok((http, identity)) => {
+            let mut checks = vec![environment(&identity)];
+            if identity.info().method == Method::WorkloadIdentity {
+                checks.push(token_file::check(&config.environment).await);
+            }
+            (http, identity, checks)
+        }
+        Err(check) => return vec![check],
+    };
+    if checks.iter().any(|check| check.failure().is_some()) {
+        return checks;
+    }
+    let token = try_identity(&identity).await;
+    let works = token.failure().is_none();
+    checks.push(token);
+    if !works {
+        return checks;
+    }
+    match wanted {
+        Err(check) => checks.push(check),
+        Ok(wanted) if wanted.is_empty() => {
+            checks.push(Check::not_made(
+                "vault",
+                "Vaults: no AzureKeyVaultSecret names one (--vault does).",
+            ));
+        }
+        Ok(wanted) => {
+            let client = KeyVault::new(http, Settings::default());
+            for Wanted { vault, kind } in wanted {
+                checks.push(try_vault(&client, &identity, &vault, kind).await);
+            }
+        }
+    }
+    checks
+}
+
+fn become_it(environment: &Environment) -> Result<(HttpClient, Identity), Check> {
+    let identity = || {
+        let http = HttpClient::from_environment(environment, Limits::default())?;
+        let cloud = Cloud::from_environment(environment)?;
+        let identity = Identity::from_environment(environment, cloud, &http)?;
+        Ok((http, identity))
+    };
+    identity().map_err(|diagnosis: Box<_>| Check::failed("environment", *diagnosis))
+}
+
+fn environment(identity: &Identity) -> Check {
+    let info = identity.info();
+    let client = info.client_id.as_deref().unwrap_or("the node's own");
+    Check::passed(
+        "environment",
+        format!(
+            "Authenticates by {} in {}, client id {client}.",
+            info.method.as_str(),
+            identity.cloud().name
+        ),
+    )
+}

@@ -1,0 +1,186 @@
+//! What the controller must be allowed at the API server, asked by `SelfSubjectAccessReview`.
+
+use std::fmt;
+
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::doctor::Check;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::api::PostParams;
+use kube::{Api, Client};
+
+use crate::config::Config;
+
+const ID: &str = "rights";
+
+/// One right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Right {
+    verb: &'static str,
+    group: &'static str,
+    resource: &'static str,
+    subresource: Option<&'static str>,
+    /// `None`: in all namespaces.
+    namespace: Option<String>,
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)?;
+        if let Some(subresource) = self.subresource {
+            write!(f, "/{subresource}")?;
+        }
+        match &self.namespace {
+            Some(namespace) => write!(f, " in {namespace}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Check `rights`.
+pub(super) async fn check(client: &Client, config: &Config) -> Check {
+    let needed = needed(config, client.default_namespace());
+    let mut missing = Vec::new();
+    for right in &needed {
+        match is_allowed(client, right).await {
+            Ok(true) => {}
+            Ok(false) => missing.push(right.to_string()),
+            Err(error) => return unanswered(&error),
+        }
+    }
+    verdict(needed.len(), &missing)
+}
+
+async fn is_allowed(client: &Client, right: &Right) -> kube::Result<bool> {
+    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(ResourceAttributes {
+                verb: Some(right.verb.to_owned()),
+                group: Some(right.group.to_owned()),
+                resource: Some(right.resource.to_owned()),
+                subresource: right.subresource.map(str::to_owned),
+                namespace: right.namespace.clone(),
+                ..ResourceAttributes::default()
+            }),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let answer = api.create(&PostParams::default(), &review).await?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
+}
+
+fn unanswered(error: &kube::Error) -> Check {
+    if let kube::Error::Api(status) = error
+        && status.code == 403
+    {
+        return Check::not_made(
+            ID,
+            "Rights at the API server: no right to ask for them (SelfSubjectAccessReview).",
+        );
+    }
+    Check::failed(
+        ID,
+        Diagnosis::new(
+            Code::ApiServerUnavailable,
+            "The API server does not answer.",
+            format!("{error}."),
+            "Check network policies and the API server's address from this pod.",
+        ),
+    )
+}
+
+fn verdict(needed: usize, missing: &[String]) -> Check {
+    if missing.is_empty() {
+        return Check::passed(
+            ID,
+            format!("The API server grants all {needed} rights that are needed."),
+        );
+    }
+    Check::failed(
+        ID,
+        Diagnosis::new(
+            Code::ApiServerForbidden,
+            format!("The API server denies {}.", missing.join(", ")),
+            "The Role or ClusterRole of the controller lacks them, or is not bound to its service account.",
+            "kubectl apply -f examples/install/controller-rbac.yaml",
+        ),
+    )
+}
+
+/// What these flags need.
+fn needed(config: &Config, default_namespace: &str) -> Vec<Right> {
+    const AKVS: (&str, &str) = ("spv.no", "azurekeyvaultsecrets");
+    let scope = config.namespace.as_ref();
+    let right = |verb, (group, resource), subresource, namespace: Option<&String>| Right {
+        verb,
+        group,
+        resource,
+        subresource,
+        namespace: namespace.cloned(),
+    };
+    let mut needed: Vec<_> = ["get", "list", "watch"]
+        .map(|verb| right(verb, AKVS, None, scope))
+        .into();
+    needed.push(right("patch", AKVS, Some("status"), scope));
+    let reading: &[_] = if config.args.watch_outputs {
+        &["list", "watch"]
+    } else {
+        &[]
+    };
+    for resource in ["secrets", "configmaps"] {
+        let verbs = ["get", "create", "patch", "delete"].iter().chain(reading);
+        needed.extend(verbs.map(|verb| right(verb, ("", resource), None, scope)));
+    }
+    needed.push(right("create", ("", "events"), None, scope));
+    if config.args.leader_elect {
+        let namespace = config
+            .args
+            .lease_namespace
+            .clone()
+            .or_else(|| config.own_namespace.clone());
+        let namespace = namespace.unwrap_or_else(|| default_namespace.to_owned());
+        let lease = ("coordination.k8s.io", "leases");
+        needed.extend(["get", "create", "update"].map(|verb| right(verb, lease, None, Some(&namespace))));
+    }
+    needed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Args;
+
+    fn needed_with(line: &[&str]) -> Vec<String> {
+        let line = std::iter::once("controller")
+            .chain(line.iter().copied())
+            .map(Into::into);
+        let environment = [("RUNTIME_NAMESPACE", "akv2k8s")].into_iter().collect();
+        let config = Config::new(Args::from_command_line(line).unwrap(), environment).unwrap();
+        needed(&config, "default").iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn flags_decide_what_is_needed() {
+        let all = needed_with(&[]);
+        assert_eq!(all.len(), 20);
+        assert!(all.contains(&"patch azurekeyvaultsecrets/status".to_owned()), "{all:?}");
+        assert!(all.contains(&"update leases in akv2k8s".to_owned()), "{all:?}");
+        let narrow = needed_with(&[
+            "--watch-outputs=false",
+            "--leader-elect=false",
+            "--watch-all-namespaces=false",
+        ]);
+        assert_eq!(narrow.len(), 13);
+        assert!(narrow.iter().all(|right| right.ends_with(" in akv2k8s")), "{narrow:?}");
+        assert!(!narrow.contains(&"list secrets in akv2k8s".to_owned()), "{narrow:?}");
+    }
+
+    #[test]
+    fn what_is_denied_is_named() {
+        let check = verdict(20, &["create events".to_owned(), "patch secrets".to_owned()]);
+        let diagnosis = check.failure().unwrap();
+        assert_eq!(diagnosis.code, Code::ApiServerForbidden);
+        assert_eq!(diagnosis.what, "The API server denies create events, patch secrets.");
+    }
+}

@@ -1,0 +1,146 @@
+//! The service account token that is exchanged at Entra, read without verifying it.
+
+use akv2k8s_shared::diagnosis::{AUDIENCE, AssertionClaims, Code, Diagnosis};
+use akv2k8s_shared::doctor::Check;
+use akv2k8s_shared::environment::Environment;
+use akv2k8s_shared::secret::SecretBytes;
+use k8s_openapi::jiff::Timestamp;
+
+const ID: &str = "token-file";
+/// Where the kubelet keeps the pod's token for the API server.
+const OWN_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+/// Check `token-file`: it is there, is for Entra, is ours, and is valid now.
+pub(super) async fn check(environment: &Environment) -> Check {
+    let Some(path) = environment.path("AZURE_FEDERATED_TOKEN_FILE") else {
+        return Check::not_made(ID, "The service account token: no variable names its file.");
+    };
+    let claims = match claims(&path).await {
+        Ok(claims) => claims,
+        Err(cause) => {
+            let what = format!("The service account token {} cannot be used.", path.display());
+            let fix = "Label the pod azure.workload.identity/use=true, and re-create it.";
+            return Check::failed(ID, Diagnosis::new(Code::TokenFileUnreadable, what, cause, fix));
+        }
+    };
+    let own = claims_of_pod().await;
+    verdict(&claims, own.as_ref(), Timestamp::now().as_second())
+}
+
+async fn claims(path: &std::path::Path) -> Result<AssertionClaims, String> {
+    let bytes = tokio::fs::read(path)
+        .await
+        .map(SecretBytes::new)
+        .map_err(|error| format!("{error}."))?;
+    let claims = bytes.expose_str().and_then(AssertionClaims::decode);
+    claims.ok_or_else(|| "The file is empty or holds no service account token.".to_owned())
+}
+
+/// Who this pod is at the API server; `None` outside of a cluster.
+async fn claims_of_pod() -> Option<AssertionClaims> {
+    claims(OWN_TOKEN.as_ref()).await.ok()
+}
+
+fn verdict(claims: &AssertionClaims, own: Option<&AssertionClaims>, now: i64) -> Check {
+    let failed = |code, what: &str, cause: String, fix: &str| Check::failed(ID, Diagnosis::new(code, what, cause, fix));
+    if !claims.audience.split(',').any(|audience| audience == AUDIENCE) {
+        return failed(
+            Code::FederatedAudienceWrong,
+            "The service account token is for another audience.",
+            format!(
+                "Entra exchanges tokens for {AUDIENCE}; this one's audience is '{}'.",
+                claims.audience
+            ),
+            "Leave token and variables to the workload identity webhook, or correct the audience of the projected volume.",
+        );
+    }
+    if let Some(own) = own
+        && own.subject != claims.subject
+    {
+        return failed(
+            Code::FederatedSubjectMismatch,
+            "The service account token is another service account's.",
+            format!(
+                "The pod runs as {}, the token's subject is {}.",
+                own.subject, claims.subject
+            ),
+            "Leave token and variables to the workload identity webhook, and re-create the pod.",
+        );
+    }
+    if claims.expires.is_some_and(|expires| expires <= now) {
+        return failed(
+            Code::AssertionOutsideValidity,
+            "The service account token has expired.",
+            "The kubelet no longer renews the file, or the node's clock is wrong.".to_owned(),
+            "Re-create the pod; if that does not help, check the node's clock and kubelet.",
+        );
+    }
+    Check::passed(
+        ID,
+        format!(
+            "The service account token says issuer {}, subject {}, audience {}.",
+            claims.issuer, claims.subject, claims.audience
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(subject: &str, audience: &str, expires: i64) -> AssertionClaims {
+        AssertionClaims {
+            issuer: "https://oidc.example/".into(),
+            subject: subject.into(),
+            audience: audience.into(),
+            expires: Some(expires),
+            issued: Some(0),
+        }
+    }
+
+    #[test]
+    fn the_token_must_be_for_entra_be_ours_and_be_valid() {
+        let own = claims("system:serviceaccount:a:b", "https://kubernetes.default.svc", 100);
+        for (subject, audience, expires, code) in [
+            ("system:serviceaccount:a:b", AUDIENCE, 100, None),
+            ("system:serviceaccount:a:b", "x,api://AzureADTokenExchange", 100, None),
+            (
+                "system:serviceaccount:a:b",
+                "x",
+                100,
+                Some(Code::FederatedAudienceWrong),
+            ),
+            (
+                "system:serviceaccount:a:c",
+                AUDIENCE,
+                100,
+                Some(Code::FederatedSubjectMismatch),
+            ),
+            (
+                "system:serviceaccount:a:b",
+                AUDIENCE,
+                50,
+                Some(Code::AssertionOutsideValidity),
+            ),
+        ] {
+            let check = verdict(&claims(subject, audience, expires), Some(&own), 50);
+            assert_eq!(
+                check.failure().map(|it| it.code),
+                code,
+                "{subject} {audience} {expires}"
+            );
+        }
+        assert!(verdict(&claims("anybody", AUDIENCE, 100), None, 50).failure().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_missing_file_is_said_with_its_name() {
+        let environment = [("AZURE_FEDERATED_TOKEN_FILE", "/does/not/exist")]
+            .into_iter()
+            .collect();
+        let check = check(&environment).await;
+        let diagnosis = check.failure().unwrap();
+        assert_eq!(diagnosis.code, Code::TokenFileUnreadable);
+        assert!(diagnosis.what.contains("/does/not/exist"), "{diagnosis}");
+    }
+}

@@ -1,0 +1,126 @@
+//! Pods that are an application by secret, certificate or password: is the set of variables whole?
+
+use super::container::{Presence, Variables};
+use super::service_account::stray;
+use super::{CERTIFICATE, CLIENT_ID, CLIENT_SECRET, PASSWORD, TENANT_ID, USERNAME, Workload};
+use crate::diagnosis::{Code, Diagnosis};
+use crate::doctor::Check;
+
+/// Variables whose values, quoted or blank at an end, mean something else than was meant.
+const CHECKED: [&str; 8] = [
+    CLIENT_ID,
+    TENANT_ID,
+    CLIENT_SECRET,
+    CERTIFICATE[0],
+    CERTIFICATE[1],
+    USERNAME,
+    super::TOKEN_FILE,
+    "AZURE_AUTHORITY_HOST",
+];
+
+/// Check `variables`, for a pod that has some of a method's variables.
+pub(super) fn checks(workload: &Workload) -> Vec<Check> {
+    const ID: &str = "variables";
+    let all = workload.variables();
+    let concerned = || all.iter().filter(|it| has_any(it));
+    if let Some((it, missing)) = concerned().find_map(|it| Some((it, missing(it)?))) {
+        return vec![Check::failed(ID, incomplete(workload, it, &missing))];
+    }
+    let open = concerned().any(|it| missing_of(it, Presence::Unknown).is_some());
+    vec![if open {
+        Check::not_made(
+            ID,
+            "Some variables may come from Secrets or config maps (envFrom), which are not read.",
+        )
+    } else {
+        Check::passed(ID, "The variables of an application's credential are all set.")
+    }]
+}
+
+fn has_any(it: &Variables<'_>) -> bool {
+    let by_tenant = it.presence(CLIENT_ID) == Presence::Set && it.presence(TENANT_ID) == Presence::Set;
+    let by_secret = [CLIENT_SECRET, CERTIFICATE[0], CERTIFICATE[1], USERNAME];
+    by_tenant || by_secret.into_iter().any(|name| it.presence(name) == Presence::Set)
+}
+
+fn missing(it: &Variables<'_>) -> Option<Vec<&'static str>> {
+    missing_of(it, Presence::Unset)
+}
+
+/// What the method that is begun lacks, as far as variables are `how`; `None` when it lacks nothing.
+fn missing_of(it: &Variables<'_>, how: Presence) -> Option<Vec<&'static str>> {
+    let lacks = |name: &str| it.presence(name) == how;
+    let mut missing: Vec<_> = [CLIENT_ID, TENANT_ID].into_iter().filter(|name| lacks(name)).collect();
+    let set = |name: &str| it.presence(name) == Presence::Set;
+    let has_proof = set(CLIENT_SECRET) || CERTIFICATE.into_iter().any(set);
+    if set(USERNAME) && !has_proof {
+        missing.extend(lacks(PASSWORD).then_some(PASSWORD));
+    } else if !has_proof && lacks(CLIENT_SECRET) {
+        missing.push(CLIENT_SECRET);
+    }
+    (!missing.is_empty()).then_some(missing)
+}
+
+fn incomplete(workload: &Workload, it: &Variables<'_>, missing: &[&str]) -> Diagnosis {
+    let missing = missing.join(" and ");
+    Diagnosis::new(
+        Code::EnvironmentIncomplete,
+        format!(
+            "Container {} of {} lacks {missing}.",
+            it.container.name,
+            workload.subject()
+        ),
+        "An application's credential is used only when all of its variables are set; this set is partial, and is passed over.",
+        format!(
+            "Set {missing} (a secret: by secretKeyRef from a Secret), or use workload identity, which needs none: \
+             kubectl akv2k8s doctor identity --serviceaccount {}/{}",
+            workload.namespace(),
+            workload.service_account_name()
+        ),
+    )
+}
+
+/// Check `values`: what can be seen to be wrong with values that stand in the pod. None is ever printed.
+pub(super) fn values(workload: &Workload) -> Option<Check> {
+    const ID: &str = "values";
+    let all = workload.variables();
+    let mut literals = all
+        .iter()
+        .flat_map(|it| it.literals().map(move |(name, value)| (it, name, value)));
+    let found = literals.find_map(|(it, name, value)| {
+        let stray = CHECKED.contains(&name).then(|| stray(value)).flatten();
+        stray
+            .map(|stray| (it, name, stray))
+            .or_else(|| is_secret_id(name, value).then_some((it, name, "")))
+    });
+    let (it, name, stray) = found?;
+    let place = format!("{name} in container {} of {}", it.container.name, workload.subject());
+    let diagnosis = if stray.is_empty() {
+        Diagnosis::new(
+            Code::ClientSecretIsId,
+            format!("{place} looks like a GUID."),
+            "A secret has an id and a value, and Entra takes the value; the id is a GUID.",
+            "Make a new secret and use its value: az ad app credential reset --id CLIENT_ID --append",
+        )
+    } else {
+        Diagnosis::new(
+            Code::VariableMalformed,
+            format!("{place} holds {stray}."),
+            "The value is taken as it stands.",
+            "Write it without them; in YAML, quotes around the whole value are enough.",
+        )
+    };
+    Some(Check::failed(ID, diagnosis))
+}
+
+fn is_secret_id(name: &str, value: &str) -> bool {
+    const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
+    let groups: Vec<_> = value.trim().split('-').collect();
+    let is_hex = |text: &str| text.bytes().all(|b| b.is_ascii_hexdigit());
+    name == CLIENT_SECRET
+        && groups.len() == GROUPS.len()
+        && groups
+            .iter()
+            .zip(GROUPS)
+            .all(|(group, length)| group.len() == length && is_hex(group))
+}

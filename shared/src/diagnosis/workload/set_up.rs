@@ -1,0 +1,224 @@
+//! From the webhook to the pod: was this pod set up for workload identity?
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration};
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount, ServiceAccountTokenProjection, Volume};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
+use kube::core::{Selector, SelectorExt};
+
+use super::container::Presence;
+use super::{AUDIENCE, CLIENT_ID, CLIENT_ID_ANNOTATION, TOKEN_FILE, USE_LABEL, Workload, container, service_account};
+use crate::diagnosis::{Code, Diagnosis};
+use crate::doctor::{Check, Seen};
+
+/// The name of the webhook itself, wherever and however it was installed.
+const WEBHOOK: &str = "mutation.azure-workload-identity.io";
+
+/// The service account tokens that `volume` projects.
+pub(super) fn tokens(volume: &Volume) -> impl Iterator<Item = &ServiceAccountTokenProjection> {
+    let sources = volume.projected.iter().flat_map(|it| it.sources.iter().flatten());
+    sources.filter_map(|source| source.service_account_token.as_ref())
+}
+
+/// Whether somebody, the webhook or a person, gave the pod a token for Entra.
+pub(super) fn is_done(pod: &Pod) -> bool {
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let has_token = volumes
+        .flat_map(tokens)
+        .any(|token| token.audience.as_deref() == Some(AUDIENCE));
+    has_token
+        || container::of(pod)
+            .iter()
+            .any(|it| it.presence(TOKEN_FILE) == Presence::Set)
+}
+
+/// Checks `webhook`, `service-account`, `client-id-annotation`, `pod-label` and `set-up`.
+pub(super) fn checks(workload: &Workload) -> Vec<Check> {
+    let done = is_done(&workload.pod);
+    let explicit = workload
+        .variables()
+        .iter()
+        .any(|it| it.presence(CLIENT_ID) != Presence::Unset);
+    let mut checks = vec![webhook(workload, done)];
+    checks.extend(service_account::checks(
+        workload.namespace(),
+        workload.service_account_name(),
+        &workload.service_account,
+        explicit,
+    ));
+    checks.push(label(workload, done));
+    if checks.iter().all(|check| check.failure().is_none()) {
+        checks.push(set_up(workload, done));
+    }
+    checks
+}
+
+fn webhook(workload: &Workload, done: bool) -> Check {
+    const ID: &str = "webhook";
+    match &workload.webhooks {
+        Seen::Found(all) => match find(all) {
+            Some((configuration, _)) => {
+                let name = configuration.metadata.name.as_deref().unwrap_or_default();
+                Check::passed(ID, format!("The workload identity webhook is installed ({name})."))
+            }
+            None if done => Check::not_made(
+                ID,
+                "The workload identity webhook is not installed (any more); this pod has what it would have given.",
+            ),
+            None => Check::failed(ID, missing_webhook()),
+        },
+        Seen::Missing => Check::failed(ID, missing_webhook()),
+        Seen::NotAllowed => Check::not_made(
+            ID,
+            "The workload identity webhook: no right to list mutatingwebhookconfigurations.",
+        ),
+    }
+}
+
+fn find(all: &[MutatingWebhookConfiguration]) -> Option<(&MutatingWebhookConfiguration, &MutatingWebhook)> {
+    all.iter()
+        .flat_map(|it| it.webhooks.iter().flatten().map(move |webhook| (it, webhook)))
+        .find(|(_, webhook)| webhook.name == WEBHOOK)
+}
+
+fn missing_webhook() -> Diagnosis {
+    Diagnosis::new(
+        Code::WorkloadIdentityWebhookMissing,
+        "The workload identity webhook is not installed in this cluster.",
+        "Workload identity is not enabled, so nobody gives pods a token and variables.",
+        "az aks update --resource-group GROUP --name CLUSTER --enable-oidc-issuer --enable-workload-identity (elsewhere: install \
+         the chart azure-workload-identity/workload-identity-webhook), then re-create the pod",
+    )
+}
+
+fn label(workload: &Workload, done: bool) -> Check {
+    const ID: &str = "pod-label";
+    match workload.label(USE_LABEL) {
+        Some("true") => Check::passed(ID, format!("The pod carries the label {USE_LABEL}=true.")),
+        _ if done => Check::passed(ID, "The pod has a token for Entra without the webhook's label."),
+        found => Check::failed(
+            ID,
+            Diagnosis::new(
+                Code::WorkloadIdentityLabelMissing,
+                format!("The {} lacks the label {USE_LABEL}=true.", workload.subject()),
+                why_unlabelled(workload, found),
+                how_to_label(workload),
+            ),
+        ),
+    }
+}
+
+/// Where the label is in place of the pod.
+fn why_unlabelled(workload: &Workload, found: Option<&str>) -> String {
+    let is_true = |labels: &BTreeMap<String, String>| labels.get(USE_LABEL).is_some_and(|value| value == "true");
+    if let Some(value) = found {
+        return format!("Its value is '{value}'; only 'true', written like that, counts.");
+    }
+    if let Some(owner) = workload.owner.found() {
+        let (kind, name) = (&owner.kind, &owner.name);
+        if is_true(&owner.template_labels) {
+            return format!("The pod template of {kind} {name} has it, but this pod is older than that.");
+        }
+        if owner.labels.contains_key(USE_LABEL) {
+            return format!(
+                "The label is on the {kind} {name} itself, and pods get the labels of its pod template only."
+            );
+        }
+    }
+    let of_pod = workload.pod.metadata.annotations.as_ref();
+    if of_pod.is_some_and(|annotations| annotations.contains_key(USE_LABEL)) {
+        return "It is an annotation of the pod, and the webhook looks at labels.".to_owned();
+    }
+    let account = workload.service_account.found();
+    if account.is_some_and(|account| account.metadata.labels.as_ref().is_some_and(is_true)) {
+        return format!(
+            "The label is on the service account {}, and the webhook looks at the pod's.",
+            workload.service_account_name()
+        );
+    }
+    "The webhook sets up only pods that carry it.".to_owned()
+}
+
+fn how_to_label(workload: &Workload) -> String {
+    let namespace = workload.namespace();
+    match workload.owner.found() {
+        Some(owner) if owner.template_labels.get(USE_LABEL).is_some_and(|it| it == "true") => workload.recreate(),
+        Some(owner) if owner.kind != "Job" => format!(
+            "kubectl patch {} {} -n {namespace} --type merge -p \
+             '{{\"spec\":{{\"template\":{{\"metadata\":{{\"labels\":{{\"{USE_LABEL}\":\"true\"}}}}}}}}}}'",
+            owner.kind.to_lowercase(),
+            owner.name
+        ),
+        _ => format!("Add {USE_LABEL}: \"true\" to the pod's metadata.labels, and create it again"),
+    }
+}
+
+/// Everything the webhook needs is there now: was it when the pod was made?
+fn set_up(workload: &Workload, done: bool) -> Check {
+    const ID: &str = "set-up";
+    if done {
+        return Check::passed(ID, "The pod was given variables and a token.");
+    }
+    let what = format!("The {} was not set up when it was created.", workload.subject());
+    let known = workload.webhooks.found().and_then(|all| find(all));
+    if let Some((_, webhook)) = known
+        && let Some(blind) = blind_to(webhook, workload)
+    {
+        let fix = "Run the pod in a namespace that the webhook covers, or change the webhook's selector.";
+        return Check::failed(
+            ID,
+            Diagnosis::new(Code::WorkloadIdentityWebhookMissing, what, blind, fix),
+        );
+    }
+    let made = workload.pod.metadata.creation_timestamp.as_ref();
+    let later = |time: Option<&Time>| matches!((made, time), (Some(made), Some(time)) if time.0 > made.0);
+    let account = workload.service_account.found();
+    let cause = if later(known.and_then(|(configuration, _)| configuration.metadata.creation_timestamp.as_ref())) {
+        "The webhook was installed after the pod was created, and it changes pods only as they are created."
+    } else if later(account.and_then(annotated_at)) {
+        "The service account was annotated after the pod was created, and pods are changed only as they are created."
+    } else {
+        "The webhook did not answer when the pod was created, or the label was put on the running pod."
+    };
+    Check::failed(
+        ID,
+        Diagnosis::new(Code::PodOlderThanSetUp, what, cause, workload.recreate()),
+    )
+}
+
+/// Why the webhook never sees this pod, if its selectors say so.
+fn blind_to(webhook: &MutatingWebhook, workload: &Workload) -> Option<String> {
+    let excludes = |selector: Option<&LabelSelector>, labels: Option<&BTreeMap<String, String>>| {
+        let selector = selector?;
+        let none = BTreeMap::new();
+        let parsed = Selector::try_from(selector.clone()).ok()?;
+        (!parsed.matches(labels.unwrap_or(&none))).then(|| parsed.to_string())
+    };
+    if let Some(namespace) = workload.namespace.found()
+        && let Some(selector) = excludes(webhook.namespace_selector.as_ref(), namespace.metadata.labels.as_ref())
+    {
+        return Some(format!(
+            "The webhook does not look at namespace {}: its labels do not match '{selector}'.",
+            workload.namespace()
+        ));
+    }
+    let selector = excludes(webhook.object_selector.as_ref(), workload.pod.metadata.labels.as_ref())?;
+    Some(format!(
+        "The webhook does not look at this pod: its labels do not match '{selector}'."
+    ))
+}
+
+/// When whoever set the client id's annotation last changed the service account.
+fn annotated_at(account: &ServiceAccount) -> Option<&Time> {
+    let field = format!("f:{CLIENT_ID_ANNOTATION}");
+    let entries = account.metadata.managed_fields.iter().flatten();
+    let sets = entries.filter(|entry| {
+        let fields = entry
+            .fields_v1
+            .as_ref()
+            .map(|fields| &fields.0["f:metadata"]["f:annotations"]);
+        fields.is_some_and(|fields| fields.get(&field).is_some())
+    });
+    sets.filter_map(|entry| entry.time.as_ref()).max_by_key(|time| time.0)
+}

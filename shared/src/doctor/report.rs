@@ -1,0 +1,165 @@
+//! A report as text for people and as JSON for programs.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use super::{Check, Outcome};
+use crate::diagnosis::Diagnosis;
+
+/// The version of the JSON form: it changes only when a field goes or changes its meaning.
+const JSON_VERSION: u32 = 1;
+
+/// All checks of one subject, first causes first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// What was looked at: `pod shop/web-0`.
+    pub subject: String,
+    /// The checks, in causal order.
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    /// The first failure in the chain: what to do next.
+    pub fn next(&self) -> Option<&Diagnosis> {
+        self.checks.iter().find_map(Check::failure)
+    }
+
+    /// Whether nothing failed. Checks that were not made do not count.
+    pub fn healthy(&self) -> bool {
+        self.next().is_none()
+    }
+
+    /// The documented JSON form.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "version": JSON_VERSION,
+            "subject": self.subject,
+            "healthy": self.healthy(),
+            "checks": self.checks.iter().map(check).collect::<Vec<_>>(),
+            "next": self.next().map(explained),
+        })
+    }
+}
+
+fn check(check: &Check) -> Value {
+    match &check.outcome {
+        Outcome::Passed(text) => json!({"id": check.id, "state": "passed", "text": text}),
+        Outcome::NotMade(text) => json!({"id": check.id, "state": "notMade", "text": text}),
+        Outcome::Failed(diagnosis) => {
+            json!({"id": check.id, "state": "failed", "text": diagnosis.what, "code": diagnosis.code.as_str()})
+        }
+    }
+}
+
+fn explained(diagnosis: &Diagnosis) -> Value {
+    json!({
+        "code": diagnosis.code.as_str(),
+        "what": diagnosis.what,
+        "cause": diagnosis.cause,
+        "fix": diagnosis.fix,
+        "help": diagnosis.code.link(),
+        "trace": diagnosis.trace.as_ref().map(|trace| json!({
+            "requestId": trace.request_id,
+            "correlationId": trace.correlation_id,
+            "timestamp": trace.timestamp,
+        })),
+    })
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.subject)?;
+        for check in &self.checks {
+            match &check.outcome {
+                Outcome::Passed(text) => writeln!(f, "✓ {text}")?,
+                Outcome::NotMade(text) => writeln!(f, "– {text}")?,
+                Outcome::Failed(diagnosis) => writeln!(f, "✗ {} ({})", diagnosis.what, diagnosis.code)?,
+            }
+        }
+        match self.next() {
+            None => writeln!(f, "\nNothing is wrong that can be seen from here."),
+            Some(next) => {
+                writeln!(
+                    f,
+                    "\nNext ({}):\n  Cause: {}\n  Fix: {}",
+                    next.code, next.cause, next.fix
+                )?;
+                if let Some(trace) = &next.trace {
+                    writeln!(f, "  For Microsoft's support: {trace}")?;
+                }
+                writeln!(f, "  More: {}", next.code.link())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::{Code, Trace};
+
+    fn report() -> Report {
+        let trace = Trace {
+            request_id: Some("r-1".into()),
+            ..Trace::default()
+        };
+        let failure = |code, what: &str| Diagnosis::new(code, what, "Because.", "Do that.").traced(trace.clone());
+        Report {
+            subject: "pod a/b".into(),
+            checks: vec![
+                Check::passed("one", "One is fine."),
+                Check::not_made("two", "Two: no right to look."),
+                Check::failed("three", failure(Code::ApiServerForbidden, "Three is not.")),
+                Check::failed("four", failure(Code::TokenFileUnreadable, "Nor is four.")),
+            ],
+        }
+    }
+
+    #[test]
+    fn text_has_a_line_a_check_and_one_thing_to_do() {
+        assert_eq!(
+            report().to_string(),
+            "pod a/b\n✓ One is fine.\n– Two: no right to look.\n✗ Three is not. (ApiServerForbidden)\n\
+             ✗ Nor is four. (TokenFileUnreadable)\n\nNext (ApiServerForbidden):\n  Cause: Because.\n  Fix: Do that.\n  \
+             For Microsoft's support: request r-1\n  More: LINK\n"
+                .replace("LINK", &Code::ApiServerForbidden.link())
+        );
+    }
+
+    #[test]
+    fn json_has_the_documented_shape() {
+        assert_eq!(
+            report().to_json(),
+            json!({
+                "version": 1,
+                "subject": "pod a/b",
+                "healthy": false,
+                "checks": [
+                    {"id": "one", "state": "passed", "text": "One is fine."},
+                    {"id": "two", "state": "notMade", "text": "Two: no right to look."},
+                    {"id": "three", "state": "failed", "text": "Three is not.", "code": "ApiServerForbidden"},
+                    {"id": "four", "state": "failed", "text": "Nor is four.", "code": "TokenFileUnreadable"},
+                ],
+                "next": {
+                    "code": "ApiServerForbidden", "what": "Three is not.", "cause": "Because.", "fix": "Do that.",
+                    "help": Code::ApiServerForbidden.link(),
+                    "trace": {"requestId": "r-1", "correlationId": null, "timestamp": null},
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_no_finding() {
+        let mut report = report();
+        report.checks.truncate(2);
+        assert!(report.healthy());
+        assert_eq!(report.to_json()["next"], Value::Null);
+        assert!(
+            report
+                .to_string()
+                .ends_with("Nothing is wrong that can be seen from here.\n")
+        );
+    }
+}
