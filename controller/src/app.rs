@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use crate::background::Background;
 use crate::config::Config;
 use crate::events::Events;
+use crate::grants::VaultGrants;
 use crate::health::{Health, Phase};
 use crate::leader::Election;
 use crate::metrics::{Metrics, Readings};
@@ -141,6 +142,7 @@ impl Controller {
             client,
             vault,
             identity,
+            grants: Arc::new(VaultGrants::new(config.args.vault_grants.clone(), Arc::clone(&health))),
             objects,
             names: Arc::default(),
             queue: Arc::clone(&queue),
@@ -229,6 +231,8 @@ async fn work(
         namespace: config.namespace.clone(),
         labels: config.labels.clone(),
     };
+    let grants = &context.grants;
+    let grants_file = grants.load().await;
     let (synced, mut is_synced) = watch::channel(false);
     let objects = Arc::clone(&context.objects);
     let follow = watches::objects(
@@ -239,6 +243,13 @@ async fn work(
         synced,
     );
     background.keep("watch of AzureKeyVaultSecrets", follow);
+    let follow = Arc::clone(grants).follow_labels(
+        client.clone(),
+        config.namespace.clone(),
+        Arc::clone(&objects),
+        Arc::clone(queue),
+    );
+    background.keep("labels of namespaces", follow);
     if context.watch_outputs {
         let scope = config.namespace.clone().map_or(Scope::Cluster, Scope::Namespace);
         let (told, changes) = mpsc::unbounded_channel();
@@ -252,6 +263,9 @@ async fn work(
     }
     // The sender lives in the task above; when that ends, so does the process.
     let _ = is_synced.wait_for(|synced| *synced).await;
+    grants.labels_settled().await;
+    let follow = Arc::clone(grants).follow_file(grants_file, Arc::clone(&context.objects), Arc::clone(queue));
+    background.keep("vault grants", follow);
     context.health.set_phase(Phase::Running);
     info!(objects = context.objects.len(), "the first lists are complete");
     background.once(release_orphans(Arc::clone(context)));
@@ -259,6 +273,7 @@ async fn work(
         let poller = Poller {
             vault: context.vault.clone(),
             identity: identity.clone(),
+            grants: Arc::clone(&context.grants),
             objects: Arc::clone(&context.objects),
             names: Arc::clone(&context.names),
             queue: Arc::clone(queue),

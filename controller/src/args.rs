@@ -65,6 +65,10 @@ pub struct Args {
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=2000))]
     pub vault_requests_per_10s: u32,
 
+    /// File with the rules who may use which vault; default: everybody may use all.
+    #[arg(long)]
+    pub vault_grants: Option<PathBuf>,
+
     /// `false`: do not take the Lease; then there must be only one replica.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub leader_elect: bool,

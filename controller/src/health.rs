@@ -68,6 +68,14 @@ impl Health {
         });
     }
 
+    /// Forgets the problems of a vault that is not looked at any more.
+    pub(crate) fn forget_vault(&self, vault: &str) {
+        self.with(|state| {
+            let of_it = |subject: &str| subject.rsplit_once(OF_VAULT).is_some_and(|(_, it)| it == vault);
+            state.problems.retain(|subject, _| !of_it(subject));
+        });
+    }
+
     /// Whether traffic may count on this replica, and a text that says what is wrong. Problems with an identity or a vault
     /// do not make the process unready: restarting it would not help.
     pub(crate) fn readiness(&self) -> (bool, String) {
@@ -134,7 +142,9 @@ mod tests {
             health.report(subject, Some(problem.clone()));
         }
         health.retain_vaults(&["kv2".to_owned()]);
-        let left: Vec<_> = health.problems().into_iter().map(|(subject, _)| subject).collect();
-        assert_eq!(left, ["identity", "list of keys of vault kv2"]);
+        let left = || -> Vec<_> { health.problems().into_iter().map(|(subject, _)| subject).collect() };
+        assert_eq!(left(), ["identity", "list of keys of vault kv2"]);
+        health.forget_vault("kv2");
+        assert_eq!(left(), ["identity"]);
     }
 }

@@ -1,7 +1,7 @@
 //! Keeps Kubernetes Secrets and `ConfigMap`s equal to objects in Azure Key Vault.
 //!
 //! ```text
-//!  watch (AKVS) ─────────┐                    ┌─▶ reconcile: decide → fetch → output → status
+//!  watch (AKVS) ─────────┐                    ┌─▶ reconcile: granted? → decide → fetch → output → status
 //!  watch (outputs) ──────┼─▶ objects, queue ──┤
 //!  poll (vaults' lists) ─┘                    └─▶ … one at a time per object, vaults apart
 //! ```
@@ -14,6 +14,7 @@ mod background;
 pub mod config;
 pub mod doctor;
 mod events;
+mod grants;
 mod health;
 mod http;
 mod leader;

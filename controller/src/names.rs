@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use akv2k8s_shared::keyvault::changes::watched;
 use akv2k8s_shared::keyvault::{Collection, Listing};
-use akv2k8s_shared::reference::{ObjectRef, VaultName};
+use akv2k8s_shared::reference::{ObjectName, ObjectRef, VaultName};
 
 /// What the last LIST of each collection named. Filled by the poller: no request is made for it, and a restart forgets it.
 #[derive(Default)]
@@ -37,8 +37,13 @@ impl Names {
             .retain(|(vault, _), _| vaults.iter().any(|it| it == vault.as_str()));
     }
 
-    /// Adds to "there is none" what is known of the vault's names.
-    pub(crate) fn advise(&self, object: &ObjectRef, mut diagnosis: Diagnosis) -> Diagnosis {
+    /// Adds to "there is none" what is known of the vault's names; of others than `granted` ones nothing is said.
+    pub(crate) fn advise(
+        &self,
+        object: &ObjectRef,
+        mut diagnosis: Diagnosis,
+        granted: impl Fn(&ObjectRef) -> bool,
+    ) -> Diagnosis {
         if diagnosis.code != Code::ObjectNotFound {
             return diagnosis;
         }
@@ -54,7 +59,9 @@ impl Names {
             if object.version.is_some() {
                 "The vault has an object of this name, but not this version of it.".clone_into(&mut diagnosis.cause);
             }
-        } else if let Some(name) = nearest(wanted, names.lines()) {
+        } else if let Some(name) = nearest(wanted, names.lines(), |name| {
+            named(object, name).is_some_and(|it| granted(&it))
+        }) {
             diagnosis.fix = format!("Did you mean '{name}'? Else look it up: {}", diagnosis.fix);
         }
         diagnosis
@@ -65,15 +72,23 @@ impl Names {
     }
 }
 
-/// The name that takes the fewest typing errors (a letter added, left out, replaced, or two swapped; case does not count) to
+/// The object called `name` in the place of `object`.
+fn named(object: &ObjectRef, name: &str) -> Option<ObjectRef> {
+    Some(ObjectRef {
+        name: ObjectName::parse(name).ok()?,
+        ..object.clone()
+    })
+}
+
+/// The `granted` name that takes the fewest typing errors (a letter added, left out, replaced, or two swapped; case does not count) to
 /// become `wanted`: at most one for every three letters, and never more than three. The first in the alphabet among equals.
-fn nearest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+fn nearest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>, granted: impl Fn(&str) -> bool) -> Option<&'n str> {
     let limit = (wanted.len() / 3).clamp(1, 3);
     let wanted = wanted.to_ascii_lowercase();
     let near = names.filter(|name| name.len().abs_diff(wanted.len()) <= limit);
     let measured = near.map(|name| (strsim::osa_distance(&name.to_ascii_lowercase(), &wanted), name));
     measured
-        .filter(|(distance, _)| *distance <= limit)
+        .filter(|(distance, name)| *distance <= limit && granted(name))
         .min()
         .map(|(_, name)| name)
 }
@@ -82,7 +97,7 @@ fn nearest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n
 mod tests {
     use akv2k8s_shared::keyvault::Listed;
     use akv2k8s_shared::keyvault::model::Fingerprint;
-    use akv2k8s_shared::reference::{ObjectKind, ObjectName, ObjectVersion};
+    use akv2k8s_shared::reference::{ObjectKind, ObjectVersion};
 
     use super::*;
 
@@ -100,7 +115,7 @@ mod tests {
             ("something-else", None),
             ("db", None),
         ] {
-            assert_eq!(nearest(wanted, names.into_iter()), meant, "{wanted}");
+            assert_eq!(nearest(wanted, names.into_iter(), |_| true), meant, "{wanted}");
         }
     }
 
@@ -138,10 +153,10 @@ mod tests {
         let names = names(&["my-secret"]);
         let missing = object(ObjectKind::Secret, "my-secert", None);
         assert_eq!(
-            names.advise(&missing, diagnosis(Code::ObjectNotFound)).fix,
+            names.advise(&missing, diagnosis(Code::ObjectNotFound), |_| true).fix,
             "Did you mean 'my-secret'? Else look it up: az keyvault secret list"
         );
-        let untouched = |object: &ObjectRef, code| names.advise(object, diagnosis(code)) == diagnosis(code);
+        let untouched = |object: &ObjectRef, code| names.advise(object, diagnosis(code), |_| true) == diagnosis(code);
         assert!(untouched(&missing, Code::Throttled));
         assert!(untouched(
             &object(ObjectKind::Key, "my-secert", None),
@@ -155,9 +170,20 @@ mod tests {
     }
 
     #[test]
+    fn what_others_keep_in_a_shared_vault_is_not_told() {
+        let missing = object(ObjectKind::Secret, "team-a-dc", None);
+        let plain = diagnosis(Code::ObjectNotFound);
+        let names = names(&["team-b-db", "team-a-db"]);
+        let ours = |object: &ObjectRef| object.name.as_str().starts_with("team-a");
+        assert!(names.advise(&missing, plain.clone(), ours).fix.contains("team-a-db"));
+        let nobodys = names.advise(&missing, plain.clone(), |_| false);
+        assert_eq!(nobodys, plain);
+    }
+
+    #[test]
     fn a_version_that_is_missing_is_told_from_a_name_that_is() {
         let pinned = object(ObjectKind::Secret, "my-secret", Some(&"0".repeat(32)));
-        let advised = names(&["My-Secret"]).advise(&pinned, diagnosis(Code::ObjectNotFound));
+        let advised = names(&["My-Secret"]).advise(&pinned, diagnosis(Code::ObjectNotFound), |_| true);
         assert!(advised.cause.contains("not this version"), "{advised}");
     }
 
@@ -167,11 +193,11 @@ mod tests {
         let plain = diagnosis(Code::ObjectNotFound);
         let forbidden = names(&["my-secret"]);
         forbidden.forget(&missing.vault, Collection::Secrets);
-        assert_eq!(forbidden.advise(&missing, plain.clone()), plain);
+        assert_eq!(forbidden.advise(&missing, plain.clone(), |_| true), plain);
         let unused = names(&["my-secret"]);
         unused.retain(&["kv1".to_owned()]);
-        assert_ne!(unused.advise(&missing, plain.clone()), plain);
+        assert_ne!(unused.advise(&missing, plain.clone(), |_| true), plain);
         unused.retain(&["kv2".to_owned()]);
-        assert_eq!(unused.advise(&missing, plain.clone()), plain);
+        assert_eq!(unused.advise(&missing, plain.clone(), |_| true), plain);
     }
 }

@@ -13,6 +13,7 @@ pub mod api;
 pub mod diagnosis;
 pub mod doctor;
 pub mod environment;
+pub mod grants;
 pub mod http;
 pub mod identity;
 pub mod keyvault;

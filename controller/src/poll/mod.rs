@@ -20,6 +20,7 @@ use plan::{Listed, Member, Memory, Turn};
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
+use crate::grants::VaultGrants;
 use crate::health::{Health, of_vault};
 use crate::metrics::Metrics;
 use crate::names::Names;
@@ -36,6 +37,8 @@ pub(crate) struct Poller {
     pub(crate) vault: KeyVault,
     /// Who reads them.
     pub(crate) identity: Identity,
+    /// Who may have what read.
+    pub(crate) grants: Arc<VaultGrants>,
     /// Who wants to know.
     pub(crate) objects: Arc<Objects>,
     /// Who is told what vaults hold.
@@ -94,10 +97,11 @@ impl Poller {
             .of_vault(&vault)
             .into_iter()
             .filter_map(|(key, akvs)| Member::of(key, &akvs))
+            .filter(|member| self.grants.check(&member.key.namespace, &member.object).is_ok())
             .collect();
-        if let Ok(name) = VaultName::parse(&vault)
-            && !members.is_empty()
-        {
+        if members.is_empty() {
+            self.leave(&vault);
+        } else if let Ok(name) = VaultName::parse(&vault) {
             let listed = self.list(&name, &members, &mut memory).await;
             self.act(&members, &listed, &mut memory);
         }
@@ -142,6 +146,16 @@ impl Poller {
             }
         }
         listed
+    }
+
+    /// Nobody may have this vault read, or needs it: what was known of it says nothing any more.
+    fn leave(&self, vault: &str) {
+        self.health.forget_vault(vault);
+        if let Ok(vault) = VaultName::parse(vault) {
+            for collection in [Collection::Secrets, Collection::Certificates, Collection::Keys] {
+                self.names.forget(&vault, collection);
+            }
+        }
     }
 
     /// Metric, `/readyz` and, when it is news, one log line.

@@ -1,6 +1,7 @@
 //! What to do about one AKVS: pure decisions from its spec, its status and its outputs' metadata.
 
 use akv2k8s_shared::api::{AzureKeyVaultSecret, AzureKeyVaultSecretStatus, StatusOutput, condition};
+use akv2k8s_shared::diagnosis::Diagnosis;
 use akv2k8s_shared::keyvault::Priority;
 
 use crate::output::{OutputState, Target};
@@ -10,6 +11,8 @@ use crate::queue::{Lane, Reasons};
 pub(crate) struct View<'a> {
     /// The AKVS.
     pub(crate) akvs: &'a AzureKeyVaultSecret,
+    /// Why its object may not be read for its namespace.
+    pub(crate) denied: Option<Box<Diagnosis>>,
     /// How each output its spec names stands; empty when outputs are not watched.
     pub(crate) outputs: &'a [(Target, OutputState)],
     /// Whether an output is held that was written before, be it recorded or not: a predecessor may have been stopped
@@ -39,6 +42,8 @@ pub(crate) enum Next {
     },
     /// The spec names no output any more: give back what was written.
     Withdraw,
+    /// It may not be read: say so, and leave what was written as it is.
+    Deny(Box<Diagnosis>),
 }
 
 /// Decides. Level-triggered: it needs no memory of what was done before.
@@ -46,6 +51,9 @@ pub(crate) fn decide(view: &View<'_>) -> Next {
     let status = status_of(view.akvs);
     if crate::objects::wanted(view.akvs).is_empty() {
         return if view.holds { Next::Withdraw } else { Next::Nothing };
+    }
+    if let Some(denied) = &view.denied {
+        return Next::Deny(denied.clone());
     }
     let fetch = |why: &str, priority, reapply| Next::Fetch {
         why: why.to_owned(),
@@ -163,6 +171,7 @@ mod tests {
         )];
         decide(&View {
             akvs,
+            denied: None,
             outputs: &outputs,
             holds: true,
             reasons,
@@ -186,6 +195,7 @@ mod tests {
         assert_eq!(
             decide(&View {
                 akvs: &akvs,
+                denied: None,
                 outputs: &[],
                 holds: true,
                 reasons: NO_REASON,
@@ -263,6 +273,7 @@ mod tests {
         let next = |holds| {
             decide(&View {
                 akvs: &akvs,
+                denied: None,
                 outputs: &[],
                 holds,
                 reasons: NO_REASON,
@@ -271,6 +282,39 @@ mod tests {
         };
         assert_eq!(next(true), Next::Withdraw);
         assert_eq!(next(false), Next::Nothing);
+    }
+
+    #[test]
+    fn what_is_not_granted_is_not_read_whatever_else_there_is_to_do_but_is_still_given_back() {
+        use akv2k8s_shared::diagnosis::Code;
+        let denied = || {
+            Some(Box::new(Diagnosis::new(
+                Code::VaultNotGranted,
+                "What.",
+                "Cause.",
+                "Fix.",
+            )))
+        };
+        let mut edited = akvs(synced());
+        edited.metadata.generation = Some(4);
+        let decide = |akvs: &AzureKeyVaultSecret, reasons| {
+            decide(&View {
+                akvs,
+                denied: denied(),
+                outputs: &[],
+                holds: true,
+                reasons,
+                lane: Lane::New,
+            })
+        };
+        for akvs in [akvs(json!({})), akvs(synced()), edited] {
+            for reasons in [NO_REASON, LOOK] {
+                assert!(matches!(decide(&akvs, reasons), Next::Deny(_)));
+            }
+        }
+        let mut withdrawn = akvs(synced());
+        withdrawn.spec.output = None;
+        assert_eq!(decide(&withdrawn, NO_REASON), Next::Withdraw);
     }
 
     #[test]

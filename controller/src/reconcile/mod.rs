@@ -15,7 +15,7 @@ mod write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use akv2k8s_shared::api::AzureKeyVaultSecret;
+use akv2k8s_shared::api::{self, AzureKeyVaultSecret};
 use akv2k8s_shared::diagnosis::Diagnosis;
 use akv2k8s_shared::identity::Identity;
 use akv2k8s_shared::keyvault::KeyVault;
@@ -23,9 +23,10 @@ use tokio::sync::Semaphore;
 
 use decide::{Next, View, decide, recorded};
 pub(crate) use decide::{is_ready, status_of};
-use write::Read;
+use write::{Failure, Read};
 
 use crate::events::Events;
+use crate::grants::VaultGrants;
 use crate::health::Health;
 use crate::metrics::{Cause, Metrics};
 use crate::names::Names;
@@ -47,6 +48,8 @@ pub(crate) struct Context {
     pub(crate) vault: KeyVault,
     /// Who reads them, or why nobody can.
     pub(crate) identity: Result<Identity, Box<Diagnosis>>,
+    /// Who may have what read.
+    pub(crate) grants: Arc<VaultGrants>,
     /// The AKVS.
     pub(crate) objects: Arc<Objects>,
     /// What vaults hold besides.
@@ -111,6 +114,8 @@ impl Context {
             // Those of a whole cluster are spread over one period.
             Next::TakeOverLater => return Again::Later(slot(&job.key.to_string(), self.period)),
             Next::Withdraw => self.withdraw(akvs).await,
+            // Whatever could change the answer asks for another sync.
+            Next::Deny(denied) => Err(Failure::by_user(denied, Again::Done)),
             Next::Fetch { why, priority, reapply } => {
                 let read = Read {
                     priority,
@@ -134,11 +139,18 @@ impl Context {
         };
         decide(&View {
             akvs,
+            denied: self.denied(akvs),
             outputs: &outputs,
             holds: self.holds(akvs),
             reasons: job.reasons,
             lane: job.lane,
         })
+    }
+
+    /// Why its object may not be read for its namespace. An object that cannot be parsed is not read either.
+    fn denied(&self, akvs: &AzureKeyVaultSecret) -> Option<Box<Diagnosis>> {
+        let object = api::parse(akvs).ok()?.object;
+        self.grants.check(&id(&akvs.metadata).namespace, &object).err()
     }
 
     fn holds(&self, akvs: &AzureKeyVaultSecret) -> bool {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use akv2k8s_shared::api::{self, AzureKeyVaultSecret, Request, StatusOutput};
 use akv2k8s_shared::diagnosis::Diagnosis;
 use akv2k8s_shared::keyvault::{Fetched, Priority, Retry};
+use akv2k8s_shared::reference::ObjectRef;
 use tracing::info;
 
 use super::Context;
@@ -76,7 +77,9 @@ impl Context {
             .get_since(identity, &request.object, read.priority, read.since.into())
             .await
             .map_err(|error| {
-                let diagnosis = self.names.advise(&request.object, error.diagnosis);
+                let namespace = id(&akvs.metadata).namespace;
+                let granted = |object: &ObjectRef| self.grants.check(&namespace, object).is_ok();
+                let diagnosis = self.names.advise(&request.object, error.diagnosis, granted);
                 Failure::of_vault(diagnosis, error.retry)
             })?;
         let status = status_of(akvs);
@@ -175,7 +178,7 @@ fn finish(outputs: Vec<StatusOutput>, applied: Applied, refused: Option<Box<Diag
 }
 
 impl Failure {
-    fn by_user(diagnosis: Box<Diagnosis>, again: Again) -> Self {
+    pub(super) fn by_user(diagnosis: Box<Diagnosis>, again: Again) -> Self {
         Self {
             diagnosis,
             again,

@@ -1,0 +1,266 @@
+//! `--vault-grants`: which namespace may use which vault, asked before every request to a vault or for a token.
+//!
+//! ```text
+//!  rule file ──(every second)──▶ rules ─┐
+//!                                       ├─▶ check(namespace, object) ──▶ reconcile, poller, hints
+//!  watch of namespaces ────────▶ labels ┘     (the watch exists only while a rule asks for labels)
+//! ```
+//!
+//! [`akv2k8s_shared::grants`] decides. Without the flag everything is allowed.
+
+mod file;
+mod labels;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use akv2k8s_shared::api;
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::grants::{Grants, Namespace};
+use akv2k8s_shared::reference::ObjectRef;
+use file::{Follower, Read};
+use labels::{Labels, Seen};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tracing::{info, warn};
+
+use crate::health::Health;
+use crate::objects::{Key, Object, Objects};
+use crate::queue::Queue;
+use crate::watch::enqueue;
+
+/// How often the file is read. A change counts once two reads in a row show the same.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long new rules wait for the labels they ask for; then they count without, which allows less.
+const LABELS: Duration = Duration::from_secs(10);
+/// What the problem is called in `/readyz` and metrics.
+const SUBJECT: &str = "vault grants";
+
+/// The answer about each object.
+type Answers = HashMap<Key, Result<(), Box<Diagnosis>>>;
+
+/// What is in force.
+enum Rules {
+    /// No file was named: everything is allowed.
+    Unrestricted,
+    /// The file's.
+    Grants(Grants),
+    /// The file could not be used from the start: nothing is allowed.
+    Unusable(String),
+}
+
+/// The rules and labels in force; one per process.
+pub(crate) struct VaultGrants {
+    file: Option<PathBuf>,
+    rules: Mutex<Arc<Rules>>,
+    labels: watch::Sender<Labels>,
+    /// Whether a rule asks for the labels of namespaces.
+    labels_wanted: watch::Sender<bool>,
+    health: Arc<Health>,
+}
+
+impl VaultGrants {
+    /// Nothing is read yet: until [`Self::load`], a `file` allows nothing.
+    pub(crate) fn new(file: Option<PathBuf>, health: Arc<Health>) -> Self {
+        let rules = match &file {
+            None => Rules::Unrestricted,
+            Some(_) => Rules::Unusable("it is not read yet".to_owned()),
+        };
+        Self {
+            file,
+            rules: Mutex::new(Arc::new(rules)),
+            labels: watch::Sender::new(Labels::Pending),
+            labels_wanted: watch::Sender::new(false),
+            health,
+        }
+    }
+
+    /// Reads the file as it is now; gives who notices when it changes.
+    pub(crate) async fn load(&self) -> Follower {
+        let mut follower = Follower::default();
+        if let Some(path) = &self.file {
+            let read = file::read(path).await;
+            self.adopt(&read);
+            follower.took(read);
+        }
+        follower
+    }
+
+    /// Whether `namespace` may read `object`.
+    pub(crate) fn check(&self, namespace: &str, object: &ObjectRef) -> Result<(), Box<Diagnosis>> {
+        let file = self.file_name();
+        match &*self.rules() {
+            Rules::Unrestricted => Ok(()),
+            Rules::Unusable(error) => Err(Box::new(Diagnosis::new(
+                Code::VaultNotGranted,
+                format!("Namespace '{namespace}' may not use {object}."),
+                format!("The rules in {file} cannot be used, and until they can nothing is allowed: {error}."),
+                "Ask whoever runs akv2k8s to correct that file; it is read again by itself.",
+            ))),
+            Rules::Grants(grants) => {
+                let labels = self.labels.borrow();
+                let asking = Namespace {
+                    name: namespace,
+                    labels: labels.of(namespace),
+                };
+                let verdict = grants.allows(&asking, object);
+                verdict.map_err(|denied| Box::new(denied.explain(&file)))
+            }
+        }
+    }
+
+    /// Waits for the labels of namespaces, if a rule asks for them: until they are read, or cannot be.
+    pub(crate) async fn labels_settled(&self) {
+        if !*self.labels_wanted.borrow() {
+            return;
+        }
+        let mut labels = self.labels.subscribe();
+        let settled = labels.wait_for(|labels| !matches!(labels, Labels::Pending));
+        if tokio::time::timeout(LABELS, settled).await.is_err() {
+            warn!("the labels of namespaces are not read yet: rules that select by label allow nothing until they are");
+        }
+    }
+
+    /// Follows the file until dropped. Objects about which the answer changes are synced.
+    pub(crate) async fn follow_file(
+        self: Arc<Self>,
+        mut follower: Follower,
+        objects: Arc<Objects>,
+        queue: Arc<Queue<Key>>,
+    ) {
+        let Some(path) = &self.file else {
+            return std::future::pending().await;
+        };
+        let mut ticks = tokio::time::interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Some(read) = follower.look(file::read(path).await) {
+                let before = self.answers(&objects, None);
+                self.adopt(&read);
+                self.labels_settled().await;
+                self.sync_what_differs(before, &objects, &queue);
+            }
+        }
+    }
+
+    /// Watches the labels of namespaces (of `only` one, or all) while a rule asks for them, until dropped.
+    pub(crate) async fn follow_labels(
+        self: Arc<Self>,
+        client: kube::Client,
+        only: Option<String>,
+        objects: Arc<Objects>,
+        queue: Arc<Queue<Key>>,
+    ) {
+        let mut wanted = self.labels_wanted.subscribe();
+        // The sender lives in `self`: waiting never fails.
+        while wanted.wait_for(|wanted| *wanted).await.is_ok() {
+            info!("a rule selects namespaces by label: watching namespaces");
+            let mut watcher = labels::Watcher::new(client.clone(), only.as_deref());
+            loop {
+                tokio::select! {
+                    seen = watcher.next() => self.take(seen, &objects, &queue),
+                    _ = wanted.wait_for(|wanted| !*wanted) => break,
+                }
+            }
+            self.labels.send_replace(Labels::Pending);
+            self.health.report(labels::SUBJECT, None);
+        }
+    }
+
+    /// Puts the rules of `read` in force. A file that cannot be used changes nothing, but says so.
+    fn adopt(&self, read: &Read) {
+        let parsed = read
+            .as_ref()
+            .map_err(String::clone)
+            .and_then(|text| Grants::parse(text).map_err(|error| error.to_string()));
+        match parsed {
+            Ok(grants) => {
+                info!(
+                    file = self.file_name(),
+                    rules = grants.len(),
+                    "vault grants are in force"
+                );
+                self.labels_wanted.send_replace(grants.needs_labels());
+                self.set_rules(Rules::Grants(grants));
+                self.health.report(SUBJECT, None);
+            }
+            Err(error) => {
+                let kept = match &*self.rules() {
+                    Rules::Unusable(_) => "Nothing is allowed until it can be.",
+                    Rules::Unrestricted | Rules::Grants(_) => "The rules read before stay in force.",
+                };
+                let problem = Diagnosis::new(
+                    Code::VaultGrantsUnreadable,
+                    format!("The vault grants in {} cannot be used. {kept}", self.file_name()),
+                    format!("{error}."),
+                    "Correct the file; it is read again by itself.",
+                );
+                warn!(code = problem.code.as_str(), error = %problem, "vault grants cannot be used");
+                self.health.report(SUBJECT, Some(problem));
+                if matches!(&*self.rules(), Rules::Unusable(_)) {
+                    self.set_rules(Rules::Unusable(error));
+                }
+            }
+        }
+    }
+
+    /// Takes over what the watch of namespaces saw. Objects about which the answer changes are synced.
+    fn take(&self, seen: Seen, objects: &Arc<Objects>, queue: &Arc<Queue<Key>>) {
+        let before = self.answers(objects, seen.namespace());
+        let news = self.health.report(labels::SUBJECT, seen.problem());
+        if let (true, Some(problem)) = (news, seen.problem()) {
+            warn!(code = problem.code.as_str(), error = %problem, "namespaces cannot be watched");
+        }
+        self.labels.send_modify(|labels| labels.take(seen));
+        self.sync_what_differs(before, objects, queue);
+    }
+
+    /// The answer about each object, of one namespace or of all.
+    fn answers(&self, objects: &Objects, namespace: Option<&str>) -> Answers {
+        let keys = objects.keys().into_iter();
+        let concerned = keys.filter(|key| namespace.is_none_or(|it| it == &*key.namespace));
+        concerned
+            .filter_map(|key| self.answer(objects, &key).map(|answer| (key, answer)))
+            .collect()
+    }
+
+    /// `None`: it names no object that could be asked about.
+    fn answer(&self, objects: &Objects, key: &Key) -> Option<Result<(), Box<Diagnosis>>> {
+        match objects.get(key)? {
+            Object::Valid(akvs) => {
+                let object = api::parse(&akvs).ok()?.object;
+                Some(self.check(&key.namespace, &object))
+            }
+            Object::Malformed(_) => None,
+        }
+    }
+
+    fn sync_what_differs(&self, before: Answers, objects: &Arc<Objects>, queue: &Arc<Queue<Key>>) {
+        for (key, answer) in before {
+            if self.answer(objects, &key).is_some_and(|it| it != answer) {
+                enqueue(objects, queue, &key);
+            }
+        }
+    }
+
+    fn file_name(&self) -> String {
+        self.file
+            .as_ref()
+            .map(|path| path.display().to_string())
+            .unwrap_or_default()
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_rules(&self, rules: Rules) {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+}
+
+#[cfg(test)]
+mod tests;
