@@ -4,6 +4,7 @@ use azure_core::http::headers::Headers;
 use azure_core::http::{AsyncRawResponse, Body, Method, StatusCode};
 use http_body_util::Full;
 use hyper::body::Bytes;
+use hyper::header::AUTHORIZATION;
 
 use super::{Failure, FailureKind, HttpClient, Response};
 
@@ -36,9 +37,14 @@ fn convert(request: &azure_core::http::Request, host: &str) -> Result<hyper::Req
     for (name, value) in request.headers().iter() {
         builder = builder.header(name.as_str(), value.as_str());
     }
-    builder
+    let mut converted = builder
         .body(Full::new(body.clone()))
-        .map_err(|error| Failure::new(FailureKind::Invalid, host, error.to_string()))
+        .map_err(|error| Failure::new(FailureKind::Invalid, host, error.to_string()))?;
+    // Whatever prints the request does not print the token.
+    if let Some(token) = converted.headers_mut().get_mut(AUTHORIZATION) {
+        token.set_sensitive(true);
+    }
+    Ok(converted)
 }
 
 impl From<Response> for AsyncRawResponse {

@@ -10,6 +10,7 @@ mod route;
 mod trust;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub(crate) use failure::find;
@@ -55,6 +56,7 @@ impl Default for Limits {
 /// A pool of connections with one policy for trust, names, proxies and limits. Cheap to clone.
 #[derive(Clone)]
 pub struct HttpClient {
+    id: u64,
     client: Client<HttpsConnector<Route>, Full<Bytes>>,
     limits: Limits,
 }
@@ -91,7 +93,14 @@ impl HttpClient {
             .pool_idle_timeout(Duration::from_mins(1))
             .pool_max_idle_per_host(limits.idle_per_host)
             .build(connector);
-        Ok(Self { client, limits })
+        static CLIENTS: AtomicU64 = AtomicU64::new(0);
+        let id = CLIENTS.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { id, client, limits })
+    }
+
+    /// The same for clones of one client, and for no others.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     /// Sends one request and reads the whole answer.

@@ -18,6 +18,7 @@ use azure_identity::{
     ClientSecretCredentialOptions,
 };
 use backon::{ExponentialBuilder, Retryable};
+use sha2::Digest;
 
 use super::managed::ManagedIdentity;
 use super::token::{Token, TokenError};
@@ -31,6 +32,19 @@ pub(super) enum Credential {
     Secret(SecretBytes),
     Workload { token_file: PathBuf },
     Managed(ManagedIdentity),
+}
+
+impl Credential {
+    /// Tells two credentials apart without revealing either. Equal marks of equal [`IdentityInfo`]s share their tokens.
+    pub(super) fn mark(&self) -> [u8; 32] {
+        let mut digest = sha2::Sha256::new();
+        match self {
+            Self::Secret(secret) => digest.update(secret.expose()),
+            Self::Workload { token_file } => digest.update(token_file.as_os_str().as_encoded_bytes()),
+            Self::Managed(identity) => identity.mark(&mut digest),
+        }
+        digest.finalize().into()
+    }
 }
 
 /// Everything one exchange needs.
@@ -51,7 +65,7 @@ impl Exchange {
             .with_jitter();
         (|| self.attempt(&audience))
             .retry(pauses)
-            .when(|error| error.retry == Retry::Soon && error.diagnosis.code != Code::ImdsUnreachable)
+            .when(|error| error.retry == Retry::Soon && !matches!(self.credential, Credential::Managed(_)))
             .await
     }
 

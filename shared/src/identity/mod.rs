@@ -1,5 +1,6 @@
 //! How to become somebody at Entra, and which cloud that somebody lives in.
 
+mod account;
 mod cloud;
 mod credential;
 mod managed;
@@ -9,17 +10,16 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use account::Account;
 pub use cloud::Cloud;
 use credential::{Credential, Exchange};
-use managed::ManagedIdentity;
-use token::Slot;
+pub use managed::{ManagedIdentity, UserAssigned};
 pub use token::{Token, TokenError};
 
 use crate::diagnosis::{Code, Diagnosis};
 pub use crate::environment::Environment;
 use crate::http::HttpClient;
 use crate::secret::SecretBytes;
-use crate::single_flight::SharedMap;
 
 /// How a token is obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,13 +54,12 @@ pub struct IdentityInfo {
     pub tenant_id: Option<String>,
 }
 
-/// Somebody who can ask Entra for tokens. Cheap to clone; equal when cloud and [`IdentityInfo`] are.
+/// Somebody who can ask Entra for tokens. Cheap to clone; equal when cloud, [`IdentityInfo`], credential and HTTP client are.
 ///
-/// Tokens are kept per audience in the identity and its clones: make one per identity and process.
+/// Equal identities share their tokens in the whole process, however often they are made.
 #[derive(Clone)]
 pub struct Identity {
-    exchange: Arc<Exchange>,
-    tokens: SharedMap<String, Slot>,
+    account: Arc<Account>,
 }
 
 impl Identity {
@@ -92,45 +91,56 @@ impl Identity {
             tenant_id,
         };
         Ok(Self {
-            exchange: Arc::new(Exchange {
+            account: account::open(Exchange {
                 cloud,
                 info,
                 credential,
                 http: http.clone(),
             }),
-            tokens: SharedMap::new(),
         })
+    }
+
+    /// A managed identity of `cloud`.
+    pub fn managed(cloud: Cloud, identity: ManagedIdentity, http: &HttpClient) -> Self {
+        let client_id = match identity.selector() {
+            UserAssigned::ClientId(id) => Some(id.clone()),
+            UserAssigned::None | UserAssigned::ObjectId(_) | UserAssigned::ResourceId(_) => None,
+        };
+        let info = IdentityInfo {
+            method: Method::ManagedIdentity,
+            client_id,
+            tenant_id: None,
+        };
+        Self {
+            account: account::open(Exchange {
+                cloud,
+                info,
+                credential: Credential::Managed(identity),
+                http: http.clone(),
+            }),
+        }
     }
 
     /// Who this is.
     pub fn info(&self) -> &IdentityInfo {
-        &self.exchange.info
+        &self.account.exchange.info
     }
 
     /// Where this somebody lives.
     pub fn cloud(&self) -> &Cloud {
-        &self.exchange.cloud
+        &self.account.exchange.cloud
     }
 
     /// A token for `audience` (a resource, `https://vault.azure.net`): the one that is kept, or a new one.
     ///
     /// One exchange per audience and lifetime, renewed ahead of its end while the old token still serves.
     pub async fn token(&self, audience: &str) -> Result<Arc<Token>, TokenError> {
-        self.slot(audience)
-            .get(|| self.exchange.clone().token(audience.to_owned()))
-            .await
+        self.account.slot(audience).get().await
     }
 
     /// Tells that a vault did not accept `token`: the next call gets a new one.
     pub(crate) fn reject(&self, audience: &str, token: &Arc<Token>) {
-        self.slot(audience).reject(token);
-    }
-
-    fn slot(&self, audience: &str) -> Slot {
-        self.tokens.with(|slots| match slots.get(audience) {
-            Some(slot) => slot.clone(),
-            None => slots.entry(audience.to_owned()).or_default().clone(),
-        })
+        self.account.slot(audience).reject(token);
     }
 }
 
@@ -164,10 +174,8 @@ fn choose(
     if let Some(token_file) = token_file {
         return Ok((Method::WorkloadIdentity, Credential::Workload { token_file }));
     }
-    let managed = ManagedIdentity {
-        endpoint: cloud.imds_endpoint.clone(),
-        client_id,
-    };
+    let selector = client_id.map_or(UserAssigned::None, UserAssigned::ClientId);
+    let managed = ManagedIdentity::from_environment(environment, cloud, selector)?;
     Ok((Method::ManagedIdentity, Credential::Managed(managed)))
 }
 
@@ -216,7 +224,7 @@ impl fmt::Debug for Identity {
 
 impl PartialEq for Identity {
     fn eq(&self, other: &Self) -> bool {
-        self.cloud().name == other.cloud().name && self.info() == other.info()
+        self.account.key == other.account.key
     }
 }
 
@@ -224,8 +232,7 @@ impl Eq for Identity {}
 
 impl Hash for Identity {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.cloud().name.hash(state);
-        self.info().hash(state);
+        self.account.key.hash(state);
     }
 }
 

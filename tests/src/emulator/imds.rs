@@ -13,6 +13,7 @@ use super::operation::Operation;
 
 const IMDS_PATH: [&str; 4] = ["metadata", "identity", "oauth2", "token"];
 const APP_SERVICE_PATH: [&str; 2] = ["msi", "token"];
+const NOT_FOUND: &str = "Identity not found";
 
 /// A user-assigned identity.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub(crate) struct Imds {
 struct State {
     system: Option<Principal>,
     users: Vec<UserAssigned>,
+    /// aad-pod-identity stands in front, and answers in its own words.
+    pod_identity: bool,
 }
 
 impl Imds {
@@ -50,11 +53,12 @@ impl Imds {
 /// What a request asks for.
 pub(crate) fn operation(request: &Request) -> Operation {
     let segments = request.segments();
-    let token = segments == IMDS_PATH || segments == APP_SERVICE_PATH;
-    if token && request.method == Method::GET {
-        Operation::Token
-    } else {
-        Operation::Unknown
+    let imds = segments == IMDS_PATH;
+    match request.method {
+        // SDKs ask without the header, to be refused at once, whether anything is there at all.
+        Method::GET if imds && request.header("metadata").is_none() => Operation::Discovery,
+        Method::GET if imds || segments == APP_SERVICE_PATH => Operation::Token,
+        _ => Operation::Unknown,
     }
 }
 
@@ -74,6 +78,11 @@ pub(crate) fn handle(shared: &Shared, request: &Request) -> Reply {
     .and_then(|principal| token(shared, request, &principal, app_service));
     match answer {
         Ok(body) => Reply::ok(&body),
+        Err(refused) if refused.description == NOT_FOUND && shared.imds.state().pod_identity => {
+            let client = request.query("client_id").unwrap_or_default();
+            let text = format!("no azure identity found for request clientID {client}\n");
+            Reply::text(StatusCode::NOT_FOUND, text)
+        }
         Err(refused) => Reply::json(
             refused.status,
             &json!({ "error": refused.error, "error_description": refused.description }),
@@ -112,17 +121,25 @@ fn check_imds(request: &Request) -> Result<(), Refused> {
     }
 }
 
+/// What App Service asked for before 2019, and still does where only `MSI_ENDPOINT` is used.
+fn is_old(request: &Request) -> bool {
+    request.query("api-version") == Some("2017-09-01")
+}
+
 fn check_app_service(shared: &Shared, request: &Request) -> Result<(), Refused> {
-    if request.header("x-identity-header") == Some(&shared.imds.app_service_header) {
-        Ok(())
+    let (name, variable) = if is_old(request) {
+        ("secret", "MSI_SECRET")
     } else {
-        let description = "X-IDENTITY-HEADER is not the value of IDENTITY_HEADER".into();
-        Err(Refused {
-            status: StatusCode::FORBIDDEN,
-            error: "invalid_request",
-            description,
-        })
+        ("x-identity-header", "IDENTITY_HEADER")
+    };
+    if request.header(name) == Some(&shared.imds.app_service_header) {
+        return Ok(());
     }
+    Err(Refused {
+        status: StatusCode::FORBIDDEN,
+        error: "invalid_request",
+        description: format!("{name} is not the value of {variable}"),
+    })
 }
 
 /// The identity the request names, or the only one there is.
@@ -147,12 +164,12 @@ fn select(state: &State, request: &Request) -> Result<Principal, Refused> {
                 && object.is_none_or(|id| id.eq_ignore_ascii_case(&system.object_id))
         });
         let found = state.users.iter().find(matches).map(|user| &user.principal).or(system);
-        return found.cloned().ok_or_else(|| invalid("Identity not found"));
+        return found.cloned().ok_or_else(|| invalid(NOT_FOUND));
     }
     match (&state.system, state.users.as_slice()) {
         (Some(system), _) => Ok(system.clone()),
         (None, [only]) => Ok(only.principal.clone()),
-        (None, []) => Err(invalid("Identity not found")),
+        (None, []) => Err(invalid(NOT_FOUND)),
         (None, _) => Err(invalid(
             "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the \
              token request",
@@ -171,11 +188,21 @@ fn token(shared: &Shared, request: &Request, principal: &Principal, app_service:
         "access_token": issued.token, "client_id": principal.client_id, "expires_on": issued.expires.to_string(),
         "not_before": issued.not_before.to_string(), "resource": resource, "token_type": "Bearer",
     });
+    if app_service && is_old(request) {
+        body["expires_on"] = old_date(issued.expires).into();
+    }
     if !app_service {
         body["expires_in"] = issued.lifetime.to_string().into();
         body["ext_expires_in"] = issued.lifetime.to_string().into();
     }
     Ok(body)
+}
+
+/// As App Service on Windows wrote the end of a token before 2019: `9/14/2017 5:15:42 PM +00:00`.
+fn old_date(unix: i64) -> String {
+    jiff::Timestamp::from_second(unix)
+        .map(|time| time.strftime("%-m/%-d/%Y %-I:%M:%S %p +00:00").to_string())
+        .unwrap_or_default()
 }
 
 /// The machine's identities, for tests and tools in the emulator's own process.
@@ -204,17 +231,29 @@ impl ImdsHandle {
 
     /// Gives the machine this user-assigned identity.
     pub fn assign(&self, principal: Principal) {
-        let resource_id = format!(
+        let resource_id = Self::resource_id(&principal);
+        self.0.imds.state().users.push(UserAssigned { principal, resource_id });
+    }
+
+    /// The Azure resource id of a user-assigned identity.
+    pub fn resource_id(principal: &Principal) -> String {
+        format!(
             "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/emulator/providers/\
              Microsoft.ManagedIdentity/userAssignedIdentities/{}",
             principal.client_id
-        );
-        self.0.imds.state().users.push(UserAssigned { principal, resource_id });
+        )
+    }
+
+    /// Puts aad-pod-identity in front: an identity that is not there is answered 404, in plain text.
+    pub fn use_pod_identity(&self) {
+        self.0.imds.state().pod_identity = true;
     }
 
     /// Takes every identity away.
     pub fn clear(&self) {
-        *self.0.imds.state() = State::default();
+        let mut state = self.0.imds.state();
+        state.system = None;
+        state.users.clear();
     }
 
     /// `http://127.0.0.1:PORT`: what stands for `http://169.254.169.254`.

@@ -1,0 +1,150 @@
+//! The tokens of one identity, and the process' table of them.
+//!
+//! Equal identities share one [`Account`], however often and wherever they are made: one exchange per audience and lifetime
+//! for the whole process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use super::credential::Exchange;
+use super::token::Slot;
+use super::{Cloud, IdentityInfo};
+
+/// What makes two identities equal: they would send the same requests to the same endpoints.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct AccountKey {
+    cloud: Cloud,
+    info: IdentityInfo,
+    /// Tells credentials of one application apart: what one cannot have says nothing about the other.
+    credential: [u8; 32],
+    /// The HTTP client: another one may trust and reach other hosts.
+    client: u64,
+}
+
+impl AccountKey {
+    fn of(exchange: &Exchange) -> Self {
+        Self {
+            cloud: exchange.cloud.clone(),
+            info: exchange.info.clone(),
+            credential: exchange.credential.mark(),
+            client: exchange.http.id(),
+        }
+    }
+}
+
+/// Somebody, with what is needed to ask for tokens, and the tokens.
+pub(super) struct Account {
+    pub(super) key: AccountKey,
+    pub(super) exchange: Arc<Exchange>,
+    slots: Mutex<HashMap<String, Slot>>,
+}
+
+impl Account {
+    /// The place of the token for `audience`.
+    pub(super) fn slot(&self, audience: &str) -> Slot {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.get(audience) {
+            return slot.clone();
+        }
+        let (exchange, wanted) = (self.exchange.clone(), audience.to_owned());
+        let slot = Slot::new(move || exchange.clone().token(wanted.clone()));
+        slots.insert(audience.to_owned(), slot.clone());
+        slot
+    }
+
+    fn is_spent(&self) -> bool {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.values().all(Slot::is_spent)
+    }
+}
+
+/// The accounts of a process.
+#[derive(Default)]
+struct Table(Mutex<HashMap<AccountKey, Arc<Account>>>);
+
+impl Table {
+    /// The account of whoever `exchange` makes of us: the one there is, or a new one. Those that nobody holds any more and
+    /// whose tokens are spent are dropped on the way.
+    fn open(&self, exchange: Exchange) -> Arc<Account> {
+        let key = AccountKey::of(&exchange);
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.retain(|_, account| Arc::strong_count(account) > 1 || !account.is_spent());
+        let new = || {
+            Arc::new(Account {
+                key: key.clone(),
+                exchange: Arc::new(exchange),
+                slots: Mutex::default(),
+            })
+        };
+        accounts.entry(key.clone()).or_insert_with(new).clone()
+    }
+}
+
+/// The account of whoever `exchange` makes of us.
+pub(super) fn open(exchange: Exchange) -> Arc<Account> {
+    static ACCOUNTS: LazyLock<Table> = LazyLock::new(Table::default);
+    ACCOUNTS.open(exchange)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::environment::Environment;
+    use crate::http::{HttpClient, Limits};
+    use crate::identity::Method;
+    use crate::identity::credential::Credential;
+
+    fn http() -> HttpClient {
+        HttpClient::from_environment(&Environment::default(), Limits::default()).unwrap()
+    }
+
+    fn exchange(http: &HttpClient, client_id: &str, secret: &str) -> Exchange {
+        Exchange {
+            // A port at which nothing listens: whatever is asked for fails at once.
+            cloud: Cloud {
+                authority_host: "https://127.0.0.1:1/".parse().unwrap(),
+                ..Cloud::named("AzurePublicCloud").unwrap()
+            },
+            info: IdentityInfo {
+                method: Method::ClientSecret,
+                client_id: Some(client_id.to_owned()),
+                tenant_id: Some("t".to_owned()),
+            },
+            credential: Credential::Secret(secret.into()),
+            http: http.clone(),
+        }
+    }
+
+    #[test]
+    fn equal_identities_share_an_account_and_no_others_do() {
+        let (table, http) = (Table::default(), http());
+        let first = table.open(exchange(&http, "c", "s"));
+        assert!(Arc::ptr_eq(&first, &table.open(exchange(&http, "c", "s"))));
+        for other in [
+            exchange(&http, "d", "s"),
+            exchange(&http, "c", "another secret"),
+            exchange(&self::http(), "c", "s"),
+        ] {
+            assert!(!Arc::ptr_eq(&first, &table.open(other)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn accounts_that_nobody_holds_are_kept_while_they_spare_a_question_and_dropped_then() {
+        let (table, http) = (Table::default(), http());
+        let count = |table: &Table| table.0.lock().unwrap().len();
+        let held = table.open(exchange(&http, "held", "s"));
+        let slot = table.open(exchange(&http, "used", "s")).slot("https://vault");
+        tokio::time::resume();
+        assert!(slot.get().await.is_err());
+        tokio::time::pause();
+        table.open(exchange(&http, "unused", "s"));
+        assert_eq!(count(&table), 3, "the failure of `used` still answers for a while");
+        tokio::time::advance(Duration::from_mins(10)).await;
+        table.open(exchange(&http, "new", "s"));
+        assert_eq!(count(&table), 2, "`held` and `new`");
+        assert!(Arc::ptr_eq(&held, &table.open(exchange(&http, "held", "s"))));
+    }
+}
