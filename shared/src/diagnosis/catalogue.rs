@@ -252,7 +252,7 @@ catalogue! {
         "400: the node has several managed identities, and none was named.",
         "Several managed identities are on this node, and none was named.",
         "Set AZURE_CLIENT_ID to the client id of the one that may read the vault.";
-    ImdsIdentityNotAssigned, ErrAzureVault, "slowly; soon after 404 and 410",
+    ImdsIdentityNotAssigned, ErrAzureVault, "slowly; soon for the first two minutes",
         "400 `Identity not found`: the node has no such identity, or not yet, or it was deleted.",
         "No such identity is assigned to this node, or not yet, or it was deleted.",
         "Check AZURE_CLIENT_ID (the client id, not the object id), and assign the identity to the node pool: `az vmss identity assign --resource-group NODE_GROUP --name SCALE_SET --identities ID`";

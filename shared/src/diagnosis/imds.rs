@@ -17,6 +17,17 @@ pub struct ImdsRefusal<'a> {
     pub client_id: Option<&'a str>,
 }
 
+/// What aad-pod-identity says where an identity is not assigned to the pod, in lower case.
+const NOT_READY: [&str; 2] = [
+    "no azure identity found for request",
+    "no azureassignedidentity found for pod",
+];
+
+/// The metadata service speaks JSON, and aad-pod-identity plain text: a web page is a proxy's.
+fn is_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"<")
+}
+
 #[derive(Deserialize, Default)]
 struct Body {
     #[serde(default)]
@@ -41,15 +52,20 @@ impl ImdsRefusal<'_> {
         let row = |code| Diagnosis::of(code, what.clone(), &[]);
         let lower = String::from_utf8_lossy(self.body).to_ascii_lowercase();
         match self.status {
-            _ if lower.contains("no azure identity found for request") => row(Code::PodIdentityNotReady),
+            _ if NOT_READY.iter().any(|words| lower.contains(words)) => row(Code::PodIdentityNotReady),
+            _ if is_page(self.body) => row(Code::ImdsGateway),
             400 if lower.contains("multiple user assigned") => row(Code::ImdsAmbiguousIdentity),
-            400 | 403 | 404 | 410 => {
+            400 | 403 | 404 => {
                 let mut diagnosis = row(Code::ImdsIdentityNotAssigned);
                 if !said.is_empty() {
                     diagnosis.cause = format!("{} IMDS says: {said}", diagnosis.cause);
                 }
                 diagnosis
             }
+            410 => Diagnosis {
+                cause: "The metadata service is being updated, which takes up to 70 seconds.".to_owned(),
+                ..row(Code::ImdsThrottled)
+            },
             502 | 504 => row(Code::ImdsGateway),
             429 | 500..=599 => row(Code::ImdsThrottled),
             _ => Diagnosis::new(
@@ -78,7 +94,13 @@ mod tests {
                 "no azure identity found for request clientID",
                 Code::PodIdentityNotReady,
             ),
-            (410, "", Code::ImdsIdentityNotAssigned),
+            (
+                403,
+                "no AzureAssignedIdentity found for pod:ns/name in assigned state",
+                Code::PodIdentityNotReady,
+            ),
+            (403, "<html>ERR_ACCESS_DENIED", Code::ImdsGateway),
+            (410, "", Code::ImdsThrottled),
             (429, "", Code::ImdsThrottled),
             (500, "", Code::ImdsThrottled),
             (502, "<html>", Code::ImdsGateway),

@@ -150,7 +150,7 @@ async fn an_identity_that_aad_pod_identity_has_yet_to_assign_is_waited_for() {
     bed.vault.grant(&later, Role::SecretsUser);
     let identity = bed.identity(&[("AZURE_CLIENT_ID", &later.client_id)]);
     let error = bed.failure(&identity).await;
-    assert_code(&error, Code::ImdsIdentityNotAssigned);
+    assert_code(&error, Code::PodIdentityNotReady);
     assert!(matches!(error.retry, Retry::After(_)), "{:?}", error.retry);
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(

@@ -88,7 +88,7 @@ impl ManagedIdentity {
             && matches!(selector, UserAssigned::ObjectId(_) | UserAssigned::ResourceId(_))
         {
             return Err(Box::new(Diagnosis::new(
-                Code::EnvironmentIncomplete,
+                Code::AuthMethodUnsupported,
                 "This platform's token endpoint knows identities by client id only.",
                 "MSI_ENDPOINT and MSI_SECRET are set, without IDENTITY_ENDPOINT and IDENTITY_HEADER: the form of before 2019.",
                 "Name the identity by its client id.",
@@ -212,7 +212,7 @@ impl ManagedIdentity {
         };
         let diagnosis = refusal.recognise();
         let retry = match diagnosis.code {
-            Code::ImdsIdentityNotAssigned => self.missing(),
+            Code::ImdsIdentityNotAssigned | Code::PodIdentityNotReady => self.missing(),
             _ if retried(status) => Retry::After(retry_after(&answer.headers).unwrap_or(PAUSE)),
             _ => Retry::Slowly,
         };
@@ -255,17 +255,19 @@ impl ManagedIdentity {
 
     fn unreachable(&self, detail: &str) -> TokenError {
         TokenError {
-            diagnosis: Diagnosis::new(
-                Code::ImdsUnreachable,
-                format!(
-                    "No instance metadata service answers at {}.",
-                    self.source.endpoint.origin().ascii_serialization()
+            diagnosis: Diagnosis {
+                cause: format!(
+                    "This is not an Azure node, or a network policy or aad-pod-identity blocks the address ({detail})."
                 ),
-                format!("This is not an Azure node, or something blocks the address ({detail})."),
-                "On AKS use workload identity: label the pod azure.workload.identity/use=true and annotate its service \
-                 account with azure.workload.identity/client-id. Else set AZURE_CLIENT_ID, AZURE_TENANT_ID and \
-                 AZURE_CLIENT_SECRET.",
-            ),
+                ..Diagnosis::of(
+                    Code::ImdsUnreachable,
+                    format!(
+                        "No instance metadata service answers at {}.",
+                        self.source.endpoint.origin().ascii_serialization()
+                    ),
+                    &[],
+                )
+            },
             retry: Retry::Soon,
         }
     }

@@ -87,32 +87,32 @@ fn is_local(url: &Url) -> bool {
 }
 
 fn unsupported(platform: &str, variable: &str) -> Box<Diagnosis> {
-    Box::new(Diagnosis::new(
-        Code::EnvironmentIncomplete,
-        format!("The managed identity of {platform} is not supported."),
-        format!("{variable} is set, which says that this runs on {platform}."),
-        format!("Use workload identity or a client secret; if this is not {platform}, remove {variable}."),
-    ))
+    Box::new(Diagnosis {
+        cause: format!("{variable} is set, which says that this runs on {platform}."),
+        fix: format!("Use workload identity or a client secret; if this is not {platform}, remove {variable}."),
+        ..Diagnosis::of(
+            Code::AuthMethodUnsupported,
+            format!("The managed identity of {platform} is not supported."),
+            &[],
+        )
+    })
 }
 
 fn half(present: &str, missing: &str) -> Box<Diagnosis> {
-    Box::new(Diagnosis::new(
-        Code::EnvironmentIncomplete,
-        format!("{present} is set, but {missing} is not."),
-        "A managed identity of App Service needs both; the platform sets both where an identity is assigned.",
-        format!(
-            "Assign the identity to the application (az webapp identity assign), or remove {present} to use the node's."
-        ),
-    ))
+    let what = format!("{present} is set, but {missing} is not.");
+    Box::new(Diagnosis::of(Code::AppServiceIdentityMissing, what, &[]))
 }
 
 fn unusable(variable: &str) -> Box<Diagnosis> {
-    Box::new(Diagnosis::new(
-        Code::EnvironmentIncomplete,
-        format!("{variable} cannot be used."),
-        "It is neither an https address nor an http address on this machine.",
-        "Leave it as the platform sets it, or remove it to use the node's managed identity.",
-    ))
+    Box::new(Diagnosis {
+        cause: "It is neither an https address nor an http address on this machine.".to_owned(),
+        fix: "Leave it as the platform sets it, or remove it to use the node's managed identity.".to_owned(),
+        ..Diagnosis::of(
+            Code::AppServiceIdentityMissing,
+            format!("{variable} cannot be used."),
+            &[],
+        )
+    })
 }
 
 #[cfg(test)]
@@ -165,6 +165,7 @@ mod tests {
             (&[OLD_ENDPOINT], "Cloud Shell"),
         ] {
             let diagnosis = source(variables).err().unwrap();
+            assert_eq!(diagnosis.code, Code::AuthMethodUnsupported);
             assert!(diagnosis.what.contains(name), "{diagnosis}");
         }
     }
@@ -173,6 +174,7 @@ mod tests {
     fn half_a_set_is_named_not_skipped() {
         for (variables, missing) in [(&[ENDPOINT], "IDENTITY_HEADER"), (&[HEADER], "IDENTITY_ENDPOINT")] {
             let diagnosis = source(variables).err().unwrap();
+            assert_eq!(diagnosis.code, Code::AppServiceIdentityMissing);
             assert!(diagnosis.what.contains(&format!("but {missing} is not")), "{diagnosis}");
         }
     }
