@@ -25,7 +25,8 @@ use crate::health::{Health, Phase};
 use crate::leader::Election;
 use crate::metrics::{Metrics, Readings};
 use crate::objects::{Key, Objects};
-use crate::output::{self, Scope, Store, manager_name};
+use crate::orphans;
+use crate::output::{Scope, Store};
 use crate::poll::Poller;
 use crate::queue::{Limits, Queue};
 use crate::reconcile::{self, Context};
@@ -124,6 +125,7 @@ impl Controller {
                 &config.args.lease_name,
                 me.clone(),
                 term.clone(),
+                Arc::clone(&health),
             )
         });
         // All but the lease is written with this.
@@ -133,7 +135,8 @@ impl Controller {
         };
         let writes = reconcile::writes();
         let in_flight = Arc::clone(&writes);
-        let (events, event_writer) = Events::new(client.clone(), me, move || reconcile::is_busy(&in_flight));
+        let is_busy = move || reconcile::is_busy(&in_flight);
+        let (events, event_writer) = Events::new(client.clone(), me, metrics.events_lost(), is_busy);
         if let Err(diagnosis) = &identity {
             error!(code = diagnosis.code.as_str(), error = %diagnosis, "there is no identity to read vaults with");
             health.report("identity", Some((**diagnosis).clone()));
@@ -268,7 +271,9 @@ async fn work(
     background.keep("vault grants", follow);
     context.health.set_phase(Phase::Running);
     info!(objects = context.objects.len(), "the first lists are complete");
-    background.once(release_orphans(Arc::clone(context)));
+    if context.watch_outputs {
+        background.keep("orphans", orphans::follow(Arc::clone(context), is_synced));
+    }
     if let Ok(identity) = &context.identity {
         let poller = Poller {
             vault: context.vault.clone(),
@@ -292,30 +297,6 @@ async fn work(
         let (context, queue) = (Arc::clone(context), Arc::clone(queue));
         let jitter = jitter(&random, &job.key);
         workers.spawn(async move { queue.work(&job, jitter, context.sync(&job)).await });
-    }
-}
-
-/// Outputs of AKVS that were deleted while no controller ran.
-async fn release_orphans(context: Arc<Context>) {
-    if !context.watch_outputs {
-        return;
-    }
-    let managers: std::collections::HashSet<_> = context
-        .objects
-        .keys()
-        .iter()
-        .map(|key| manager_name(&key.namespace, &key.name))
-        .collect();
-    match output::release_orphans(&context.client, &context.store, |manager| managers.contains(manager)).await {
-        Ok((released, failed)) => {
-            for released in released {
-                info!(output = ?released, "output released: its object was deleted while no controller ran");
-            }
-            for failed in failed {
-                warn!(output = %failed.target, error = %failed.diagnosis, "an orphaned output could not be released");
-            }
-        }
-        Err(error) => warn!(%error, "orphaned outputs cannot be looked for; the next start does"),
     }
 }
 

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use akv2k8s_shared::environment::parse_bool;
 use akv2k8s_shared::keyvault::changes::ChangeDetection;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
@@ -38,7 +39,7 @@ pub struct Args {
     pub master: Option<String>,
 
     /// `false`: only the namespace in `RUNTIME_NAMESPACE`.
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub watch_all_namespaces: bool,
 
     /// Accepted for compatibility: it had no effect upstream and has none here.
@@ -58,7 +59,7 @@ pub struct Args {
     pub change_detection: ChangeDetection,
 
     /// `false`: neither list nor watch Secrets and config maps; write all outputs again once a day instead.
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub watch_outputs: bool,
 
     /// Requests per 10 seconds that one vault is sent at most; Azure allows 2,000 to all its clients together.
@@ -70,7 +71,7 @@ pub struct Args {
     pub vault_grants: Option<PathBuf>,
 
     /// `false`: do not take the Lease; then there must be only one replica.
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub leader_elect: bool,
 
     /// Name of the Lease; controllers that are independent of each other need different ones.
@@ -107,19 +108,19 @@ pub enum LogFormat {
 /// klog's remaining flags. Old manifests set them; where logs go is not ours to decide in a container.
 #[derive(Debug, Clone, ClapArgs)]
 struct KlogArgs {
-    #[arg(long = "logtostderr", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long = "logtostderr", hide = true, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     _logtostderr: Option<bool>,
-    #[arg(long = "alsologtostderr", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long = "alsologtostderr", hide = true, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     _alsologtostderr: Option<bool>,
-    #[arg(long = "legacy_stderr_threshold_behavior", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long = "legacy_stderr_threshold_behavior", hide = true, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     _legacy_stderr_threshold_behavior: Option<bool>,
-    #[arg(long = "skip_headers", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long = "skip_headers", hide = true, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     _skip_headers: Option<bool>,
-    #[arg(long = "skip_log_headers", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long = "skip_log_headers", hide = true, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     _skip_log_headers: Option<bool>,
-    #[arg(long = "add_dir_header", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long = "add_dir_header", hide = true, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     _add_dir_header: Option<bool>,
-    #[arg(long = "one_output", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long = "one_output", hide = true, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     _one_output: Option<bool>,
     #[arg(long = "stderrthreshold", hide = true)]
     _stderrthreshold: Option<String>,
@@ -145,6 +146,10 @@ impl Args {
     pub fn poll_period(&self) -> Duration {
         Duration::from_secs(self.azure_resync_period.into())
     }
+}
+
+fn boolean(text: &str) -> Result<bool, &'static str> {
+    parse_bool(text).ok_or("write true or false (1, t, T, TRUE, True, 0, f, F, FALSE and False are understood, too)")
 }
 
 /// `-name` and `-name=value` → `--name…`; `-v=2`, `-h` and everything else stay as they are.
@@ -220,6 +225,29 @@ mod tests {
                 .unwrap()
                 .watch_all_namespaces
         );
+    }
+
+    #[test]
+    fn switches_take_every_boolean_of_go_and_no_other() {
+        let switches = ["watch-all-namespaces", "watch-outputs", "leader-elect"];
+        for (word, value) in [
+            ("0", false),
+            ("f", false),
+            ("FALSE", false),
+            ("1", true),
+            ("T", true),
+            ("True", true),
+        ] {
+            let line = switches.map(|name| format!("-{name}={word}"));
+            let args = parse(&line.each_ref().map(String::as_str)).unwrap();
+            let read = [args.watch_all_namespaces, args.watch_outputs, args.leader_elect];
+            assert_eq!(read, [value; 3], "{word}");
+            parse(&[&format!("--logtostderr={word}")]).unwrap();
+        }
+        for word in ["no", "off", "2", ""] {
+            let error = parse(&[&format!("--leader-elect={word}")]).unwrap_err().to_string();
+            assert!(error.contains("write true or false"), "{error}");
+        }
     }
 
     #[test]

@@ -38,11 +38,6 @@ impl Background {
             task.await;
         });
     }
-
-    /// Starts a task that ends when it is done.
-    pub(crate) fn once(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
-    }
 }
 
 impl Ended {
@@ -62,7 +57,6 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_a_task_is_told_whether_it_returned_or_panicked() {
         let (mut background, mut ended) = Background::new();
-        background.once(async {});
         background.keep("poller", async { panic!("a bug") });
         assert!(ended.next().await.to_string().contains("'poller'"));
         background.keep("watch", async {});

@@ -1,6 +1,6 @@
 //! What the process was told, checked once: the command line and the environment as one value.
 
-use akv2k8s_shared::environment::Environment;
+use akv2k8s_shared::environment::{Environment, parse_bool};
 use anyhow::{Context, bail};
 
 use crate::args::Args;
@@ -45,7 +45,11 @@ impl Config {
                 .with_context(|| format!("HTTP_PORT={port:?} is not a port: write 0 to 65535"))?,
         };
         let labels = environment.get("OBJECT_LABELS").map(label_selector).transpose()?;
-        let metrics = environment.get("METRICS_ENABLED").is_some_and(is_true);
+        let metrics = match environment.get("METRICS_ENABLED") {
+            None => false,
+            Some(text) => parse_bool(text)
+                .with_context(|| format!("METRICS_ENABLED={text:?} is no boolean: write true or false"))?,
+        };
         check_auth_type(&environment)?;
         Ok(Self {
             args,
@@ -69,11 +73,6 @@ fn check_auth_type(environment: &Environment) -> anyhow::Result<()> {
         }
         Some(other) => bail!("AUTH_TYPE={other:?} is unknown: write environment or environment-azidentity"),
     }
-}
-
-/// Go's `strconv.ParseBool`, as far as it means true.
-fn is_true(text: &str) -> bool {
-    matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
 }
 
 /// `k=v,k2=v2` → the API server's selector of the same meaning. Equality only, as upstream.
@@ -150,6 +149,17 @@ mod tests {
         assert!(config(&[], &[("HTTP_PORT", "http")]).is_err());
         assert!(config(&[], &[("AUTH_TYPE", "magic")]).is_err());
         assert!(config(&[], &[("AUTH_TYPE", "azureCloudConfig")]).is_err());
-        assert!(config(&[], &[("METRICS_ENABLED", "true")]).unwrap().metrics);
+        assert!(config(&[], &[("METRICS_ENABLED", "yes")]).is_err());
+    }
+
+    #[test]
+    fn metrics_are_switched_by_any_boolean_of_go() {
+        for (word, metrics) in [("true", true), ("1", true), ("T", true), ("0", false), ("FALSE", false)] {
+            assert_eq!(
+                config(&[], &[("METRICS_ENABLED", word)]).unwrap().metrics,
+                metrics,
+                "{word}"
+            );
+        }
     }
 }

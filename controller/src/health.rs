@@ -18,6 +18,9 @@ pub(crate) enum Phase {
     Running,
 }
 
+/// The subject of a problem with the Lease.
+pub(crate) const LEASE: &str = "lease";
+
 /// What stands between the two parts of a vault's subject.
 const OF_VAULT: &str = " of vault ";
 
@@ -77,10 +80,14 @@ impl Health {
     }
 
     /// Whether traffic may count on this replica, and a text that says what is wrong. Problems with an identity or a vault
-    /// do not make the process unready: restarting it would not help.
+    /// do not make the process unready: restarting it would not help. A replica that cannot read the Lease is not ready to take
+    /// over.
     pub(crate) fn readiness(&self) -> (bool, String) {
         self.with(|state| {
             let (ready, mut text) = match state.phase {
+                Phase::Standby if state.problems.contains_key(LEASE) => {
+                    (false, "not ready: the lease cannot be read or written\n".to_owned())
+                }
                 Phase::Standby => (true, "ok: standby, another replica holds the lease\n".to_owned()),
                 Phase::Syncing => (false, "not ready: reading the first lists\n".to_owned()),
                 Phase::Running => (true, "ok\n".to_owned()),
@@ -130,6 +137,22 @@ mod tests {
         assert!(health.report("vault kv", None));
         assert_eq!(health.readiness().1, "ok\n");
     }
+
+    #[test]
+    fn a_replica_that_may_not_read_the_lease_is_not_called_a_standby() {
+        let health = Health::default();
+        assert!(health.readiness().1.contains("standby"));
+        let problem = Diagnosis::new(Code::ApiServerForbidden, "No.", "No right.", "Grant get on leases.");
+        health.report(LEASE, Some(problem));
+        let (ready, text) = health.readiness();
+        assert!(
+            !ready && !text.contains("standby") && text.contains("Grant get on leases."),
+            "{text}"
+        );
+        health.report(LEASE, None);
+        assert!(health.readiness().0);
+    }
+
     #[test]
     fn the_problem_of_a_vault_goes_when_nobody_names_it_any_more() {
         let health = Health::default();

@@ -3,8 +3,10 @@
 //! As client-go does it: a holder that has not renewed for the lease's duration, *as seen by our own clock*, has lost it; so
 //! clocks of different nodes are never compared. Writes carry the resource version that was read.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use anyhow::{Context, bail};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -12,6 +14,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ObjectMeta, PostParams};
 use tracing::{debug, info, warn};
 
+use crate::health::{Health, LEASE};
 use crate::term::Term;
 
 /// How long a silent holder keeps the lease.
@@ -26,9 +29,11 @@ const RETRY_EVERY: Duration = Duration::from_secs(2);
 /// One candidate.
 pub(crate) struct Election {
     api: Api<Lease>,
+    namespace: String,
     name: String,
     me: String,
     term: Term,
+    health: Arc<Health>,
 }
 
 /// What to do about a lease.
@@ -47,13 +52,23 @@ struct Seen {
 }
 
 impl Election {
-    /// A candidate called `me` for the lease `namespace/name`; `term` is extended with each renewal.
-    pub(crate) fn new(client: kube::Client, namespace: &str, name: &str, me: String, term: Term) -> Self {
+    /// A candidate called `me` for the lease `namespace/name`; `term` is extended with each renewal, and `health` learns why
+    /// the lease cannot be had.
+    pub(crate) fn new(
+        client: kube::Client,
+        namespace: &str,
+        name: &str,
+        me: String,
+        term: Term,
+        health: Arc<Health>,
+    ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
+            namespace: namespace.to_owned(),
             name: name.to_owned(),
             me,
             term,
+            health,
         }
     }
 
@@ -62,7 +77,13 @@ impl Election {
         let mut seen: Option<Seen> = None;
         let mut told = false;
         loop {
-            match self.try_once(&mut seen).await {
+            let tried = match self.try_once(&mut seen).await {
+                // Another candidate was quicker.
+                Err(error) if is_conflict(&error) => Ok(false),
+                tried => tried,
+            };
+            self.tell(tried.as_ref().err());
+            match tried {
                 Ok(true) => {
                     info!(lease = self.name, me = self.me, "this replica leads");
                     return;
@@ -71,8 +92,7 @@ impl Election {
                     told = true;
                     info!(lease = self.name, me = self.me, "another replica leads; standing by");
                 }
-                Ok(false) => {}
-                Err(error) => warn!(lease = self.name, %error, "the lease cannot be read or written; trying again"),
+                Ok(false) | Err(_) => {}
             }
             tokio::time::sleep(RETRY_EVERY).await;
         }
@@ -90,13 +110,29 @@ impl Election {
             .await;
             let left = RENEW_DEADLINE.saturating_sub(renewed.elapsed());
             match tokio::time::timeout(left, self.renew()).await {
-                Ok(Ok(())) => renewed = Instant::now(),
+                Ok(Ok(())) => {
+                    renewed = Instant::now();
+                    self.tell(None);
+                }
                 Ok(Err(error)) if error.is::<Lost>() => return error,
-                Ok(Err(error)) => debug!(lease = self.name, %error, "the lease could not be renewed; trying again"),
+                Ok(Err(error)) => self.tell(Some(&error)),
                 Err(_) => debug!(lease = self.name, "renewing the lease took too long"),
             }
             if renewed.elapsed() >= RENEW_DEADLINE {
                 return anyhow::anyhow!("the lease {} could not be renewed for {RENEW_DEADLINE:?}", self.name);
+            }
+        }
+    }
+
+    /// Says in `/readyz`, and once in the log, what is wrong with the lease.
+    fn tell(&self, error: Option<&anyhow::Error>) {
+        let problem = error.map(|error| trouble(&self.namespace, &self.name, error));
+        if self.health.report(LEASE, problem.clone()) {
+            match problem {
+                Some(problem) => {
+                    warn!(lease = self.name, error = %problem, "the lease cannot be read or written; trying again")
+                }
+                None => info!(lease = self.name, "the lease can be read and written again"),
             }
         }
     }
@@ -194,6 +230,38 @@ impl Election {
 #[derive(Debug, thiserror::Error)]
 #[error("the lease was lost to another replica")]
 struct Lost;
+
+fn is_conflict(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<kube::Error>(), Some(kube::Error::Api(status)) if status.code == 409)
+}
+
+/// What `error` says about the lease. A refusal of the API server names the verb and the user.
+fn trouble(namespace: &str, name: &str, error: &anyhow::Error) -> Diagnosis {
+    let what = format!("The Lease {namespace}/{name} cannot be read or written.");
+    match error.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) if status.is_forbidden() => Diagnosis::new(
+            Code::ApiServerForbidden,
+            what,
+            format!("{}.", status.message),
+            format!(
+                "Grant get, create and update on leases.coordination.k8s.io in namespace {namespace} to the controller's service \
+                 account, as examples/install does; or name another namespace with --lease-namespace."
+            ),
+        ),
+        Some(kube::Error::Api(status)) if status.is_not_found() => Diagnosis::new(
+            Code::ApiServerUnavailable,
+            what,
+            format!("{}.", status.message),
+            "Create the namespace, or name another with --lease-namespace.",
+        ),
+        _ => Diagnosis::new(
+            Code::ApiServerUnavailable,
+            what,
+            format!("{error}."),
+            "Nothing to do: it is tried again.",
+        ),
+    }
+}
 
 /// Decides; `silent`: for how long the lease has not changed.
 fn step(lease: Option<&Lease>, me: &str, silent: Duration) -> Step {

@@ -22,6 +22,7 @@ pub mod logging;
 mod metrics;
 mod names;
 mod objects;
+mod orphans;
 pub mod output;
 mod phase;
 mod poll;

@@ -12,6 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::events::Loss;
 use crate::health::{Health, Phase};
 use crate::objects::Objects;
 use crate::queue::{Lane, Queue};
@@ -39,11 +40,13 @@ pub(crate) struct Metrics {
     duration: Histogram,
     polls: Family<Outcome, Counter>,
     status_writes: Counter,
+    events_lost: Family<Loss, Counter>,
 }
 
 impl Metrics {
     /// All counters at zero.
     pub(crate) fn new(readings: Readings) -> Self {
+        // Its `register` ends each text with a full stop.
         let mut registry = Registry::with_prefix("akv2k8s");
         let syncs = Family::default();
         let failed = Family::default();
@@ -51,23 +54,29 @@ impl Metrics {
         let duration = Histogram::new(exponential_buckets(0.005, 2.0, 14));
         let polls = Family::default();
         let status_writes = Counter::default();
-        registry.register("syncs", "Syncs, by cause.", syncs.clone());
-        registry.register("syncs_failed", "Syncs that failed, by cause.", failed.clone());
+        let events_lost = Family::default();
+        registry.register("syncs", "Syncs, by cause", syncs.clone());
+        registry.register("syncs_failed", "Syncs that failed, by cause", failed.clone());
         registry.register(
             "sync_outcomes",
-            "Syncs, by outcome: Synced or a failure code.",
+            "Syncs, by outcome: Synced or a failure code",
             outcomes.clone(),
         );
-        registry.register("sync_duration_seconds", "Time one sync took.", duration.clone());
+        registry.register("sync_duration_seconds", "Time one sync took", duration.clone());
         registry.register(
             "polls",
-            "Looks at a vault's list, by outcome: ok or a failure code.",
+            "Looks at a vault's list, by outcome: ok or a failure code",
             polls.clone(),
         );
         registry.register(
             "status_writes",
-            "Writes of AzureKeyVaultSecret status.",
+            "Writes of AzureKeyVaultSecret status",
             status_writes.clone(),
+        );
+        registry.register(
+            "events_lost",
+            "Kubernetes events that were not written: too many waited (backlog), or the API server refused (write)",
+            events_lost.clone(),
         );
         registry.register_collector(Box::new(readings));
         Self {
@@ -78,7 +87,13 @@ impl Metrics {
             duration,
             polls,
             status_writes,
+            events_lost,
         }
+    }
+
+    /// Where events that were not written are counted.
+    pub(crate) fn events_lost(&self) -> Family<Loss, Counter> {
+        self.events_lost.clone()
     }
 
     /// A sync ended after `seconds`; `failure` is its code.
@@ -236,4 +251,35 @@ fn gauges<'a>(
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
 fn count(number: usize) -> f64 {
     number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_help_text_ends_with_one_full_stop() {
+        let environment = akv2k8s_shared::environment::Environment::default();
+        let http = akv2k8s_shared::http::HttpClient::from_environment(&environment, Default::default()).unwrap();
+        let metrics = Metrics::new(Readings {
+            vault: KeyVault::new(http, Default::default()),
+            health: Arc::default(),
+            objects: Arc::default(),
+            queue: Arc::new(Queue::new(Default::default())),
+        });
+        // A family without members is not written.
+        let cause = Cause {
+            operation: "add",
+            object: "AzureKeyVault",
+        };
+        metrics.synced(cause, 0.1, Some("Throttled"));
+        metrics.polled(None);
+        metrics.events_lost().get_or_create(&crate::events::BACKLOG_FULL).inc();
+        let text = metrics.encode();
+        let helps: Vec<_> = text.lines().filter(|line| line.starts_with("# HELP")).collect();
+        assert!(helps.len() > 10, "{text}");
+        for help in helps {
+            assert!(help.ends_with('.') && !help.ends_with(".."), "{help}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use akv2k8s_shared::api::{AzureKeyVaultSecret, StatusOutput, condition};
+use akv2k8s_shared::api::{AzureKeyVaultSecret, AzureKeyVaultSecretStatus, StatusOutput, condition};
 use kube::core::error_boundary::InvalidObject;
 use kube::core::{DeserializeGuard, ObjectMeta};
 
@@ -104,6 +104,8 @@ struct Content {
     gone: HashMap<Key, Vec<Gone>>,
     by_vault: HashMap<String, BTreeSet<Key>>,
     by_target: HashMap<(Arc<str>, Target), BTreeSet<Key>>,
+    /// Statuses that are being written, or whose answer never came: the watch may show them first.
+    writing: HashMap<Key, AzureKeyVaultSecretStatus>,
 }
 
 /// The view; shared by watch, poller and workers.
@@ -126,6 +128,11 @@ impl Objects {
         (key, news)
     }
 
+    /// Announces a status write. Should the watch show its result before the answer comes, that is no news either.
+    pub(crate) fn writing(&self, key: &Key, status: &AzureKeyVaultSecretStatus) {
+        self.with(|content| content.writing.insert(key.clone(), status.clone()));
+    }
+
     /// Takes over the answer to our own status write: only what somebody else changed meanwhile is news, and it is news
     /// here alone, since the watch shows it no newer. An answer about an object that left the watch in the meantime, or
     /// that has a successor, is too late to count: it would bring back what is gone.
@@ -134,6 +141,7 @@ impl Objects {
         prune(&mut akvs.metadata);
         let key = Key::of(&akvs.metadata);
         self.with(|content| {
+            content.writing.remove(&key);
             let others = match content.objects.get(&key) {
                 Some(known) if known.meta().uid != akvs.metadata.uid => return News::Nothing,
                 Some(Object::Valid(known)) => differs_in_more_than_status(known, &akvs),
@@ -247,7 +255,7 @@ impl Content {
                 News::Added
             }
             Some(known) if version(known.meta()) > version(object.meta()) => return News::Nothing,
-            Some(known) if matters(known, &object) => News::Changed,
+            Some(known) if matters(known, &object) && !self.is_own_write(key, known, &object) => News::Changed,
             Some(_) => News::Nothing,
         };
         self.index(key, &object, true);
@@ -255,7 +263,16 @@ impl Content {
         news
     }
 
+    /// Whether `after` differs from `before` in just the status that is being written.
+    fn is_own_write(&self, key: &Key, before: &Object, after: &Object) -> bool {
+        let (Object::Valid(before), Object::Valid(after)) = (before, after) else {
+            return false;
+        };
+        !differs_in_more_than_status(before, after) && after.status.as_ref() == self.writing.get(key)
+    }
+
     fn remove(&mut self, key: &Key) -> bool {
+        self.writing.remove(key);
         let Some(object) = self.objects.remove(key) else {
             return false;
         };
@@ -413,6 +430,36 @@ mod tests {
         known(&objects, 5);
         assert_eq!(objects.wrote(akvs("u1", 6, 1, 1)), News::Nothing);
         assert_eq!(objects.observe(seen(akvs("u1", 6, 1, 1))).1, News::Nothing);
+    }
+
+    #[test]
+    fn our_own_status_write_is_no_news_when_the_watch_is_quicker_than_its_answer() {
+        let objects = Objects::default();
+        let key = known(&objects, 5);
+        let status = akvs("u1", 6, 1, 1).status.unwrap();
+        objects.writing(&key, &status);
+        assert_eq!(objects.observe(seen(akvs("u1", 6, 1, 1))).1, News::Nothing);
+        assert_eq!(objects.wrote(akvs("u1", 6, 1, 1)), News::Nothing);
+        // The same status again, by somebody else, after another one: nobody is writing it now.
+        assert_eq!(objects.observe(seen(akvs("u1", 7, 1, 0))).1, News::Changed);
+        assert_eq!(objects.observe(seen(akvs("u1", 8, 1, 1))).1, News::Changed);
+    }
+
+    #[test]
+    fn what_others_change_is_news_while_a_status_is_being_written() {
+        let objects = Objects::default();
+        let key = known(&objects, 5);
+        objects.writing(&key, &akvs("u1", 6, 1, 1).status.unwrap());
+        assert_eq!(
+            objects.observe(seen(akvs("u1", 6, 1, 9))).1,
+            News::Changed,
+            "another status"
+        );
+        assert_eq!(
+            objects.observe(seen(akvs("u1", 7, 2, 1))).1,
+            News::Changed,
+            "an edit besides"
+        );
     }
 
     #[test]

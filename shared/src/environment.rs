@@ -32,6 +32,15 @@ impl Environment {
     }
 }
 
+/// A boolean as upstream's flags and variables spell it: the twelve words of Go's `strconv.ParseBool`, and no others.
+pub fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         let variables = pairs
@@ -45,6 +54,19 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn booleans_are_gos_and_nothing_else_is_one() {
+        for yes in ["1", "t", "T", "true", "TRUE", "True"] {
+            assert_eq!(parse_bool(yes), Some(true), "{yes}");
+        }
+        for no in ["0", "f", "F", "false", "FALSE", "False"] {
+            assert_eq!(parse_bool(no), Some(false), "{no}");
+        }
+        for neither in ["", "yes", "no", "on", "tRUE", "2", " 1", "truefalse"] {
+            assert_eq!(parse_bool(neither), None, "{neither:?}");
+        }
+    }
 
     #[test]
     fn an_empty_variable_counts_as_unset() {

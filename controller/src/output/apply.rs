@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::body::Body;
 use super::failure::{ApplyError, Attempt, Retry, is_type_mismatch};
-use super::meta::{Manager, OutputMeta};
+use super::meta::OutputMeta;
 use super::owner::AkvsId;
 use super::plan::{Action, Application, Plan, Rivals};
 use super::release::{GivenUp, give_up};
@@ -12,6 +12,9 @@ use super::request::Object;
 use super::store::Store;
 use super::strip::stripped;
 use super::{Desired, Target};
+
+/// A resource version that no object has: etcd counts its revisions from 1, and that one is the empty store's.
+const NEVER: &str = "1";
 
 /// What a step did to an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +72,7 @@ pub async fn apply(client: &kube::Client, store: &Store, plan: &Plan<'_>) -> App
             Action::Create { desired } => session.create(desired).await,
             Action::Apply(application) => session.update(application).await,
             Action::Delete { .. } | Action::Release { .. } if !applied.failed.is_empty() => continue,
-            Action::Delete { target, seen } => session.delete(target, seen).await,
+            Action::Delete { target, seen } => session.delete_or_release(target, seen).await,
             Action::Release { target, seen } => session.release(target, seen).await,
         };
         match result {
@@ -107,23 +110,14 @@ impl Session<'_> {
         }
     }
 
-    /// Creates an object that was not there. Should one have appeared in the same moment, it is left as it was.
+    /// Creates an object that was not there. Should one have appeared in the same moment, it is left as it was: the body demands a
+    /// version that none has, and the API server compares versions only with what exists.
     async fn create(&self, desired: &Desired) -> Result<Written, ApplyError> {
         let attempt = self.attempt(&desired.target, "patch", Some(desired));
-        let body = Body::of(desired, self.akvs.owner_reference());
-        let object = self.object(&desired.target);
-        let meta = object
-            .apply(&self.manager, false, &body)
-            .await
-            .map_err(|error| attempt.failed(&error))?;
-        let seen = OutputMeta::of(&meta);
-        if !seen.managers.iter().all(Manager::is_akvs) {
-            give_up(&object, &self.manager, &seen.uid)
-                .await
-                .map_err(|error| attempt.failed(&error))?;
-            return Err(attempt.appeared());
-        }
-        Ok(self.written(desired, &seen, Change::Created, "it did not exist"))
+        let body = Body::of(desired, self.akvs.owner_reference()).with_resource_version(NEVER);
+        let created = self.object(&desired.target).apply(&self.manager, false, &body).await;
+        let meta = created.map_err(|error| attempt.failed(&error))?;
+        Ok(self.written(desired, &OutputMeta::of(&meta), Change::Created, "it did not exist"))
     }
 
     async fn update(&self, application: &Application<'_>) -> Result<Written, ApplyError> {
@@ -139,6 +133,9 @@ impl Session<'_> {
         let meta = match object.apply(&self.manager, application.force, &body).await {
             Ok(meta) => meta,
             Err(error) if is_type(&error) && application.recreate_on_type_change => {
+                if self.holds_more(&desired.target, seen).await? {
+                    return Err(attempt.failed(&error));
+                }
                 self.delete(&desired.target, seen).await?;
                 let created = self.create(desired).await?;
                 return Ok(Written {
@@ -168,6 +165,22 @@ impl Session<'_> {
             Some(managed_fields) => object.replace_ownership(&meta, managed_fields, None).await,
             None => Ok(meta),
         }
+    }
+
+    async fn delete_or_release(&self, target: &Target, seen: &OutputMeta) -> Result<Written, ApplyError> {
+        if self.holds_more(target, seen).await? {
+            self.release(target, seen).await
+        } else {
+            self.delete(target, seen).await
+        }
+    }
+
+    /// Whether there are keys in it that no manager owns: metadata does not show them, and they are nobody's but their writer's.
+    /// What is written after this look has another resource version, and is not deleted.
+    async fn holds_more(&self, target: &Target, seen: &OutputMeta) -> Result<bool, ApplyError> {
+        let size = self.object(target).size().await;
+        let size = size.map_err(|error| self.attempt(target, "get", None).failed(&error))?;
+        Ok(size.is_some_and(|size| size > seen.managed_keys()))
     }
 
     async fn delete(&self, target: &Target, seen: &OutputMeta) -> Result<Written, ApplyError> {

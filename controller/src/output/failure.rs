@@ -78,20 +78,6 @@ impl Attempt<'_> {
         }
     }
 
-    /// That the object was created by somebody else in the moment of creating it.
-    pub(super) fn appeared(&self) -> ApplyError {
-        ApplyError {
-            target: self.target.clone(),
-            diagnosis: Box::new(Diagnosis::new(
-                Code::OutputNotOwned,
-                format!("{} appeared while it was being created.", self.object()),
-                "Somebody else created it in the same moment; what was added to it was removed again.",
-                "Nothing to do: it is looked at again.",
-            )),
-            retry: Retry::Observe,
-        }
-    }
-
     fn changed_meanwhile(&self, status: &Status) -> Diagnosis {
         let managers = conflicting_managers(status).join(", ");
         let by = if managers.is_empty() {
@@ -102,7 +88,7 @@ impl Attempt<'_> {
         Diagnosis::new(
             Code::OutputConflict,
             format!("{} changed while it was being written.", self.object()),
-            format!("It was written{by} in the same moment, or it was deleted."),
+            format!("It was written{by} in the same moment, or created, or deleted."),
             "Nothing to do: it is looked at and written again.",
         )
     }

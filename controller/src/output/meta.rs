@@ -1,7 +1,7 @@
 //! What is known of an output without its values: owners, managers, the keys each of them owns.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -128,6 +128,14 @@ impl OutputMeta {
             .iter()
             .find(|m| m.is_applied_by(manager))
             .map(|m| &m.claims)
+    }
+
+    /// How many data keys have a manager. An object that holds more was written by somebody whose traces in `managedFields` are
+    /// gone.
+    pub(super) fn managed_keys(&self) -> usize {
+        let claims = self.managers.iter().map(|manager| &manager.claims);
+        let keys: BTreeSet<_> = claims.flat_map(|it| it.data.iter().chain(&it.string_data)).collect();
+        keys.len()
     }
 
     /// Whether an AKVS has to do with the object at all: only such objects are kept in the store.

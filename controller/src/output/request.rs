@@ -1,20 +1,26 @@
-//! The few requests outputs are read and written with. Every answer is metadata only: no value ever comes back.
+//! The few requests outputs are read and written with. Every answer is metadata, or a number: no value ever comes back.
 
 use std::fmt::Debug;
 
+use axum::http::Request;
+use axum::http::header::ACCEPT;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference};
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::body::Body;
 use super::meta::OutputMeta;
 use super::{Kind, Target};
 
+/// How kubectl asks for the columns it prints.
+const TABLE: &str = "application/json;as=Table;g=meta.k8s.io;v=v1";
+
 /// One object of the API server.
 pub(super) struct Object<'a> {
+    client: kube::Client,
     api: Api<DynamicObject>,
     target: &'a Target,
 }
@@ -27,6 +33,7 @@ impl<'a> Object<'a> {
             Kind::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
         };
         Self {
+            client: client.clone(),
             api: Api::namespaced_with(client.clone(), namespace, &resource),
             target,
         }
@@ -44,6 +51,18 @@ impl<'a> Object<'a> {
             .get_metadata_opt(&self.target.name)
             .await?
             .map(|object| object.metadata))
+    }
+
+    /// How many keys its data has, as the column `DATA` of kubectl says; `None`: it does not exist, or the server does not tell.
+    pub(super) async fn size(&self) -> Result<Option<usize>, kube::Error> {
+        let path = format!("{}/{}?includeObject=None", self.api.resource_url(), self.target.name);
+        let request = Request::get(path).header(ACCEPT, TABLE).body(Vec::new());
+        let request = request.map_err(kube::Error::HttpError)?;
+        match self.client.request::<Value>(request).await {
+            Ok(table) => Ok(data_column(&table)),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Server-side apply as `manager`.
@@ -104,4 +123,11 @@ impl<'a> Object<'a> {
             .await?
             .metadata)
     }
+}
+
+/// The number under `Data` in the only row.
+fn data_column(table: &Value) -> Option<usize> {
+    let columns = table["columnDefinitions"].as_array()?;
+    let at = columns.iter().position(|column| column["name"] == "Data")?;
+    table["rows"][0]["cells"][at].as_u64()?.try_into().ok()
 }

@@ -98,9 +98,10 @@ enum State {
     Queued(Lane),
     /// Waits for a time.
     Delayed(Instant),
-    /// Being worked on; what was asked for meanwhile runs afterwards.
+    /// Being worked on; what was asked for meanwhile runs afterwards, or at its time.
     Running {
         again: Option<Lane>,
+        later: Option<Instant>,
     },
 }
 
@@ -160,7 +161,7 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         entry.reasons.merge(reasons);
         entry.since = now;
         match &mut entry.state {
-            State::Running { again } => {
+            State::Running { again, .. } => {
                 *again = Some(if *again == Some(Lane::New) { Lane::New } else { lane });
             }
             State::Queued(Lane::New) => {}
@@ -175,16 +176,21 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         }
     }
 
-    /// Asks for a refresh of `key` at `at`. An earlier date stands, and so does work that is due already.
+    /// Asks for a refresh of `key` at `at`. An earlier date stands, and so does work that is due already; of an object that is
+    /// being worked on, it is the next work.
     pub(crate) fn add_at(&mut self, key: K, partition: &str, reasons: Reasons, at: Instant, now: Instant) {
         if at <= now {
             return self.add(key, partition, Lane::Refresh, reasons, now);
         }
         let entry = self.entry(&key, partition, now);
         entry.reasons.merge(reasons);
-        if matches!(entry.state, State::Idle) {
-            entry.state = State::Delayed(at);
-            self.delayed.insert((at, key));
+        match &mut entry.state {
+            State::Idle => {
+                entry.state = State::Delayed(at);
+                self.delayed.insert((at, key));
+            }
+            State::Running { later, .. } => *later = Some(later.map_or(at, |earlier| earlier.min(at))),
+            State::Queued(_) | State::Delayed(_) => {}
         }
     }
 
@@ -205,7 +211,10 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
             let Some(entry) = self.entries.get_mut(&key) else {
                 continue;
             };
-            entry.state = State::Running { again: None };
+            entry.state = State::Running {
+                again: None,
+                later: None,
+            };
             return Some(Job {
                 key,
                 lane,
@@ -224,7 +233,7 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
     /// Ends a job. `jitter` in 0..1 spreads the retries of objects that failed together.
     pub(crate) fn done(&mut self, key: &K, again: Again, jitter: f64, now: Instant) {
         let Some(entry) = self.entries.get_mut(key) else { return };
-        let State::Running { again: asked } = entry.state else {
+        let State::Running { again: asked, later } = entry.state else {
             return;
         };
         if let Some(partition) = self.partitions.get_mut(&entry.partition) {
@@ -238,22 +247,25 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
             Again::Soon | Again::After(_) | Again::Slowly => entry.failures.saturating_add(1),
         };
         let wait = self.limits.wait(again, entry.failures, jitter);
-        match (asked, wait) {
-            (Some(Lane::New), _) => {
+        let at = match (asked, wait, later) {
+            (Some(Lane::New), _, _) => {
                 entry.failures = 0;
-                self.enqueue(key.clone(), Lane::New);
+                return self.enqueue(key.clone(), Lane::New);
             }
-            (Some(Lane::Refresh), None) => self.enqueue(key.clone(), Lane::Refresh),
-            (_, Some(wait)) => {
+            (Some(Lane::Refresh), None, _) => return self.enqueue(key.clone(), Lane::Refresh),
+            (_, Some(wait), _) => {
                 // What failed must look again, whatever status says by then.
                 entry.reasons.look = true;
-                entry.state = State::Delayed(now + wait);
-                self.delayed.insert((now + wait, key.clone()));
+                now + wait
             }
-            (None, None) => {
+            (None, None, Some(at)) => at,
+            (None, None, None) => {
                 self.entries.remove(key);
+                return;
             }
-        }
+        };
+        entry.state = State::Delayed(at);
+        self.delayed.insert((at, key.clone()));
     }
 
     /// Jobs waiting in `lane`.

@@ -175,6 +175,23 @@ fn a_date_in_the_future_is_kept_and_does_not_delay_present_work() {
 }
 
 #[test]
+fn a_date_asked_for_during_the_work_is_the_next_work() {
+    let (mut queue, now) = schedule(4, 0);
+    queue.add(1, "v", Lane::New, NONE, now);
+    queue.pop(now).unwrap();
+    queue.add_at(1, "v", LOOK, now + Duration::from_secs(9), now);
+    queue.add_at(1, "v", LOOK, now + Duration::from_secs(5), now);
+    queue.done(&1, Again::Done, 0.0, now);
+    let at = now + Duration::from_secs(5);
+    assert_eq!(queue.next_wakeup(), Some(at));
+    assert_eq!(queue.pop(at).unwrap().reasons, LOOK);
+    // Back-off stands: it is for the vault's sake.
+    queue.add_at(1, "v", LOOK, at + Duration::from_secs(5), at);
+    queue.done(&1, Again::Slowly, 0.0, at);
+    assert_eq!(queue.next_wakeup(), Some(at + Duration::from_mins(1)));
+}
+
+#[test]
 fn an_object_whose_vault_was_edited_moves_to_the_new_vaults_room() {
     let (mut queue, now) = schedule(1, 0);
     queue.add(1, "a", Lane::New, NONE, now);

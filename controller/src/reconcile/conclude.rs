@@ -17,7 +17,7 @@ use crate::watch::enqueue;
 impl Context {
     /// Status, event and log line; gives when to try again.
     pub(super) async fn conclude(&self, akvs: &AzureKeyVaultSecret, result: Result<Done, Failure>) -> Again {
-        let now = Timestamp::now();
+        let now = now();
         let written = match &result {
             Ok(Done::Withdrawn) => {
                 self.write_status(akvs, &status::next(akvs, Outcome::Withdrawn, now))
@@ -81,13 +81,14 @@ impl Context {
         };
         let _permit = self.writes.acquire().await;
         let api = Api::<AzureKeyVaultSecret>::namespaced(self.client.clone(), &akvs_id.namespace);
+        let key = Key::new(&akvs_id.namespace, &akvs_id.name);
+        self.objects.writing(&key, status);
         match api
             .patch_status(&akvs_id.name, &PatchParams::default(), &Patch::Merge(&patch))
             .await
         {
             Ok(akvs) => {
                 self.metrics.status_written();
-                let key = Key::new(&akvs_id.namespace, &akvs_id.name);
                 if self.objects.wrote(akvs) != News::Nothing {
                     enqueue(&self.objects, &self.queue, &key);
                 }
@@ -101,6 +102,12 @@ impl Context {
             }
         }
     }
+}
+
+/// Now, in whole seconds: that is all of it Kubernetes stores, so what comes back equals what was sent.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// The object for people, without its version: that stands beside it.

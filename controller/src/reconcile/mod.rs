@@ -8,6 +8,7 @@ mod conclude;
 mod decide;
 mod desired;
 mod let_go;
+mod malformed;
 mod report;
 mod status;
 mod write;

@@ -1,13 +1,10 @@
 //! How an outcome is told besides status: one event and one log line for each change.
 
-use akv2k8s_shared::api::{AzureKeyVaultSecret, GROUP, condition};
-use akv2k8s_shared::diagnosis::{Code, Diagnosis, EventReason};
+use akv2k8s_shared::api::{AzureKeyVaultSecret, GROUP};
+use akv2k8s_shared::diagnosis::{Diagnosis, EventReason};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, Patch, PatchParams};
 use kube::core::ObjectMeta;
-use kube::core::error_boundary::InvalidObject;
-use serde_json::json;
 use tracing::{info, warn};
 
 use super::Context;
@@ -111,53 +108,8 @@ fn note(akvs: &AzureKeyVaultSecret, diagnosis: &Diagnosis) -> Note {
     }
 }
 
-impl Context {
-    /// An object that is not what its type says: its conditions say so, as far as the API server lets them be written.
-    pub(super) async fn tell_malformed(&self, invalid: &InvalidObject) {
-        let meta = &invalid.metadata;
-        let akvs_id = id(meta);
-        let diagnosis = Diagnosis::new(
-            Code::InvalidSpec,
-            "The object cannot be read.",
-            format!("{}.", invalid.error),
-            "Correct the field, for example with 'kubectl edit akvs'.",
-        );
-        let message = format!("{} Cause: {} Fix: {}", diagnosis.what, diagnosis.cause, diagnosis.fix);
-        let now = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::now());
-        let reason = diagnosis.code.as_str();
-        let new = |type_, holds| condition::new(type_, holds, reason, &message, meta.generation, now.clone());
-        let conditions = [new(condition::READY, false), new(condition::STALLED, true)];
-        let patch = json!({
-            "metadata": {"uid": akvs_id.uid},
-            "status": {"conditions": conditions, "observedGeneration": meta.generation},
-        });
-        warn!(
-            namespace = akvs_id.namespace,
-            akvs = akvs_id.name,
-            error = invalid.error,
-            "object cannot be read"
-        );
-        self.events.publish(
-            reference(meta),
-            &Note::Failed {
-                code: reason,
-                error: diagnosis.to_string(),
-            },
-        );
-        let api = Api::<kube::core::DeserializeGuard<AzureKeyVaultSecret>>::namespaced(
-            self.client.clone(),
-            &akvs_id.namespace,
-        );
-        if let Err(error) = api
-            .patch_status(&akvs_id.name, &PatchParams::default(), &Patch::Merge(&patch))
-            .await
-        {
-            warn!(namespace = akvs_id.namespace, akvs = akvs_id.name, %error, "its status could not be written either");
-        }
-    }
-}
-
-fn reference(meta: &ObjectMeta) -> ObjectReference {
+/// The AKVS in an event.
+pub(super) fn reference(meta: &ObjectMeta) -> ObjectReference {
     ObjectReference {
         api_version: Some(format!("{GROUP}/v2beta1")),
         kind: Some("AzureKeyVaultSecret".to_owned()),

@@ -116,34 +116,70 @@ fn without_schema() -> anyhow::Result<CustomResourceDefinition> {
     Ok(crd)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_malformed_object_is_told_and_does_not_stop_the_others() -> anyhow::Result<()> {
+/// Plays with an object that is not what its type says. With the schema `back` in force, its status cannot be written.
+async fn malformed(prefix: &str, back: bool) -> anyhow::Result<()> {
     let cluster = ControlPlane::start().await?;
     crd::install_definition(&cluster.client()?, &without_schema()?).await?;
-    let stage = Stage::on(Cluster::Own(Box::new(cluster)), "malformed").await?;
+    let stage = Stage::on(Cluster::Own(Box::new(cluster)), prefix).await?;
     stage.vault("kv1").set_secret("db", "one", SecretOptions::default())?;
-    let malformed = json!({
+    let object = json!({
         "apiVersion": "spv.no/v2beta1", "kind": "AzureKeyVaultSecret", "metadata": {"name": "bad"},
         "spec": {"vault": {"name": "kv1", "object": {"name": 7, "type": ["secret"]}}},
     });
-    let bad = serde_json::from_value::<DynamicObject>(malformed)?;
+    let bad = serde_json::from_value::<DynamicObject>(object)?;
     let resource = ApiResource::erase::<AzureKeyVaultSecret>(&());
     let api = Api::<DynamicObject>::namespaced_with(stage.cluster.client()?, stage.namespace.name(), &resource);
     api.create(&PostParams::default(), &bad).await?;
-    crd::install(&stage.cluster.client()?).await?;
+    if back {
+        crd::install(&stage.cluster.client()?).await?;
+    }
     stage.apply("good", DB).await?;
 
     let controller = stage.controller(&[]).await?;
     stage.wait_for_reason("good", "Synced").await?;
-    let told = until("the event about the malformed object", PATIENCE, async || {
-        let events = stage.api::<Event>().list(&ListParams::default()).await.ok()?;
-        events
-            .items
-            .into_iter()
-            .find(|it| it.involved_object.name.as_deref() == Some("bad"))
-    })
-    .await?;
+    let told = event_about(&stage, "bad").await?;
     assert_eq!(told.reason.as_deref(), Some("InvalidSpec"));
     assert!(told.message.context("message")?.contains("Fix:"));
+    if !back {
+        until("its status to say so", PATIENCE, async || {
+            let object = api.get("bad").await.ok()?;
+            (object.data["status"]["conditions"][0]["reason"] == "InvalidSpec").then_some(())
+        })
+        .await?;
+    }
+    let stored = api.get("bad").await?.metadata.resource_version;
+    controller.stop().await?;
+
+    // After a restart it is known. Events are written in order: none about it comes after that of a later object.
+    let controller = stage.controller(&[]).await?;
+    controller.wait_until_ready().await?;
+    let later = DB.replace("{name: db, dataKey: v}", "{name: later, dataKey: v}");
+    stage.apply("later", &later).await?;
+    event_about(&stage, "later").await?;
+    assert_eq!(api.get("bad").await?.metadata.resource_version, stored);
+    let events = stage.api::<Event>().list(&ListParams::default()).await?.items;
+    let about_it = |it: &&Event| it.involved_object.name.as_deref() == Some("bad");
+    assert_eq!(events.iter().filter(about_it).count(), 1);
     controller.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_object_is_told_once_and_does_not_stop_the_others() -> anyhow::Result<()> {
+    malformed("malformed", false).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_object_whose_status_cannot_be_written_is_told_once_by_an_event() -> anyhow::Result<()> {
+    malformed("unwritable", true).await
+}
+
+/// The first event about an object of this name.
+async fn event_about(stage: &Stage, name: &str) -> anyhow::Result<Event> {
+    let what = format!("an event about {name}");
+    let found = async || {
+        let events = stage.api::<Event>().list(&ListParams::default()).await.ok()?;
+        let about_it = |it: &Event| it.involved_object.name.as_deref() == Some(name);
+        events.items.into_iter().find(about_it)
+    };
+    Ok(until(&what, PATIENCE, found).await?)
 }
