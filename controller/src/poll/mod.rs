@@ -74,6 +74,7 @@ impl Poller {
             }
             let until = now();
             let vaults = self.objects.vaults();
+            self.vault.retain(|vault| vaults.iter().any(|it| it == vault.as_str()));
             self.names.retain(&vaults);
             self.health.retain_vaults(&vaults);
             memories.retain(|vault, memory| memory.is_looking() || vaults.contains(vault));
@@ -126,7 +127,7 @@ impl Poller {
                 Ok(listing) => {
                     debug!(%vault, ?collection, items = listing.items.len(), pages = listing.pages, "listed");
                     self.tell(vault, collection, None);
-                    memory.listed(collection, listing.pages);
+                    memory.listed(collection, listing.pages, Instant::now());
                     self.names.listed(vault, collection, &listing);
                     listed.insert(collection, Some(listing));
                 }

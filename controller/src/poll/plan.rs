@@ -102,7 +102,8 @@ pub(super) struct Memory {
     looking: bool,
     /// When the last look began, since the Unix epoch.
     pub(super) last_look: Option<Duration>,
-    pages: HashMap<Collection, u32>,
+    /// How many pages a LIST had, and when: a vault may shrink.
+    pages: HashMap<Collection, (u32, Instant)>,
     forbidden: HashMap<Collection, Instant>,
     failures: HashMap<Collection, u32>,
     /// Marks of objects whose last sync failed.
@@ -147,12 +148,14 @@ impl Memory {
             .get(&collection)
             .filter(|_| concerned().any(|it| it.ready))
             .map(|since| now.saturating_duration_since(*since));
-        let pages = self.pages.get(&collection).copied();
+        let fresh = |at: Instant| now.saturating_duration_since(at) < changes::LIST_AGAIN_AFTER;
+        let counted = self.pages.get(&collection).filter(|(_, at)| fresh(*at));
+        let pages = counted.map(|(pages, _)| *pages);
         changes::choose(mode, referenced.len(), pages, forbidden_for) == Look::List
     }
 
-    pub(super) fn listed(&mut self, collection: Collection, pages: u32) {
-        self.pages.insert(collection, pages);
+    pub(super) fn listed(&mut self, collection: Collection, pages: u32, now: Instant) {
+        self.pages.insert(collection, (pages, now));
         self.failures.remove(&collection);
         self.forbidden.remove(&collection);
     }

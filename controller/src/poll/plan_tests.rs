@@ -95,10 +95,25 @@ fn a_forbidden_list_is_replaced_by_reads_at_once_and_a_flaky_one_after_three_fai
     assert!(!memory.lists(ChangeDetection::Auto, Collection::Secrets, &members, now));
     let later = now + changes::LIST_AGAIN_AFTER;
     assert!(memory.lists(ChangeDetection::Auto, Collection::Secrets, &members, later));
-    memory.listed(Collection::Secrets, 1);
+    memory.listed(Collection::Secrets, 1, now);
     for last in [false, false, true] {
         assert_eq!(memory.failed(Collection::Secrets, false, false, now), last);
     }
+}
+
+#[test]
+fn a_vault_with_too_many_pages_is_counted_again_every_hour() {
+    let now = Instant::now();
+    let members = [member("a", ObjectKind::Secret, Some("1"), true)];
+    let mut memory = Memory::default();
+    memory.listed(Collection::Secrets, 40, now);
+    let lists = |memory: &Memory, at| memory.lists(ChangeDetection::Auto, Collection::Secrets, &members, at);
+    let later = now + changes::LIST_AGAIN_AFTER;
+    assert!(!lists(&memory, now), "one object is cheaper to read");
+    assert!(!lists(&memory, later.checked_sub(Duration::from_secs(1)).unwrap()));
+    assert!(lists(&memory, later), "it may have shrunk");
+    memory.listed(Collection::Secrets, 1, later);
+    assert!(lists(&memory, later));
 }
 
 #[test]

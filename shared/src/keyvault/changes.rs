@@ -43,7 +43,7 @@ pub enum Look {
     Get,
 }
 
-/// How long LIST is not tried again after a 403.
+/// How long LIST is not tried again after a 403, and how long the number of its pages is believed.
 pub const LIST_AGAIN_AFTER: Duration = Duration::from_hours(1);
 
 /// Chooses how to look: `referenced` distinct unpinned objects of one collection, `pages` of its last LIST

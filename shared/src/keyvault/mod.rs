@@ -118,6 +118,16 @@ pub struct Listed {
     pub enabled: bool,
 }
 
+/// How long a vault must have rested before it is forgotten: a budget is full again by then, and no pause after a 429 lasts so
+/// long, so that whoever names it anew gets no second helping.
+const REST: Duration = Duration::from_mins(5);
+
+/// A vault, and when it was last asked for.
+struct Known {
+    vault: Arc<Vault>,
+    used: Instant,
+}
+
 /// What makes two reads the same.
 type ReadKey = (Identity, ObjectRef);
 
@@ -128,7 +138,7 @@ type ReadKey = (Identity, ObjectRef);
 pub struct KeyVault {
     http: HttpClient,
     settings: Arc<Settings>,
-    vaults: SharedMap<(Cloud, VaultName), Arc<Vault>>,
+    vaults: SharedMap<(Cloud, VaultName), Known>,
     reads: Coalescer<ReadKey, Fetched, VaultError>,
 }
 
@@ -192,9 +202,21 @@ impl KeyVault {
             .await
     }
 
+    /// Forgets vaults that nobody names any more, with their budgets and counters, once they have rested for five minutes.
+    pub fn retain(&self, named: impl Fn(&VaultName) -> bool) {
+        self.vaults.with(|vaults| {
+            vaults.retain(|(_, name), known| {
+                let is_asked = Arc::strong_count(&known.vault) > 1;
+                named(name) || is_asked || known.used.elapsed() < REST
+            });
+        });
+    }
+
     /// Counters for metrics.
     pub fn stats(&self) -> Stats {
-        let vaults: Vec<_> = self.vaults.with(|vaults| vaults.values().cloned().collect());
+        let vaults: Vec<_> = self
+            .vaults
+            .with(|vaults| vaults.values().map(|known| known.vault.clone()).collect());
         let mut requests = Vec::new();
         let budgets = vaults.iter().map(|vault| vault.policy.stats(&mut requests)).collect();
         Stats { requests, budgets }
@@ -203,13 +225,18 @@ impl KeyVault {
     fn vault(&self, cloud: &Cloud, name: &VaultName) -> Result<Arc<Vault>, VaultError> {
         let key = (cloud.clone(), name.clone());
         self.vaults.with(|vaults| {
-            if let Some(vault) = vaults.get(&key) {
-                return Ok(vault.clone());
+            if let Some(known) = vaults.get_mut(&key) {
+                known.used = Instant::now();
+                return Ok(known.vault.clone());
             }
             let vault = Vault::new(cloud, name, &self.http, &self.settings)
                 .map(Arc::new)
                 .map_err(|error| error::of_client(&error, &format!("vault '{name}'")))?;
-            vaults.insert(key, vault.clone());
+            let known = Known {
+                vault: vault.clone(),
+                used: Instant::now(),
+            };
+            vaults.insert(key, known);
             Ok(vault)
         })
     }
@@ -220,5 +247,38 @@ impl fmt::Debug for KeyVault {
         f.debug_struct("KeyVault")
             .field("settings", &self.settings)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Limits;
+    use crate::identity::Environment;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_vault_that_nobody_names_is_forgotten_once_it_has_rested() {
+        let http = HttpClient::from_environment(&Environment::default(), Limits::default()).unwrap();
+        let client = KeyVault::new(http, Settings::default());
+        let cloud = Cloud::named("AzurePublicCloud").unwrap();
+        let (old, kept) = (VaultName::parse("old").unwrap(), VaultName::parse("kept").unwrap());
+        let in_use = client.vault(&cloud, &old).unwrap();
+        client.vault(&cloud, &kept).unwrap();
+        let left = || {
+            client.retain(|name| *name == kept);
+            client.stats().budgets.len()
+        };
+        assert_eq!(left(), 2, "its budget is not full again");
+        tokio::time::advance(REST).await;
+        assert_eq!(left(), 2, "a request is under way");
+        drop(in_use);
+        assert_eq!(left(), 1);
+        tokio::time::advance(REST).await;
+        assert_eq!(left(), 1, "one that is named stays, however long it rests");
+    }
+
+    #[test]
+    fn no_pause_outlasts_the_rest() {
+        assert!(Settings::default().retry_after_cap < REST);
     }
 }
