@@ -12,6 +12,7 @@ use akv2k8s_shared::http::{HttpClient, Limits as HttpLimits};
 use akv2k8s_shared::identity::{Cloud, Identity};
 use akv2k8s_shared::keyvault::{KeyVault, Settings};
 use anyhow::Context as _;
+use k8s_openapi::jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -176,12 +177,13 @@ async fn lead(
     event_writer: impl Future<Output = ()> + Send + 'static,
     mut stop: impl Future<Output = ()> + Send + Unpin,
 ) -> anyhow::Result<()> {
-    if let Some(election) = election {
-        tokio::select! {
+    let last_work = match election {
+        Some(election) => tokio::select! {
             () = &mut stop => return Ok(()),
-            () = election.win() => {}
-        }
-    }
+            last_work = election.win() => last_work,
+        },
+        None => None,
+    };
     let lost = async {
         match election {
             Some(election) => election.hold().await,
@@ -196,7 +198,7 @@ async fn lead(
         () = &mut stop => Ok(()),
         error = &mut lost => Err(error),
         error = ended.next() => Err(error),
-        () = work(config, context, queue, watching, &mut background, &mut workers) => Ok(()),
+        () = work(config, context, queue, watching, last_work, &mut background, &mut workers) => Ok(()),
     };
     if result.is_ok() {
         info!(in_flight = workers.len(), "stopping");
@@ -220,12 +222,14 @@ async fn lead(
     result
 }
 
-/// Starts watching, waits for the first lists, then hands out jobs for ever.
+/// Starts watching, waits for the first lists, then hands out jobs for ever. `last_work`: when another controller, or this one
+/// before it was started anew, is known to have worked.
 async fn work(
     config: &Config,
     context: &Arc<Context>,
     queue: &Arc<Queue<Key>>,
     client: kube::Client,
+    last_work: Option<Timestamp>,
     background: &mut Background,
     workers: &mut JoinSet<()>,
 ) {
@@ -284,6 +288,9 @@ async fn work(
             queue: Arc::clone(queue),
             metrics: Arc::clone(&context.metrics),
             health: Arc::clone(&context.health),
+            last_work: last_work
+                .and_then(|at| u64::try_from(at.as_second()).ok())
+                .map(Duration::from_secs),
             period: context.period,
             mode: config.args.change_detection,
             reapply_daily: !context.watch_outputs,

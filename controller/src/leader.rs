@@ -49,6 +49,8 @@ enum Step {
 struct Seen {
     version: Option<String>,
     since: Instant,
+    /// When its holder last renewed it, by that holder's clock.
+    renewed: Option<Timestamp>,
 }
 
 impl Election {
@@ -72,8 +74,9 @@ impl Election {
         }
     }
 
-    /// Waits until this candidate holds the lease.
-    pub(crate) async fn win(&self) {
+    /// Waits until this candidate holds the lease. Gives when the holder before it last renewed it, by that one's clock: a sign
+    /// of its work, give or take [`RENEW_EVERY`].
+    pub(crate) async fn win(&self) -> Option<Timestamp> {
         let mut seen: Option<Seen> = None;
         let mut told = false;
         loop {
@@ -86,7 +89,7 @@ impl Election {
             match tried {
                 Ok(true) => {
                     info!(lease = self.name, me = self.me, "this replica leads");
-                    return;
+                    return seen?.renewed;
                 }
                 Ok(false) if !told => {
                     told = true;
@@ -159,6 +162,9 @@ impl Election {
             *seen = Some(Seen {
                 version,
                 since: Instant::now(),
+                renewed: lease
+                    .as_ref()
+                    .and_then(|lease| Some(lease.spec.as_ref()?.renew_time.as_ref()?.0)),
             });
         }
         let silent = seen.as_ref().map_or(Duration::ZERO, |seen| seen.since.elapsed());

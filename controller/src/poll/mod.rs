@@ -3,6 +3,7 @@
 //! Each vault has its own turn, hashed from its name, and its own task while it is being looked at: one that hangs delays no
 //! other. [`plan`] decides; nothing here reads a value.
 
+mod daily;
 mod plan;
 
 use std::collections::HashMap;
@@ -24,7 +25,7 @@ use crate::grants::VaultGrants;
 use crate::health::{Health, of_vault};
 use crate::metrics::Metrics;
 use crate::names::Names;
-use crate::objects::{Key, Objects};
+use crate::objects::{Key, Object, Objects};
 use crate::phase;
 use crate::queue::{Lane, Queue, Reasons};
 
@@ -49,6 +50,8 @@ pub(crate) struct Poller {
     pub(crate) metrics: Arc<Metrics>,
     /// How vaults stand.
     pub(crate) health: Arc<Health>,
+    /// When the last controller is known to have worked, since the Unix epoch.
+    pub(crate) last_work: Option<Duration>,
     /// Time between two looks.
     pub(crate) period: Duration,
     /// `--change-detection`.
@@ -62,7 +65,9 @@ impl Poller {
     pub(crate) async fn run(self: Arc<Self>) {
         let mut memories: HashMap<String, Memory> = HashMap::new();
         let mut looks = JoinSet::new();
-        let mut last = now();
+        let started = now();
+        self.make_up(started);
+        let mut last = started;
         let mut ticks = tokio::time::interval(TICK);
         loop {
             tokio::select! {
@@ -81,6 +86,10 @@ impl Poller {
             for vault in vaults {
                 if phase::falls_between(&vault, self.period, last, until) {
                     let memory = memories.entry(vault.clone()).or_default();
+                    // A vault's first turn comes within one period.
+                    memory
+                        .last_look
+                        .get_or_insert(started.max(until.saturating_sub(self.period)));
                     if let Some(memory) = memory.begin() {
                         looks.spawn(guarded(vault.clone(), Arc::clone(&self).look(vault, memory)));
                     }
@@ -106,7 +115,7 @@ impl Poller {
             let listed = self.list(&name, &members, &mut memory).await;
             self.act(&members, &listed, &mut memory);
         }
-        let since = memory.last_look.unwrap_or_else(|| now.saturating_sub(self.period));
+        let since = memory.last_look.unwrap_or(now);
         self.daily(&members, &vault, since, now);
         memory.last_look = Some(now);
         (vault, memory)
@@ -197,15 +206,34 @@ impl Poller {
 
     /// Once a day everything is read, pinned versions too: each object at its own time of day.
     fn daily(&self, members: &[Member], vault: &str, since: Duration, until: Duration) {
-        const DAY: Duration = Duration::from_hours(24);
-        let reasons = Reasons {
+        for member in members {
+            if daily::is_due(&member.key.to_string(), since, until) {
+                self.queue
+                    .add(member.key.clone(), vault, Lane::Refresh, self.daily_reasons());
+            }
+        }
+    }
+
+    /// Objects whose time came while no controller worked.
+    fn make_up(&self, started: Duration) {
+        let Some(ended) = self.last_work else { return };
+        for key in self.objects.keys() {
+            let Some(Object::Valid(akvs)) = self.objects.get(&key) else {
+                continue;
+            };
+            let delay = daily::made_up(&key.to_string(), ended, started, self.period);
+            if let Some(delay) = delay.filter(|_| Member::of(key.clone(), &akvs).is_some()) {
+                let vault = akvs.spec.vault.name.to_ascii_lowercase();
+                self.queue
+                    .add_at(key, &vault, self.daily_reasons(), Instant::now() + delay);
+            }
+        }
+    }
+
+    fn daily_reasons(&self) -> Reasons {
+        Reasons {
             look: true,
             reapply: self.reapply_daily,
-        };
-        for member in members {
-            if phase::falls_between(&member.key.to_string(), DAY, since, until) {
-                self.queue.add(member.key.clone(), vault, Lane::Refresh, reasons);
-            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The controller, end to end: a real API server, a vault that checks tokens, and what a user sees.
 
 mod claims;
+mod daily;
 mod drift;
 mod failures;
 mod leader;
