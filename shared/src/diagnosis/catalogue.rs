@@ -360,13 +360,9 @@ catalogue! {
         "403 `ForbiddenByFirewall`, `ForbiddenByConnection`: the vault's network rules do not admit this client.",
         "Requests arrive from an address or network that no rule of the vault admits, or the vault is open to private endpoints only.",
         "Admit the address in the message, or connect by private endpoint: `az keyvault network-rule add --name {vault} --ip-address {address}`";
-    RoleOnWrongScope, ErrAzureVault, "slowly",
-        "403 `ForbiddenByRbac`, and the same identity reads other vaults, or other objects of this one: its role is there, not here.",
-        "{caller} lacks {action} here, yet reads {elsewhere}: its role is assigned there, not on this vault. A role assigned within the last 10 minutes may not work yet.",
-        "`az role assignment create --role \"{role}\" --assignee {assignee} --scope {scope}`";
     ForbiddenByRbac, ErrAzureVault, "slowly",
         "403 `ForbiddenByRbac`: no role on this vault allows it.",
-        "{caller} lacks {action}; a role assigned within the last 10 minutes may not work yet.",
+        "{caller} lacks {action} on this vault: it has no role, or one that is assigned on another scope, or one too small. A role assigned within the last 10 minutes may not work yet.",
         "`az role assignment create --role \"{role}\" --assignee {assignee} --scope {scope}`";
     ForbiddenByPolicy, ErrAzureVault, "slowly",
         "403 `AccessDenied`, `ForbiddenByPolicy`: the vault uses access policies, and none allows it.",

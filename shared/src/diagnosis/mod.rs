@@ -9,9 +9,9 @@
 
 mod assertion;
 mod catalogue;
+mod client_secret;
 mod entra;
 mod imds;
-mod setup;
 mod template;
 mod unseen;
 mod vault;
@@ -23,9 +23,9 @@ use std::time::Duration;
 
 pub use assertion::{AUDIENCE, AssertionClaims};
 pub use catalogue::{Code, EventReason, Row, SECTIONS, Section};
+pub use client_secret::{explain_secret, mistaken_secret};
 pub use entra::TokenRefusal;
 pub use imds::ImdsRefusal;
-pub use setup::Setup;
 pub use unseen::{UNSEEN, Unseen};
 pub use vault::VaultRefusal;
 pub(crate) use vault::throttled;

@@ -30,6 +30,14 @@ pub const UNSEEN: &[Unseen] = &[
         fix: "Use DefaultAzureCredential or WorkloadIdentityCredential without arguments.",
     },
     Unseen {
+        title: "A role on the wrong scope",
+        symptom: "`ForbiddenByRbac`, although a role was assigned.",
+        cause: "The assignment is on another vault, another resource group or a single object, or the role is too small (Key Vault Reader \
+                reads no values). The vault gives the same answer as to somebody without any role.",
+        fix: "List the assignments with their scopes: `az role assignment list --assignee CLIENT_ID --all --output table`. Then run the \
+              command in the message: its scope is the vault.",
+    },
+    Unseen {
         title: "The wrong subscription",
         symptom: "Tokens are issued, and the application finds no resource, or is told that it has no authorization for one that \
                   exists.",

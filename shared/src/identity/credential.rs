@@ -23,7 +23,7 @@ use sha2::Digest;
 use super::managed::ManagedIdentity;
 use super::token::{Token, TokenError};
 use super::{Cloud, IdentityInfo};
-use crate::diagnosis::{AssertionClaims, Code, Diagnosis, Retry, TokenRefusal};
+use crate::diagnosis::{AssertionClaims, Code, Diagnosis, Retry, TokenRefusal, explain_secret};
 use crate::http::{Failure, HttpClient, find};
 use crate::secret::SecretBytes;
 
@@ -81,9 +81,14 @@ impl Exchange {
         let options = ClientSecretCredentialOptions {
             client_options: self.client_options(),
         };
-        let secret = Secret::new(secret.expose_str().unwrap_or_default().to_owned());
+        let text = secret.expose_str().unwrap_or_default();
+        let secret = Secret::new(text.to_owned());
         let credential = ClientSecretCredential::new(self.tenant(), self.client().to_owned(), secret, Some(options));
-        self.ask(credential, audience, None).await
+        let answer = self.ask(credential, audience, None).await;
+        answer.map_err(|error| TokenError {
+            diagnosis: explain_secret(error.diagnosis, text, self.client()),
+            ..error
+        })
     }
 
     async fn with_assertion(&self, token_file: &PathBuf, audience: &str) -> Result<Token, TokenError> {
