@@ -48,10 +48,18 @@ impl Stack {
 
     /// The same with an emulator started in another way.
     pub async fn with(options: Options) -> anyhow::Result<Self> {
+        Self::build(options, include_str!("../../../examples/install/controller-rbac.yaml")).await
+    }
+
+    /// The same with other rights for the controller: manifests (YAML) with its namespace and service account.
+    pub async fn with_rights(rights: &str) -> anyhow::Result<Self> {
+        Self::build(Options::default(), rights).await
+    }
+
+    async fn build(options: Options, rights: &str) -> anyhow::Result<Self> {
         let cluster = ControlPlane::start().await?;
         let emulator = Emulator::start(options).await?;
         cluster.kubectl_apply(&akv2k8s_shared::api::crd_yaml()).await?;
-        let rights = include_str!("../../../examples/install/controller-rbac.yaml");
         cluster.kubectl_apply(rights).await?;
         let established = ["wait", "--for=condition=Established", "crd/azurekeyvaultsecrets.spv.no"];
         cluster.kubectl(&established).await?.success()?;
