@@ -351,7 +351,7 @@ catalogue! {
     WrongTenant, ErrAzureVault, "slowly",
         "401 `AKV10032`: vault and identity are of different tenants; the message names both where it can.",
         "The vault belongs to another tenant than the identity.",
-        "Use an identity of the vault's tenant (AZURE_TENANT_ID).";
+        "Use an identity of the vault's tenant (AZURE_TENANT_ID). An application that exists in both tenants may be allowed to use the vault's: AZURE_ADDITIONALLY_ALLOWED_TENANTS={vault_tenant}. A managed identity cannot leave its tenant.";
     Throttled, ErrAzureVault, "soon",
         "429: the vault or its subscription is over its limit.",
         "This vault, or all vaults of its subscription together, are over the service's limit.",

@@ -106,7 +106,11 @@ impl VaultRefusal<'_> {
             };
             return Diagnosis {
                 cause: tenants,
-                ..self.row(Code::WrongTenant, "the vault does not know the identity's tenant")
+                ..Diagnosis::of(
+                    Code::WrongTenant,
+                    self.what("the vault does not know the identity's tenant"),
+                    &[("vault_tenant", self.vault_tenant.unwrap_or("TENANT"))],
+                )
             };
         }
         if error.message.contains("AKV10022") || error.message.contains("Invalid audience") {

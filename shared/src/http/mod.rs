@@ -19,10 +19,11 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Request, StatusCode};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::ServerName;
 
 use self::resolve::Resolver;
 use self::route::Route;
@@ -61,6 +62,15 @@ pub struct HttpClient {
     limits: Limits,
 }
 
+/// What a server is known by, where that is not the name in its address and the authorities for everybody.
+#[derive(Default)]
+pub(crate) struct Peer {
+    /// Certificate authorities, PEM; `None` = those for everybody.
+    pub(crate) roots: Option<Vec<u8>>,
+    /// The name it is asked for and must prove; `None` = the one in the address.
+    pub(crate) server_name: Option<ServerName<'static>>,
+}
+
 /// A whole answer; redirects and error statuses are answers too.
 #[derive(Debug)]
 pub struct Response {
@@ -76,24 +86,33 @@ impl HttpClient {
     /// Builds the client from `SSL_CERT_FILE`, `SSL_CERT_DIR`, `HTTPS_PROXY`, `NO_PROXY` (upper or lower case) and the
     /// system's resolver files. Fails when one of them is set and cannot be used.
     pub fn from_environment(environment: &Environment, limits: Limits) -> Result<Self, Box<Diagnosis>> {
-        let tls = trust::client_config(environment)?;
+        Self::to_peer(environment, limits, Peer::default())
+    }
+
+    /// The same for one server that has a name and certificate authorities of its own.
+    pub(crate) fn to_peer(environment: &Environment, limits: Limits, peer: Peer) -> Result<Self, Box<Diagnosis>> {
+        static CLIENTS: AtomicU64 = AtomicU64::new(0);
+        let general = trust::client_config(environment)?;
+        let tls = match &peer.roots {
+            Some(pem) => trust::client_config_of(pem)?,
+            None => general.clone(),
+        };
         let mut tcp = HttpConnector::new_with_resolver(Resolver::from_system());
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(limits.connect));
         tcp.set_keepalive(Some(Duration::from_mins(1)));
-        let route = Route::from_environment(environment, tcp, &tls)?;
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(route);
+        let route = Route::from_environment(environment, tcp, &general)?;
+        let mut connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+        if let Some(name) = peer.server_name {
+            connector = connector.with_server_name_resolver(FixedServerNameResolver::new(name));
+        }
+        let connector = connector.enable_http1().wrap_connector(route);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_mins(1))
             .pool_max_idle_per_host(limits.idle_per_host)
             .build(connector);
-        static CLIENTS: AtomicU64 = AtomicU64::new(0);
         let id = CLIENTS.fetch_add(1, Ordering::Relaxed);
         Ok(Self { id, client, limits })
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::diagnosis::{Code, Diagnosis};
@@ -11,13 +13,31 @@ use crate::environment::Environment;
 ///
 /// One source, never a union: behind a TLS-inspecting proxy the operator names the only roots that are meant.
 pub(super) fn client_config(environment: &Environment) -> Result<ClientConfig, Box<Diagnosis>> {
+    Ok(trusting(roots(environment)?))
+}
+
+/// Trusts the certificates in `pem` and no others.
+pub(super) fn client_config_of(pem: &[u8]) -> Result<ClientConfig, Box<Diagnosis>> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
+    if roots.is_empty() {
+        return Err(Box::new(Diagnosis::new(
+            Code::TrustStoreUnreadable,
+            "The certificate authority of a server cannot be used.",
+            "What is configured for it holds no PEM certificate.",
+            "Check AZURE_KUBERNETES_CA_FILE or AZURE_KUBERNETES_CA_DATA, whichever is set.",
+        )));
+    }
+    Ok(trusting(roots))
+}
+
+fn trusting(roots: RootCertStore) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring supports TLS 1.2 and 1.3")
-        .with_root_certificates(roots(environment)?)
-        .with_no_client_auth();
-    Ok(config)
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }
 
 fn roots(environment: &Environment) -> Result<RootCertStore, Box<Diagnosis>> {
@@ -68,6 +88,12 @@ mod tests {
                 Code::TrustStoreUnreadable
             );
         }
+    }
+
+    #[test]
+    fn a_server_of_its_own_authority_needs_one() {
+        let error = client_config_of(b"not a certificate").unwrap_err();
+        assert_eq!(error.code, Code::TrustStoreUnreadable);
     }
 
     #[test]

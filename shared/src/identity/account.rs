@@ -32,24 +32,42 @@ impl AccountKey {
     }
 }
 
+/// What a token is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Wanted {
+    /// `None` = the identity's own.
+    tenant: Option<String>,
+    audience: String,
+}
+
 /// Somebody, with what is needed to ask for tokens, and the tokens.
 pub(super) struct Account {
     pub(super) key: AccountKey,
     pub(super) exchange: Arc<Exchange>,
-    slots: Mutex<HashMap<String, Slot>>,
+    slots: Mutex<HashMap<Wanted, Slot>>,
 }
 
 impl Account {
-    /// The place of the token for `audience`.
-    pub(super) fn slot(&self, audience: &str) -> Slot {
+    /// The place of the token for `audience`, of a tenant other than the identity's own if one is given.
+    pub(super) fn slot(&self, tenant: Option<String>, audience: &str) -> Slot {
+        let wanted = Wanted {
+            tenant,
+            audience: audience.to_owned(),
+        };
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = slots.get(audience) {
-            return slot.clone();
-        }
-        let (exchange, wanted) = (self.exchange.clone(), audience.to_owned());
-        let slot = Slot::new(move || exchange.clone().token(wanted.clone()));
-        slots.insert(audience.to_owned(), slot.clone());
-        slot
+        slots
+            .entry(wanted)
+            .or_insert_with_key(|wanted| self.place(wanted))
+            .clone()
+    }
+
+    fn place(&self, wanted: &Wanted) -> Slot {
+        let exchange = match &wanted.tenant {
+            Some(tenant) => Arc::new(self.exchange.in_tenant(tenant)),
+            None => self.exchange.clone(),
+        };
+        let audience = wanted.audience.clone();
+        Slot::new(move || exchange.clone().token(audience.clone()))
     }
 
     fn is_spent(&self) -> bool {
@@ -112,7 +130,7 @@ mod tests {
                 client_id: Some(client_id.to_owned()),
                 tenant_id: Some("t".to_owned()),
             },
-            credential: Credential::Secret(secret.into()),
+            credential: Arc::new(Credential::Secret(secret.into())),
             http: http.clone(),
         }
     }
@@ -136,7 +154,7 @@ mod tests {
         let (table, http) = (Table::default(), http());
         let count = |table: &Table| table.0.lock().unwrap().len();
         let held = table.open(exchange(&http, "held", "s"));
-        let slot = table.open(exchange(&http, "used", "s")).slot("https://vault");
+        let slot = table.open(exchange(&http, "used", "s")).slot(None, "https://vault");
         tokio::time::resume();
         assert!(slot.get().await.is_err());
         tokio::time::pause();

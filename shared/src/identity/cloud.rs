@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use url::Url;
 
+use super::AllowedTenants;
 use crate::diagnosis::{Code, Diagnosis};
 use crate::environment::Environment;
 use crate::reference::VaultName;
@@ -52,6 +53,8 @@ pub struct Cloud {
     pub vault_audience: String,
     /// The instance metadata service: `http://169.254.169.254/`.
     pub imds_endpoint: Url,
+    /// In which tenants besides its own an application may ask for tokens there.
+    pub allowed_tenants: AllowedTenants,
 }
 
 impl Cloud {
@@ -59,7 +62,16 @@ impl Cloud {
     /// `AZURE_ENVIRONMENT_FILEPATH` describes (name `AzureStackCloud`, or no name at all).
     ///
     /// `AZURE_AUTHORITY_HOST`, which the workload identity webhook sets, replaces the authority of a named cloud.
+    ///
+    /// `AZURE_ADDITIONALLY_ALLOWED_TENANTS` and `AZURE_AUXILIARY_TENANT_IDS`: see [`AllowedTenants`].
     pub fn from_environment(environment: &Environment) -> Result<Self, Box<Diagnosis>> {
+        Ok(Self {
+            allowed_tenants: AllowedTenants::from_environment(environment),
+            ..Self::described(environment)?
+        })
+    }
+
+    fn described(environment: &Environment) -> Result<Self, Box<Diagnosis>> {
         let name = environment.get("AZURE_ENVIRONMENT");
         let file = environment.path("AZURE_ENVIRONMENT_FILEPATH");
         match (name, file) {
@@ -73,7 +85,7 @@ impl Cloud {
             (name, _) => {
                 let mut cloud = Self::named(name.unwrap_or("AzurePublicCloud"))?;
                 if let Some(host) = environment.get("AZURE_AUTHORITY_HOST") {
-                    cloud.authority_host = https("AZURE_AUTHORITY_HOST", host)?;
+                    cloud.authority_host = authority("AZURE_AUTHORITY_HOST", host)?;
                 }
                 Ok(cloud)
             }
@@ -99,6 +111,7 @@ impl Cloud {
             vault_suffix: (*suffix).to_owned(),
             vault_audience: format!("https://{suffix}"),
             imds_endpoint: constant(IMDS),
+            allowed_tenants: AllowedTenants::default(),
         })
     }
 
@@ -147,14 +160,15 @@ impl Cloud {
                 .name
                 .filter(|name| !name.is_empty())
                 .unwrap_or_else(|| FROM_FILE.to_owned()),
-            authority_host: https("activeDirectoryEndpoint", &file.authority)?,
+            authority_host: authority("activeDirectoryEndpoint", &file.authority)?,
             vault_audience: https("resourceIdentifiers.keyVault", &audience)
                 .map(|_| audience.trim_end_matches('/').to_owned())?,
             imds_endpoint: match &file.imds {
-                Some(address) => with_scheme("imdsEndpoint", address, &["http", "https"])?,
+                Some(address) => with_scheme("imdsEndpoint", address, &["http"])?,
                 None => constant(IMDS),
             },
             vault_suffix: suffix,
+            allowed_tenants: AllowedTenants::default(),
         })
     }
 
@@ -185,6 +199,20 @@ struct CloudFile {
 struct Resources {
     #[serde(rename = "keyVault")]
     vault: Option<String>,
+}
+
+/// Entra's address: a host alone. AD FS, in its place on some Azure Stacks, is told by its path.
+fn authority(name: &str, text: &str) -> Result<Url, Box<Diagnosis>> {
+    let url = https(name, text)?;
+    if url.path() == "/" {
+        return Ok(url);
+    }
+    let cause = if url.path().starts_with("/adfs") {
+        "It is the address of AD FS, which is not supported: tokens are asked for at Entra.".to_owned()
+    } else {
+        format!("It has a path, {:?}; the tenant is not part of it.", url.path())
+    };
+    Err(unusable(format!("{name} cannot be used."), cause).into())
 }
 
 fn https(name: &str, text: &str) -> Result<Url, Box<Diagnosis>> {
@@ -305,6 +333,30 @@ mod tests {
     }
 
     #[test]
+    fn a_file_can_point_to_managed_hsms() {
+        for suffix in [
+            "managedhsm.azure.net",
+            "managedhsm.usgovcloudapi.net",
+            "managedhsm.azure.cn",
+        ] {
+            let json = FILE
+                .replace("vault.localhost:8443\",", &format!("{suffix}\","))
+                .replace("\"https://vault.localhost\"", "\"N/A\"");
+            let cloud = Cloud::parse(json.as_bytes()).unwrap();
+            let hsm = VaultName::parse("hsm-one").unwrap();
+            assert_eq!(cloud.vault_url(&hsm).as_str(), format!("https://hsm-one.{suffix}/"));
+            assert_eq!(cloud.vault_audience, format!("https://{suffix}"));
+        }
+    }
+
+    #[test]
+    fn ad_fs_is_named_in_place_of_being_asked_wrongly() {
+        let adfs = FILE.replace("login.localhost:8443/", "adfs.local.azurestack.external/adfs/");
+        let diagnosis = Cloud::parse(adfs.as_bytes()).unwrap_err();
+        assert!(diagnosis.cause.contains("AD FS"), "{diagnosis}");
+    }
+
+    #[test]
     fn a_file_that_would_send_tokens_elsewhere_is_refused() {
         for (good, bad) in [
             ("https://login.localhost:8443/", "http://login.localhost:8443/"),
@@ -314,6 +366,12 @@ mod tests {
             ("\"vault.localhost:8443\"", "\"a?b\""),
             ("\"https://vault.localhost\"", "\"vault\""),
             ("http://127.0.0.1:8080", "ftp://127.0.0.1"),
+            ("http://127.0.0.1:8080", "https://imds.example"),
+            (
+                "https://login.localhost:8443/",
+                "https://adfs.local.azurestack.external/adfs/",
+            ),
+            ("https://login.localhost:8443/", "https://login.localhost:8443/common"),
             ("\"keyVaultDNSSuffix\"", "\"other\""),
         ] {
             assert!(FILE.contains(good), "{good}");

@@ -22,6 +22,7 @@ use sha2::Digest;
 
 use super::managed::ManagedIdentity;
 use super::token::{Token, TokenError};
+use super::token_proxy::TokenProxy;
 use super::{Cloud, IdentityInfo};
 use crate::diagnosis::{AssertionClaims, Code, Diagnosis, Retry, TokenRefusal, explain_secret};
 use crate::http::{Failure, HttpClient, find};
@@ -30,7 +31,10 @@ use crate::secret::SecretBytes;
 /// How to obtain a token, with what it takes. No `Debug`: it holds secrets.
 pub(super) enum Credential {
     Secret(SecretBytes),
-    Workload { token_file: PathBuf },
+    Workload {
+        token_file: PathBuf,
+        token_proxy: Option<TokenProxy>,
+    },
     Managed(ManagedIdentity),
 }
 
@@ -40,7 +44,7 @@ impl Credential {
         let mut digest = sha2::Sha256::new();
         match self {
             Self::Secret(secret) => digest.update(secret.expose()),
-            Self::Workload { token_file } => digest.update(token_file.as_os_str().as_encoded_bytes()),
+            Self::Workload { token_file, .. } => digest.update(token_file.as_os_str().as_encoded_bytes()),
             Self::Managed(identity) => identity.mark(&mut digest),
         }
         digest.finalize().into()
@@ -48,14 +52,22 @@ impl Credential {
 }
 
 /// Everything one exchange needs.
+#[derive(Clone)]
 pub(super) struct Exchange {
     pub(super) cloud: Cloud,
     pub(super) info: IdentityInfo,
-    pub(super) credential: Credential,
+    pub(super) credential: Arc<Credential>,
     pub(super) http: HttpClient,
 }
 
 impl Exchange {
+    /// The same somebody in another tenant.
+    pub(super) fn in_tenant(&self, tenant: &str) -> Self {
+        let mut other = self.clone();
+        other.info.tenant_id = Some(tenant.to_owned());
+        other
+    }
+
     /// Asks for a token for `audience`; transient failures are retried a little.
     pub(super) async fn token(self: Arc<Self>, audience: String) -> Result<Token, TokenError> {
         let pauses = ExponentialBuilder::default()
@@ -65,14 +77,17 @@ impl Exchange {
             .with_jitter();
         (|| self.attempt(&audience))
             .retry(pauses)
-            .when(|error| error.retry == Retry::Soon && !matches!(self.credential, Credential::Managed(_)))
+            .when(|error| error.retry == Retry::Soon && !matches!(*self.credential, Credential::Managed(_)))
             .await
     }
 
     async fn attempt(&self, audience: &str) -> Result<Token, TokenError> {
-        match &self.credential {
+        match self.credential.as_ref() {
             Credential::Secret(secret) => self.with_secret(secret, audience).await,
-            Credential::Workload { token_file } => self.with_assertion(token_file, audience).await,
+            Credential::Workload {
+                token_file,
+                token_proxy,
+            } => self.with_assertion(token_file, token_proxy.as_ref(), audience).await,
             Credential::Managed(identity) => identity.token(&self.http, audience).await,
         }
     }
@@ -91,7 +106,12 @@ impl Exchange {
         })
     }
 
-    async fn with_assertion(&self, token_file: &PathBuf, audience: &str) -> Result<Token, TokenError> {
+    async fn with_assertion(
+        &self,
+        token_file: &PathBuf,
+        token_proxy: Option<&TokenProxy>,
+        audience: &str,
+    ) -> Result<Token, TokenError> {
         let unreadable = |cause: String| TokenError {
             diagnosis: Diagnosis::new(
                 Code::TokenFileUnreadable,
@@ -110,9 +130,11 @@ impl Exchange {
         let assertion = bytes.expose_str().unwrap_or_default().trim();
         let claims = AssertionClaims::decode(assertion)
             .ok_or_else(|| unreadable("The file is empty or holds no service account token.".to_owned()))?;
-        let options = ClientAssertionCredentialOptions {
-            client_options: self.client_options(),
-        };
+        let mut client_options = self.client_options();
+        if let Some(proxy) = token_proxy {
+            client_options.transport = Some(Transport::new(proxy.transport().await?));
+        }
+        let options = ClientAssertionCredentialOptions { client_options };
         let credential = ClientAssertionCredential::new(
             self.tenant().to_owned(),
             self.client().to_owned(),
@@ -152,6 +174,8 @@ impl Exchange {
     fn explain(&self, error: &azure_core::Error, assertion: Option<&AssertionClaims>) -> TokenError {
         let host = self.cloud.authority_host.host_str().unwrap_or_default();
         if let Some(failure) = find::<Failure>(error) {
+            // Not Entra's where a proxy stands in for it.
+            let host = &failure.host;
             return TokenError {
                 diagnosis: Diagnosis::new(
                     Code::TokenRequestFailed,

@@ -4,7 +4,9 @@ mod account;
 mod cloud;
 mod credential;
 mod managed;
+mod tenants;
 mod token;
+mod token_proxy;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -14,7 +16,9 @@ use account::Account;
 pub use cloud::Cloud;
 use credential::{Credential, Exchange};
 pub use managed::{ManagedIdentity, UserAssigned};
+pub use tenants::AllowedTenants;
 pub use token::{Token, TokenError};
+use token_proxy::TokenProxy;
 
 use crate::diagnosis::{Code, Diagnosis};
 pub use crate::environment::Environment;
@@ -94,7 +98,7 @@ impl Identity {
             account: account::open(Exchange {
                 cloud,
                 info,
-                credential,
+                credential: Arc::new(credential),
                 http: http.clone(),
             }),
         })
@@ -115,7 +119,7 @@ impl Identity {
             account: account::open(Exchange {
                 cloud,
                 info,
-                credential: Credential::Managed(identity),
+                credential: Arc::new(Credential::Managed(identity)),
                 http: http.clone(),
             }),
         }
@@ -135,12 +139,23 @@ impl Identity {
     ///
     /// One exchange per audience and lifetime, renewed ahead of its end while the old token still serves.
     pub async fn token(&self, audience: &str) -> Result<Arc<Token>, TokenError> {
-        self.account.slot(audience).get().await
+        self.token_in(None, audience).await
     }
 
-    /// Tells that a vault did not accept `token`: the next call gets a new one.
-    pub(crate) fn reject(&self, audience: &str, token: &Arc<Token>) {
-        self.account.slot(audience).reject(token);
+    /// Like [`Self::token`], for a vault that says it belongs to `vault_tenant`: a token of that tenant, where the identity
+    /// can have one and the operator allows it ([`AllowedTenants`]); else one of its own.
+    pub async fn token_in(&self, vault_tenant: Option<&str>, audience: &str) -> Result<Arc<Token>, TokenError> {
+        self.slot(vault_tenant, audience).get().await
+    }
+
+    /// Tells that a vault did not accept `token`: the next call with the same arguments gets a new one.
+    pub(crate) fn reject(&self, vault_tenant: Option<&str>, audience: &str, token: &Arc<Token>) {
+        self.slot(vault_tenant, audience).reject(token);
+    }
+
+    fn slot(&self, vault_tenant: Option<&str>, audience: &str) -> token::Slot {
+        let tenant = self.cloud().allowed_tenants.foreign(self.info(), vault_tenant);
+        self.account.slot(tenant, audience)
     }
 }
 
@@ -172,7 +187,14 @@ fn choose(
         }
     }
     if let Some(token_file) = token_file {
-        return Ok((Method::WorkloadIdentity, Credential::Workload { token_file }));
+        let token_proxy = TokenProxy::from_environment(environment)?;
+        return Ok((
+            Method::WorkloadIdentity,
+            Credential::Workload {
+                token_file,
+                token_proxy,
+            },
+        ));
     }
     let selector = client_id.map_or(UserAssigned::None, UserAssigned::ClientId);
     let managed = ManagedIdentity::from_environment(environment, cloud, selector)?;

@@ -108,12 +108,13 @@ impl VaultPolicy {
         left: &mut Duration,
     ) -> Result<AsyncRawResponse, VaultError> {
         let challenge = self.challenge(call, ctx, request, next, left).await?;
-        let mut token = self.authorize(call, request).await?;
+        let tenant = challenge.tenant.as_deref();
+        let mut token = self.authorize(call, tenant, request).await?;
         let mut answer = self.exchange(call, ctx, request, next, left).await?;
         if u16::from(answer.status()) == 401 {
             // Revoked, or of a tenant or cloud that the vault does not take: one new token tells.
-            call.identity.reject(&self.cloud.vault_audience, &token);
-            let rejected = std::mem::replace(&mut token, self.authorize(call, request).await?);
+            call.identity.reject(tenant, &self.cloud.vault_audience, &token);
+            let rejected = std::mem::replace(&mut token, self.authorize(call, tenant, request).await?);
             if !Arc::ptr_eq(&rejected, &token) {
                 answer = self.exchange(call, ctx, request, next, left).await?;
             }
@@ -124,7 +125,7 @@ impl VaultPolicy {
             .flatten();
         let answer = self.judge(call, refused.as_ref().unwrap_or(challenge), answer).await;
         if answer.as_ref().is_err_and(error::is_rejected_token) {
-            call.identity.reject(&self.cloud.vault_audience, &token);
+            call.identity.reject(tenant, &self.cloud.vault_audience, &token);
         }
         answer
     }
@@ -170,8 +171,13 @@ impl VaultPolicy {
         Some(challenge::accept(header, host, &self.cloud))
     }
 
-    async fn authorize(&self, call: &Call, request: &mut Request) -> Result<Arc<Token>, VaultError> {
-        let token = call.identity.token(&self.cloud.vault_audience).await?;
+    async fn authorize(
+        &self,
+        call: &Call,
+        tenant: Option<&str>,
+        request: &mut Request,
+    ) -> Result<Arc<Token>, VaultError> {
+        let token = call.identity.token_in(tenant, &self.cloud.vault_audience).await?;
         request.insert_header(AUTHORIZATION, token.bearer().unwrap_or_default());
         Ok(token)
     }

@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod bed;
+mod binding;
+mod clouds;
 mod managed;
 mod tokens;

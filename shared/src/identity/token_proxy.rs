@@ -1,0 +1,224 @@
+//! AKS identity binding: service account tokens are exchanged at a proxy in the cluster, in place of Entra itself.
+//!
+//! Concept: <https://learn.microsoft.com/azure/aks/identity-bindings-concepts>. The variables, which the workload identity
+//! webhook sets, and what they mean are those of Microsoft's SDKs: the request is the one that Entra would get, sent to the
+//! proxy's address with the path appended, over TLS with a server name and certificate authority of its own.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use azure_core::http::{AsyncRawResponse, Request};
+use rustls::pki_types::ServerName;
+use url::Url;
+
+use super::token::TokenError;
+use crate::diagnosis::{Code, Diagnosis, Retry};
+use crate::environment::Environment;
+use crate::http::{HttpClient, Limits, Peer};
+
+/// A proxied token endpoint.
+#[derive(Clone)]
+pub(super) struct TokenProxy {
+    endpoint: Url,
+    server_name: Option<ServerName<'static>>,
+    authority: Authority,
+    /// For proxies on the way, and the system's certificate authorities.
+    environment: Environment,
+}
+
+/// Who vouches for the proxy.
+#[derive(Clone)]
+enum Authority {
+    /// Whoever vouches for all others.
+    System,
+    /// PEM in a file, which may change.
+    File(PathBuf),
+    /// PEM.
+    Data(String),
+}
+
+impl TokenProxy {
+    /// The proxy that `AZURE_KUBERNETES_TOKEN_PROXY` names, with `AZURE_KUBERNETES_SNI_NAME` and either
+    /// `AZURE_KUBERNETES_CA_FILE` or `AZURE_KUBERNETES_CA_DATA`; `None` when none of them is set.
+    ///
+    /// # Errors
+    /// The address is not https or more than an address, the name is no DNS name, or the variables contradict each other.
+    pub(super) fn from_environment(environment: &Environment) -> Result<Option<Self>, Box<Diagnosis>> {
+        const PROXY: &str = "AZURE_KUBERNETES_TOKEN_PROXY";
+        let name = environment.get("AZURE_KUBERNETES_SNI_NAME");
+        let file = environment.path("AZURE_KUBERNETES_CA_FILE");
+        let data = environment.get("AZURE_KUBERNETES_CA_DATA");
+        let Some(address) = environment.get(PROXY) else {
+            return match name.is_none() && file.is_none() && data.is_none() {
+                true => Ok(None),
+                false => Err(incomplete(
+                    "AZURE_KUBERNETES_TOKEN_PROXY is not set, but others of its variables are.",
+                )),
+            };
+        };
+        let authority = match (file, data) {
+            (Some(_), Some(_)) => {
+                return Err(incomplete(
+                    "AZURE_KUBERNETES_CA_FILE and AZURE_KUBERNETES_CA_DATA are both set.",
+                ));
+            }
+            (Some(file), None) => Authority::File(file),
+            (None, Some(data)) => Authority::Data(data.to_owned()),
+            (None, None) => Authority::System,
+        };
+        let server_name = name.map(|name| ServerName::try_from(name.to_owned())).transpose();
+        Ok(Some(Self {
+            endpoint: endpoint(address)
+                .ok_or_else(|| incomplete("AZURE_KUBERNETES_TOKEN_PROXY is not a plain https address."))?,
+            server_name: server_name.map_err(|_| incomplete("AZURE_KUBERNETES_SNI_NAME is not a DNS name."))?,
+            authority,
+            environment: environment.clone(),
+        }))
+    }
+
+    /// A transport that sends whatever is meant for Entra to the proxy. Made for each exchange: the file may have changed.
+    pub(super) async fn transport(&self) -> Result<Arc<dyn azure_core::http::HttpClient>, TokenError> {
+        let roots = match &self.authority {
+            Authority::System => None,
+            Authority::Data(pem) => Some(pem.clone().into_bytes()),
+            Authority::File(path) => Some(tokio::fs::read(path).await.map_err(|error| {
+                unusable(Diagnosis {
+                    cause: format!("{}: {error}.", path.display()),
+                    ..*incomplete("AZURE_KUBERNETES_CA_FILE cannot be read.")
+                })
+            })?),
+        };
+        let peer = Peer {
+            roots,
+            server_name: self.server_name.clone(),
+        };
+        let http = HttpClient::to_peer(&self.environment, Limits::default(), peer).map_err(|error| unusable(*error))?;
+        Ok(Arc::new(Redirected {
+            http,
+            endpoint: self.endpoint.clone(),
+        }))
+    }
+}
+
+fn endpoint(address: &str) -> Option<Url> {
+    let plain = |url: &Url| {
+        url.scheme() == "https"
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    };
+    Url::parse(address).ok().filter(plain)
+}
+
+/// Where `request` goes: the proxy's address, with the path and query that Entra would get.
+fn redirected(endpoint: &Url, request: &Url) -> Url {
+    let mut url = endpoint.clone();
+    url.set_path(&format!("{}{}", endpoint.path().trim_end_matches('/'), request.path()));
+    url.set_query(request.query());
+    url
+}
+
+struct Redirected {
+    http: HttpClient,
+    endpoint: Url,
+}
+
+impl fmt::Debug for Redirected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redirected({})", self.endpoint)
+    }
+}
+
+#[async_trait::async_trait]
+impl azure_core::http::HttpClient for Redirected {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let mut request = request.clone();
+        let url = redirected(&self.endpoint, request.url());
+        *request.url_mut() = url;
+        azure_core::http::HttpClient::execute_request(&self.http, &request).await
+    }
+}
+
+fn unusable(diagnosis: Diagnosis) -> TokenError {
+    TokenError {
+        diagnosis,
+        retry: Retry::Slowly,
+    }
+}
+
+fn incomplete(what: &str) -> Box<Diagnosis> {
+    Box::new(Diagnosis::new(
+        Code::WorkloadIdentityIncomplete,
+        what,
+        "The workload identity webhook sets these variables together where AKS identity binding is used.",
+        "Leave them to the webhook (annotation azure.workload.identity/use-identity-binding on the pod), or remove them all.",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROXY: (&str, &str) = ("AZURE_KUBERNETES_TOKEN_PROXY", "https://apiserver.hcp.example:443");
+    const NAME: (&str, &str) = ("AZURE_KUBERNETES_SNI_NAME", "sni.ests.aks");
+    const FILE: (&str, &str) = ("AZURE_KUBERNETES_CA_FILE", "/ca.crt");
+    const DATA: (&str, &str) = ("AZURE_KUBERNETES_CA_DATA", "-----BEGIN CERTIFICATE-----");
+
+    fn proxy(variables: &[(&str, &str)]) -> Result<Option<TokenProxy>, Box<Diagnosis>> {
+        TokenProxy::from_environment(&variables.iter().copied().collect())
+    }
+
+    #[test]
+    fn without_its_variables_there_is_none() {
+        assert!(proxy(&[("AZURE_CLIENT_ID", "c")]).ok().unwrap().is_none());
+    }
+
+    #[test]
+    fn the_webhooks_variables_make_one() {
+        for variables in [&[PROXY][..], &[PROXY, NAME, FILE], &[PROXY, NAME, DATA]] {
+            assert!(proxy(variables).ok().unwrap().is_some(), "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        for (variables, part) in [
+            (&[NAME][..], "TOKEN_PROXY is not set"),
+            (&[FILE], "TOKEN_PROXY is not set"),
+            (&[PROXY, FILE, DATA], "both set"),
+            (&[PROXY, ("AZURE_KUBERNETES_SNI_NAME", "a b")], "not a DNS name"),
+        ] {
+            let diagnosis = proxy(variables).err().unwrap();
+            assert!(diagnosis.what.contains(part), "{diagnosis}");
+        }
+        for address in [
+            "http://proxy.example",
+            "https://user@proxy.example",
+            "https://proxy.example/?a=b",
+            "https://proxy.example/#f",
+            "proxy.example",
+        ] {
+            let diagnosis = proxy(&[("AZURE_KUBERNETES_TOKEN_PROXY", address)]).err().unwrap();
+            assert!(diagnosis.what.contains("https address"), "{address}");
+        }
+    }
+
+    #[test]
+    fn the_path_that_entra_would_get_is_appended() {
+        let request = Url::parse("https://login.microsoftonline.com/t-1/oauth2/v2.0/token?a=b").unwrap();
+        for (endpoint, expected) in [
+            (
+                "https://proxy.example:8443",
+                "https://proxy.example:8443/t-1/oauth2/v2.0/token?a=b",
+            ),
+            (
+                "https://proxy.example/base/",
+                "https://proxy.example/base/t-1/oauth2/v2.0/token?a=b",
+            ),
+        ] {
+            assert_eq!(redirected(&Url::parse(endpoint).unwrap(), &request).as_str(), expected);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Clouds and tenants: whom a token is asked from, and for which tenant.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use akv2k8s_shared::diagnosis::Code;
+use akv2k8s_shared::identity::{Cloud, Environment, Identity};
+use akv2k8s_testbed::emulator::{Fault, FaultKind, Operation, Principal, Requests, Role};
+use tokio::net::TcpListener;
+
+use crate::bed::{Bed, assert_code};
+
+const OTHER: &str = "99999999-9999-9999-9999-999999999999";
+
+/// An application of two tenants with one secret; the vault is of the second one, and grants it rights there.
+struct TwoTenants {
+    bed: Bed,
+    client_id: String,
+    secret: String,
+}
+
+impl TwoTenants {
+    async fn start() -> Self {
+        let bed = Bed::start().await;
+        let entra = bed.emulator.entra();
+        let home = entra.register_app();
+        let secret = home.add_secret();
+        let abroad = entra.register(Principal {
+            tenant_id: OTHER.to_owned(),
+            object_id: "77777777-7777-7777-7777-777777777777".to_owned(),
+            ..home.principal().clone()
+        });
+        abroad.add_secret_with(&secret, None);
+        bed.vault.set_tenant(OTHER);
+        bed.vault.grant(abroad.principal(), Role::SecretsUser);
+        Self {
+            client_id: home.client_id().to_owned(),
+            bed,
+            secret,
+        }
+    }
+
+    /// The application of the first tenant, with what the operator allows.
+    fn identity(&self, allowed: &[(&str, &str)]) -> Identity {
+        let bed = &self.bed;
+        let variables = Environment::from_iter([
+            ("AZURE_CLIENT_ID", self.client_id.as_str()),
+            ("AZURE_TENANT_ID", bed.emulator.entra().tenant_id()),
+            ("AZURE_CLIENT_SECRET", &self.secret),
+        ]);
+        let file = bed.path("cloud.json");
+        let described = [("AZURE_ENVIRONMENT_FILEPATH", file.as_str())];
+        let cloud = Cloud::from_environment(&described.iter().chain(allowed).copied().collect()).unwrap();
+        Identity::from_environment(&variables, cloud, &bed.http).unwrap()
+    }
+
+    /// The paths that tokens were asked for at.
+    fn asked(&self) -> Vec<String> {
+        let entries = self.bed.emulator.journal().entries();
+        let tokens = entries.into_iter().filter(|entry| entry.operation == Operation::Token);
+        tokens.map(|entry| entry.request).collect()
+    }
+}
+
+#[tokio::test]
+async fn an_application_is_itself_in_the_vaults_tenant_where_that_is_allowed() {
+    for (name, value) in [
+        ("AZURE_ADDITIONALLY_ALLOWED_TENANTS", OTHER),
+        ("AZURE_ADDITIONALLY_ALLOWED_TENANTS", "*"),
+        ("AZURE_AUXILIARY_TENANT_IDS", OTHER),
+    ] {
+        let two = TwoTenants::start().await;
+        let identity = two.identity(&[(name, value)]);
+        match two.bed.read(&identity).await {
+            Ok(read) => assert_eq!(read, "v"),
+            Err(error) => panic!("{name}={value}: {error}"),
+        }
+        assert_eq!(two.asked(), [format!("POST /{OTHER}/oauth2/v2.0/token")]);
+    }
+}
+
+#[tokio::test]
+async fn without_leave_it_stays_at_home_and_the_diagnosis_says_how_to_give_it() {
+    let two = TwoTenants::start().await;
+    for allowed in [
+        &[][..],
+        &[(
+            "AZURE_ADDITIONALLY_ALLOWED_TENANTS",
+            "88888888-8888-8888-8888-888888888888",
+        )],
+    ] {
+        let error = two.bed.failure(&two.identity(allowed)).await;
+        assert_code(&error, Code::WrongTenant);
+        assert!(error.diagnosis.cause.contains(OTHER), "{error}");
+        assert!(
+            error.diagnosis.fix.contains("AZURE_ADDITIONALLY_ALLOWED_TENANTS"),
+            "{error}"
+        );
+    }
+    let asked = two.asked();
+    let home = format!("POST /{}/oauth2/v2.0/token", two.bed.emulator.entra().tenant_id());
+    assert!(!asked.is_empty() && asked.iter().all(|path| *path == home), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_managed_identity_cannot_leave_its_tenant() {
+    let bed = Bed::start().await;
+    let principal = bed.emulator.imds().assign_system_identity();
+    bed.vault.grant(&principal, Role::SecretsUser);
+    bed.emulator.entra().add_tenant(OTHER);
+    bed.vault.set_tenant(OTHER);
+    let error = bed.failure(&bed.identity(&[])).await;
+    assert_code(&error, Code::WrongTenant);
+    assert!(error.diagnosis.cause.contains(OTHER), "{error}");
+}
+
+/// A challenge names the address of a token endpoint, too. Whoever writes it must not choose where secrets are sent.
+#[tokio::test]
+async fn a_token_is_asked_for_at_the_clouds_entra_whatever_the_vault_says() {
+    let two = TwoTenants::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let called = Arc::new(AtomicUsize::new(0));
+    let count = called.clone();
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let audience = two.bed.emulator.vault_audience();
+    let challenge = format!(r#"Bearer authorization="https://login.localhost:{port}/{OTHER}", resource="{audience}""#);
+    let fault = FaultKind::Respond {
+        status: 401,
+        headers: [("www-authenticate".to_owned(), challenge)].into(),
+        body: String::new(),
+    };
+    two.bed
+        .emulator
+        .faults()
+        .add(Fault::vault("kv1", fault).requests(Requests::Unauthorized));
+    let identity = two.identity(&[("AZURE_ADDITIONALLY_ALLOWED_TENANTS", OTHER)]);
+    assert_eq!(two.bed.read(&identity).await.ok().as_deref(), Some("v"));
+    assert_eq!(two.asked().len(), 1, "at the emulator's Entra");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(called.load(Ordering::SeqCst), 0, "and nowhere else");
+}
