@@ -1,9 +1,10 @@
 //! `akv2k8s-controller doctor`: everything between this pod and its vaults, tried from where the controller itself runs.
 //!
 //! ```text
-//!  rights (API server) ─▶ environment, files ─▶ token (Entra) ─▶ each vault: DNS, TLS, firewall, tenant, role
+//!  rights (API server) ─▶ grants ─▶ environment, files ─▶ token (Entra) ─▶ each vault: DNS, TLS, firewall, tenant, role
 //! ```
 
+mod grants;
 mod rights;
 mod token_file;
 mod vaults;
@@ -74,8 +75,11 @@ pub(crate) async fn run(args: &DoctorArgs, config: &Config) -> ExitCode {
 pub async fn report(args: &DoctorArgs, config: &Config) -> anyhow::Result<Report> {
     let client = connect(config).await?;
     let mut checks = vec![rights::check(&client, config).await];
+    let asked = vaults::asked(&client, config.namespace.as_deref()).await;
+    let (rules, allowed) = grants::check(config.args.vault_grants.as_deref(), asked.clone().unwrap_or_default()).await;
+    checks.push(rules);
     let wanted = match args.vaults.as_slice() {
-        [] => vaults::named_by_objects(&client, config.namespace.as_deref()).await,
+        [] => asked.map(|_| vaults::wanted(allowed)),
         chosen => Ok(chosen.iter().cloned().map(Wanted::secrets).collect()),
     };
     checks.extend(azure(config, wanted).await);

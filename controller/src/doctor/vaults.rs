@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use akv2k8s_shared::api::{AzureKeyVaultSecret, parse};
 use akv2k8s_shared::doctor::Check;
-use akv2k8s_shared::reference::{ObjectKind, VaultName};
+use akv2k8s_shared::reference::{ObjectKind, ObjectRef, VaultName};
 use kube::api::ListParams;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 
 /// A vault, and what is to be read there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,14 +23,21 @@ impl Wanted {
     }
 }
 
-/// What the AKVS in `namespace` (`None` = all) name, each once.
-pub(super) async fn named_by_objects(client: &Client, namespace: Option<&str>) -> Result<Vec<Wanted>, Check> {
+/// An object of a vault, and the namespace in which an AKVS names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) namespace: String,
+    pub(super) object: ObjectRef,
+}
+
+/// What the AKVS in `namespace` (`None` = all) ask for. Those whose specification is at fault take no part: they say so themselves.
+pub(super) async fn asked(client: &Client, namespace: Option<&str>) -> Result<Vec<Asked>, Check> {
     let api: Api<AzureKeyVaultSecret> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
     match api.list(&ListParams::default()).await {
-        Ok(list) => Ok(wanted(&list.items)),
+        Ok(list) => Ok(list.items.iter().filter_map(of_object).collect()),
         Err(error) => Err(Check::not_made(
             "vault",
             format!("Vaults: the AzureKeyVaultSecrets cannot be listed ({error}); --vault names one."),
@@ -38,13 +45,20 @@ pub(super) async fn named_by_objects(client: &Client, namespace: Option<&str>) -
     }
 }
 
-/// Objects whose specification is at fault take no part: they say so themselves.
-fn wanted(objects: &[AzureKeyVaultSecret]) -> Vec<Wanted> {
-    let requests = objects.iter().filter_map(|akvs| parse(akvs).ok());
-    let wanted: BTreeSet<_> = requests
-        .map(|request| Wanted {
-            vault: request.object.vault,
-            kind: request.object.kind,
+fn of_object(akvs: &AzureKeyVaultSecret) -> Option<Asked> {
+    Some(Asked {
+        namespace: akvs.namespace()?,
+        object: parse(akvs).ok()?.object,
+    })
+}
+
+/// Each vault once for each kind of object.
+pub(super) fn wanted(asked: Vec<Asked>) -> Vec<Wanted> {
+    let wanted: BTreeSet<_> = asked
+        .into_iter()
+        .map(|it| Wanted {
+            vault: it.object.vault,
+            kind: it.object.kind,
         })
         .collect();
     wanted.into_iter().collect()
@@ -61,7 +75,7 @@ mod tests {
         let akvs = |vault: &str, kind: &str| {
             let spec = json!({"vault": {"name": vault, "object": {"name": "a", "type": kind}}});
             serde_json::from_value(json!({
-                "apiVersion": "spv.no/v2beta1", "kind": "AzureKeyVaultSecret", "metadata": {"name": "a"}, "spec": spec,
+                "apiVersion": "spv.no/v2beta1", "kind": "AzureKeyVaultSecret", "metadata": {"name": "a", "namespace": "n"}, "spec": spec,
             }))
             .unwrap()
         };
@@ -72,7 +86,7 @@ mod tests {
             akvs("KV1", "secret"),
             akvs("not a vault", "secret"),
         ];
-        let found: Vec<_> = wanted(&all)
+        let found: Vec<_> = wanted(all.iter().filter_map(of_object).collect())
             .into_iter()
             .map(|it| (it.vault.to_string(), it.kind))
             .collect();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -55,6 +56,19 @@ impl Launch {
     pub fn profile(mut self, profile: Profile) -> Self {
         self.profile = profile;
         self
+    }
+
+    /// Runs the program (building it first if need be) until it ends by itself.
+    pub async fn output(&self) -> anyhow::Result<Output> {
+        let profile = self.profile;
+        let program = tokio::task::spawn_blocking(move || controller_program(profile)).await??;
+        let mut command = Command::new(program);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(&self.variables)
+            .kill_on_drop(true);
+        command.output().await.context("cannot run akv2k8s-controller")
     }
 
     /// Starts the program (building it first if need be) and waits until it listens.

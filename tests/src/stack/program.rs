@@ -1,10 +1,15 @@
-//! The controller program, built when it is asked for.
+//! The programs, built when they are asked for.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
 
 use anyhow::{Context, bail};
+
+/// Package and binary.
+const CONTROLLER: (&str, &str) = ("akv2k8s-controller", "akv2k8s-controller");
+/// Named together with the test bed, a program shares the features, and so the compiled dependencies, of all tests.
+const DEV_BUILD: &[&str] = &["build", "--package", "akv2k8s-testbed"];
 
 /// How the program is compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,41 +25,43 @@ pub fn controller_program(profile: Profile) -> anyhow::Result<PathBuf> {
     static DEV: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     static RELEASE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = match profile {
-        // Named together with the test bed, it shares the features, and so the compiled dependencies, of all tests.
-        Profile::Dev => {
-            DEV.get_or_init(|| build(&["build", "--package", "akv2k8s-testbed"]).map_err(|error| format!("{error:#}")))
-        }
-        Profile::Release => RELEASE.get_or_init(|| build(&["static"]).map_err(|error| format!("{error:#}"))),
+        Profile::Dev => DEV.get_or_init(|| build(DEV_BUILD, CONTROLLER)),
+        Profile::Release => RELEASE.get_or_init(|| build(&["static"], CONTROLLER)),
     };
     built.clone().map_err(anyhow::Error::msg)
 }
 
-/// `command` is cargo's, or an alias of `.cargo/config.toml`.
-fn build(command: &[&str]) -> anyhow::Result<PathBuf> {
+/// The path of `kubectl-akv2k8s`, built like the other.
+pub fn cli_program() -> anyhow::Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| build(DEV_BUILD, ("akv2k8s-cli", "kubectl-akv2k8s")));
+    built.clone().map_err(anyhow::Error::msg)
+}
+
+fn build(command: &[&str], program: (&str, &str)) -> Result<PathBuf, String> {
+    run_cargo(command, program).map_err(|error| format!("{error:#}"))
+}
+
+/// `command` is cargo's, or an alias of `.cargo/config.toml`; `package` and `binary` name the program.
+fn run_cargo(command: &[&str], (package, binary): (&str, &str)) -> anyhow::Result<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("the test bed is in a workspace")?;
     let output = crate::cargo::command()
         .current_dir(workspace)
         .args(command)
-        .args([
-            "--quiet",
-            "--package",
-            "akv2k8s-controller",
-            "--bin",
-            "akv2k8s-controller",
-        ])
+        .args(["--quiet", "--package", package, "--bin", binary])
         .args(["--message-format", "json-render-diagnostics"])
         .stderr(Stdio::inherit())
         .output()
         .context("cannot run cargo")?;
     if !output.status.success() {
-        bail!("cargo could not build akv2k8s-controller ({})", output.status);
+        bail!("cargo could not build {binary} ({})", output.status);
     }
     let messages = String::from_utf8_lossy(&output.stdout);
     let executable = messages.lines().find_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         Some(PathBuf::from(message["executable"].as_str()?))
     });
-    executable.context("cargo did not say where akv2k8s-controller is")
+    executable.with_context(|| format!("cargo did not say where {binary} is"))
 }

@@ -1,0 +1,98 @@
+//! Is there a controller at work?
+
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::doctor::{Check, Seen};
+
+use crate::gather::{Controller, LeaseState};
+
+/// A computer's clock may differ from that of the nodes by so many seconds.
+const CLOCKS_DIFFER: i64 = 30;
+
+/// Checks `controller-deployment` and `controller-lease`.
+pub(super) fn checks(controller: &Controller) -> Vec<Check> {
+    vec![deployment(controller), lease(controller)]
+}
+
+fn deployment(controller: &Controller) -> Check {
+    const ID: &str = "controller-deployment";
+    let namespace = &controller.namespace;
+    match &controller.deployment {
+        Seen::NotAllowed => Check::not_made(
+            ID,
+            format!("The controller's Deployment: no right to list them in {namespace}."),
+        ),
+        Seen::Missing => Check::not_made(
+            ID,
+            format!(
+                "The controller's Deployment: there is none in {namespace} (--controller-namespace names another)."
+            ),
+        ),
+        Seen::Found(deployment) => {
+            let name = deployment.metadata.name.as_deref().unwrap_or_default();
+            let available = deployment
+                .status
+                .as_ref()
+                .and_then(|status| status.available_replicas)
+                .unwrap_or(0);
+            if available > 0 {
+                return Check::passed(
+                    ID,
+                    format!("Deployment {namespace}/{name} has {available} available replicas."),
+                );
+            }
+            let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+            let (cause, fix) = if wanted == 0 {
+                (
+                    "It is scaled to 0.",
+                    format!("kubectl scale deployment/{name} -n {namespace} --replicas=1"),
+                )
+            } else {
+                (
+                    "Its pods do not start or are not ready.",
+                    format!("kubectl describe pods -n {namespace}; kubectl logs -n {namespace} deployment/{name}"),
+                )
+            };
+            let what = format!("Deployment {namespace}/{name} has no available replica.");
+            Check::failed(ID, Diagnosis::new(Code::ControllerNotRunning, what, cause, fix))
+        }
+    }
+}
+
+fn lease(controller: &Controller) -> Check {
+    const ID: &str = "controller-lease";
+    let namespace = &controller.namespace;
+    let nobody = |what: String, cause: &str| {
+        let fix = format!("kubectl get pods -n {namespace}; their logs say why no controller works");
+        Check::failed(ID, Diagnosis::new(Code::ControllerNotRunning, what, cause, fix))
+    };
+    match &controller.lease {
+        Seen::NotAllowed => Check::not_made(
+            ID,
+            format!("The controller's Lease: no right to read it in {namespace}."),
+        ),
+        Seen::Missing => Check::not_made(
+            ID,
+            format!(
+                "The controller's Lease: there is none in {namespace}. The controller runs elsewhere (--controller-namespace), \
+                 without one, or not at all."
+            ),
+        ),
+        Seen::Found(LeaseState { holder: None, .. }) => nobody(
+            format!("Nobody holds the Lease {namespace}/akv2k8s-controller."),
+            "The last controller stopped and gave it back; no other has taken it.",
+        ),
+        Seen::Found(LeaseState {
+            holder: Some(holder),
+            silent,
+            lasts,
+        }) => {
+            if *silent <= lasts + CLOCKS_DIFFER {
+                return Check::passed(ID, format!("{holder} holds the Lease and renews it."));
+            }
+            nobody(
+                format!("{holder} has not renewed the Lease {namespace}/akv2k8s-controller for {silent} s."),
+                "It was killed or cannot reach the API server, and no other has taken its place.",
+            )
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What was installed.
+
+use akv2k8s_shared::api::{AzureKeyVaultSecret, condition};
+use akv2k8s_shared::diagnosis::{Code, Diagnosis, first_cause};
+use akv2k8s_shared::doctor::{Check, Seen};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::ResourceExt;
+
+use super::{controller, told};
+use crate::gather::Installation;
+
+/// The version that is stored.
+const STORED: &str = "v2beta1";
+
+/// The checks: definition, controller, readiness, env injector, objects.
+pub(crate) fn installation(facts: &Installation) -> Vec<Check> {
+    let mut checks = vec![crd(&facts.crd)];
+    checks.extend(controller::checks(&facts.controller));
+    checks.extend(readiness(facts));
+    checks.push(injector(facts));
+    checks.push(objects(&facts.objects));
+    checks
+}
+
+fn crd(crd: &Seen<CustomResourceDefinition>) -> Check {
+    const ID: &str = "crd";
+    let failed = |what: &str, cause: &str| {
+        let fix = "akv2k8s-controller crd | kubectl apply --server-side -f -";
+        Check::failed(ID, Diagnosis::new(Code::CrdNotInstalled, what, cause, fix))
+    };
+    match crd {
+        Seen::NotAllowed => Check::not_made(
+            ID,
+            "The resource AzureKeyVaultSecret: no right to read customresourcedefinitions.",
+        ),
+        Seen::Missing => failed(
+            "The cluster does not know the resource AzureKeyVaultSecret.",
+            "Its definition was never applied.",
+        ),
+        Seen::Found(crd) => {
+            let conditions = crd.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            let established = conditions
+                .into_iter()
+                .any(|it| it.type_ == "Established" && it.status == "True");
+            let stored = crd
+                .spec
+                .versions
+                .iter()
+                .any(|version| version.name == STORED && version.served);
+            match (established, stored) {
+                (true, true) => Check::passed(ID, "The resource AzureKeyVaultSecret is known, with version v2beta1."),
+                (true, false) => failed(
+                    "The resource AzureKeyVaultSecret has no version v2beta1.",
+                    "Its definition is from another program or time.",
+                ),
+                (false, _) => failed(
+                    "The resource AzureKeyVaultSecret is not established.",
+                    "Its names collide with another resource's.",
+                ),
+            }
+        }
+    }
+}
+
+fn readiness(facts: &Installation) -> Vec<Check> {
+    const ID: &str = "readiness";
+    match &facts.readiness {
+        Seen::Missing => Vec::new(),
+        Seen::NotAllowed => vec![Check::not_made(
+            ID,
+            "The controller's own problems: no right to list its pods.",
+        )],
+        Seen::Found(pods) => pods.iter().map(|(pod, answer)| of_pod(ID, pod, answer)).collect(),
+    }
+}
+
+fn of_pod(id: &'static str, pod: &str, answer: &Seen<String>) -> Check {
+    match answer {
+        Seen::NotAllowed => Check::not_made(id, format!("Problems of {pod}: no right to get pods/proxy.")),
+        Seen::Missing => Check::not_made(id, format!("Problems of {pod}: it does not answer on port 9000.")),
+        Seen::Found(text) => match first_cause(text.lines().filter_map(told::problem)) {
+            Some(problem) => Check::failed(id, problem),
+            None => Check::passed(id, format!("{pod} says: {}.", text.lines().next().unwrap_or_default())),
+        },
+    }
+}
+
+fn injector(facts: &Installation) -> Check {
+    const ID: &str = "injector";
+    let all = match &facts.webhooks {
+        Seen::NotAllowed => {
+            return Check::not_made(ID, "The env injector: no right to list mutatingwebhookconfigurations.");
+        }
+        Seen::Missing => &[][..],
+        Seen::Found(all) => all,
+    };
+    match all.iter().find(|it| it.name_any().contains("envinjector")) {
+        None => Check::not_made(ID, "The env injector is not installed."),
+        Some(configuration) => {
+            let name = configuration.name_any();
+            Check::passed(ID, format!("The env injector's webhook is registered ({name})."))
+        }
+    }
+}
+
+fn objects(objects: &Seen<Vec<AzureKeyVaultSecret>>) -> Check {
+    const ID: &str = "objects";
+    let all = match objects {
+        Seen::NotAllowed => {
+            return Check::not_made(ID, "The AzureKeyVaultSecrets: no right to list them in all namespaces.");
+        }
+        Seen::Missing => return Check::not_made(ID, "The AzureKeyVaultSecrets: there is no such resource."),
+        Seen::Found(all) => all,
+    };
+    let failures: Vec<_> = all.iter().filter_map(failure).collect();
+    let Some(first) = first_cause(failures.iter().cloned()) else {
+        return Check::passed(
+            ID,
+            format!("None of {} AzureKeyVaultSecrets reports a failure.", all.len()),
+        );
+    };
+    let what = format!(
+        "{} of {} AzureKeyVaultSecrets report a failure, the first: {}",
+        failures.len(),
+        all.len(),
+        first.what
+    );
+    Check::failed(ID, Diagnosis { what, ..first })
+}
+
+fn failure(akvs: &AzureKeyVaultSecret) -> Option<Diagnosis> {
+    let ready = condition::get(&akvs.status.as_ref()?.conditions, condition::READY)?;
+    if ready.status == "True" {
+        return None;
+    }
+    let told = told::diagnosis(&ready.reason, &ready.message)?;
+    let subject = format!("{}/{}", akvs.namespace().unwrap_or_default(), akvs.name_any());
+    let what = format!("{subject}: {}", told.what);
+    Some(Diagnosis { what, ..told })
+}

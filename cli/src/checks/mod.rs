@@ -1,0 +1,11 @@
+//! Facts → checks: pure, one module per subject.
+
+mod akvs;
+mod controller;
+mod identity;
+mod installation;
+mod told;
+
+pub(crate) use akvs::akvs;
+pub(crate) use identity::{identity, pod};
+pub(crate) use installation::installation;

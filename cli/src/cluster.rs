@@ -1,0 +1,70 @@
+//! The cluster, and what looking at it can come to.
+
+use akv2k8s_shared::doctor::Seen;
+use anyhow::{Context, bail};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config, Error};
+
+use crate::args::Args;
+
+/// A connection, and the namespace that is looked at.
+pub(crate) struct Cluster {
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+}
+
+impl Cluster {
+    /// Reads the kubeconfig; nothing is sent yet.
+    pub(crate) async fn connect(args: &Args) -> anyhow::Result<Self> {
+        let options = KubeConfigOptions {
+            context: args.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        let config = match (&args.kubeconfig, &args.context) {
+            (Some(path), _) => {
+                let kubeconfig = Kubeconfig::read_from(path)
+                    .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
+                Config::from_custom_kubeconfig(kubeconfig, &options)
+                    .await
+                    .with_context(|| format!("cannot use the kubeconfig {}", path.display()))?
+            }
+            (None, Some(_)) => Config::from_kubeconfig(&options)
+                .await
+                .context("cannot use the kubeconfig")?,
+            (None, None) => Config::infer()
+                .await
+                .context("there is neither a kubeconfig nor a service account to use")?,
+        };
+        let namespace = args
+            .namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config).context("cannot set up the Kubernetes client")?;
+        Ok(Self { client, namespace })
+    }
+}
+
+/// `answer` as far as it was allowed.
+///
+/// # Errors
+/// The API server failed in another way than 403 or 404.
+pub(crate) fn seen<T>(answer: Result<T, Error>, what: &str) -> anyhow::Result<Seen<T>> {
+    match answer {
+        Ok(it) => Ok(Seen::Found(it)),
+        Err(Error::Api(status)) if status.code == 403 => Ok(Seen::NotAllowed),
+        Err(Error::Api(status)) if status.code == 404 => Ok(Seen::Missing),
+        Err(error) => Err(error).with_context(|| format!("cannot read {what}")),
+    }
+}
+
+/// What has to be there for anything to be said.
+///
+/// # Errors
+/// It is not there, or may not be read.
+pub(crate) fn required<T>(answer: Result<T, Error>, what: &str) -> anyhow::Result<T> {
+    match seen(answer, what)? {
+        Seen::Found(it) => Ok(it),
+        Seen::Missing => bail!("there is no {what}"),
+        Seen::NotAllowed => bail!("no right to read {what}"),
+    }
+}

@@ -1,0 +1,55 @@
+//! One `AzureKeyVaultSecret`, its outputs' metadata, and the controller.
+
+use akv2k8s_shared::api::{AzureKeyVaultSecret, StatusOutput, StatusOutputKind};
+use akv2k8s_shared::doctor::Seen;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{Api, ResourceExt};
+
+use super::Controller;
+use super::controller::controller;
+use crate::cluster::{Cluster, required, seen};
+
+/// What is known of an AKVS.
+pub(crate) struct Akvs {
+    pub(crate) object: AzureKeyVaultSecret,
+    /// The outputs its status names, each with its UID in the cluster.
+    pub(crate) outputs: Vec<(StatusOutput, Seen<Option<String>>)>,
+    pub(crate) controller: Controller,
+}
+
+/// Reads the AKVS `name`.
+pub(crate) async fn akvs(cluster: &Cluster, name: &str, controller_namespace: &str) -> anyhow::Result<Akvs> {
+    let (client, namespace) = (&cluster.client, cluster.namespace.as_str());
+    let objects: Api<AzureKeyVaultSecret> = Api::namespaced(client.clone(), namespace);
+    let object = required(
+        objects.get(name).await,
+        &format!("AzureKeyVaultSecret {namespace}/{name} (or no such resource: kubectl akv2k8s doctor)"),
+    )?;
+    let named = object.status.iter().flat_map(|status| status.outputs.clone());
+    let mut outputs = Vec::new();
+    for output in named {
+        let uid = uid(cluster, &output).await?;
+        outputs.push((output, uid));
+    }
+    Ok(Akvs {
+        object,
+        outputs,
+        controller: controller(client, controller_namespace).await?,
+    })
+}
+
+/// Asks for metadata only: a Secret's data never comes here. (The right is the same as to read it, so many will not have it.)
+async fn uid(cluster: &Cluster, output: &StatusOutput) -> anyhow::Result<Seen<Option<String>>> {
+    let (client, namespace) = (cluster.client.clone(), cluster.namespace.as_str());
+    let answer = match output.kind {
+        StatusOutputKind::Secret => {
+            let api: Api<Secret> = Api::namespaced(client, namespace);
+            api.get_metadata(&output.name).await.map(|it| it.uid())
+        }
+        StatusOutputKind::ConfigMap => {
+            let api: Api<ConfigMap> = Api::namespaced(client, namespace);
+            api.get_metadata(&output.name).await.map(|it| it.uid())
+        }
+    };
+    seen(answer, "an output's metadata")
+}

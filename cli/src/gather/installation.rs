@@ -1,0 +1,88 @@
+//! What was installed, and how its objects stand.
+
+use akv2k8s_shared::api::AzureKeyVaultSecret;
+use akv2k8s_shared::doctor::Seen;
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt};
+
+use super::Controller;
+use super::controller::controller;
+use crate::cluster::{Cluster, seen};
+
+/// Name of the custom resource definition.
+const CRD: &str = "azurekeyvaultsecrets.spv.no";
+/// Where the controller answers probes unless told otherwise.
+const PORT: u16 = 9000;
+
+/// What is known of the installation.
+pub(crate) struct Installation {
+    pub(crate) crd: Seen<CustomResourceDefinition>,
+    pub(crate) controller: Controller,
+    /// `/readyz` of each controller pod, by the pod's name.
+    pub(crate) readiness: Seen<Vec<(String, Seen<String>)>>,
+    pub(crate) webhooks: Seen<Vec<MutatingWebhookConfiguration>>,
+    pub(crate) objects: Seen<Vec<AzureKeyVaultSecret>>,
+}
+
+/// Reads it all; the controller is looked for in `namespace`.
+pub(crate) async fn installation(cluster: &Cluster, namespace: &str) -> anyhow::Result<Installation> {
+    let client = &cluster.client;
+    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let objects: Api<AzureKeyVaultSecret> = Api::all(client.clone());
+    let webhooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+    let all = ListParams::default();
+    let controller = controller(client, namespace).await?;
+    Ok(Installation {
+        crd: seen(crds.get(CRD).await, "the custom resource definition")?,
+        readiness: readiness(client, &controller).await?,
+        controller,
+        webhooks: seen(
+            webhooks.list(&all).await.map(|list| list.items),
+            "the mutating webhooks",
+        )?,
+        objects: seen(
+            objects.list(&all).await.map(|list| list.items),
+            "the AzureKeyVaultSecrets",
+        )?,
+    })
+}
+
+async fn readiness(client: &Client, controller: &Controller) -> anyhow::Result<Seen<Vec<(String, Seen<String>)>>> {
+    let Some(deployment) = controller.deployment.found() else {
+        return Ok(Seen::Missing);
+    };
+    let labels = deployment
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.selector.match_labels.as_ref());
+    let labels: Vec<_> = labels
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &controller.namespace);
+    let pods = match seen(
+        pods.list(&ListParams::default().labels(&labels.join(","))).await,
+        "the controller's pods",
+    )? {
+        Seen::Found(pods) => pods,
+        Seen::Missing => return Ok(Seen::Missing),
+        Seen::NotAllowed => return Ok(Seen::NotAllowed),
+    };
+    let mut answers = Vec::new();
+    for pod in pods {
+        let name = pod.name_any();
+        let path = format!(
+            "/api/v1/namespaces/{}/pods/{name}:{PORT}/proxy/readyz",
+            controller.namespace
+        );
+        let answer = client.request_text(hyper::Request::get(path).body(Vec::new())?).await;
+        // Whatever else goes wrong on the way to the pod says nothing of the pod.
+        let answer = seen(answer, "/readyz").unwrap_or(Seen::Missing);
+        answers.push((name, answer));
+    }
+    Ok(Seen::Found(answers))
+}

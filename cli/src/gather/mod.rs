@@ -1,0 +1,14 @@
+//! Reads facts from the API server, one module per subject. No decision is made here.
+
+mod akvs;
+mod controller;
+mod identity;
+mod installation;
+mod owner;
+mod pod;
+
+pub(crate) use akvs::{Akvs, akvs};
+pub(crate) use controller::{Controller, LeaseState};
+pub(crate) use identity::{Identity, identity};
+pub(crate) use installation::{Installation, installation};
+pub(crate) use pod::{Pod, pod};

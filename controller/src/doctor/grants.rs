@@ -1,0 +1,101 @@
+//! The rules about who may use which vault, applied to the objects that are there.
+
+use std::path::Path;
+
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::doctor::Check;
+use akv2k8s_shared::grants::{Grants, Namespace};
+
+use super::vaults::Asked;
+
+const ID: &str = "grants";
+
+/// Check `grants`, and what of `asked` the rules in `file` allow. A rule that selects namespaces by label is not applied here.
+pub(super) async fn check(file: Option<&Path>, asked: Vec<Asked>) -> (Check, Vec<Asked>) {
+    let Some(path) = file else {
+        let open = "Vault grants: there are none, so every namespace may use every vault this identity reads (--vault-grants).";
+        return (Check::not_made(ID, open), asked);
+    };
+    let text = tokio::fs::read_to_string(path)
+        .await
+        .map_err(|error| format!("{error}."));
+    match text.and_then(|text| Grants::parse(&text).map_err(|error| error.to_string())) {
+        Ok(grants) => apply(&grants, asked),
+        Err(cause) => {
+            let what = format!("The grants in {} cannot be used.", path.display());
+            let fix = "Correct the file; it is read again by itself. A controller that starts now allows nothing.";
+            let diagnosis = Diagnosis::new(Code::VaultGrantsUnreadable, what, cause, fix);
+            (Check::failed(ID, diagnosis), Vec::new())
+        }
+    }
+}
+
+fn apply(grants: &Grants, asked: Vec<Asked>) -> (Check, Vec<Asked>) {
+    let all = asked.len();
+    let rules = grants.len();
+    if grants.needs_labels() {
+        let text = format!("Vault grants: {rules} rules, some by labels of namespaces, which are not applied here.");
+        return (Check::not_made(ID, text), asked);
+    }
+    let is_allowed = |it: &Asked| {
+        let namespace = Namespace {
+            name: &it.namespace,
+            labels: Err("not looked at"),
+        };
+        grants.allows(&namespace, &it.object).is_ok()
+    };
+    let (allowed, denied): (Vec<_>, Vec<_>) = asked.into_iter().partition(is_allowed);
+    let text = match denied.first() {
+        None => format!("Vault grants: {rules} rules allow what all {all} objects ask for."),
+        Some(first) => format!(
+            "Vault grants: {rules} rules deny {} of {all} objects, the first in namespace {}: {}.",
+            denied.len(),
+            first.namespace,
+            first.object
+        ),
+    };
+    (Check::passed(ID, text), allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use akv2k8s_shared::doctor::Outcome;
+    use akv2k8s_shared::reference::{ObjectKind, ObjectName, ObjectRef, VaultName};
+
+    use super::*;
+
+    fn asked(namespace: &str, vault: &str) -> Asked {
+        Asked {
+            namespace: namespace.to_owned(),
+            object: ObjectRef {
+                vault: VaultName::parse(vault).unwrap(),
+                kind: ObjectKind::Secret,
+                name: ObjectName::parse("db").unwrap(),
+                version: None,
+            },
+        }
+    }
+
+    #[test]
+    fn what_is_denied_is_counted_and_not_asked_of_a_vault() {
+        let grants = Grants::parse("grants: [{namespaces: [shop], vaults: [kv1]}]").unwrap();
+        let (check, allowed) = apply(&grants, vec![asked("shop", "kv1"), asked("bank", "kv1")]);
+        assert_eq!(allowed, [asked("shop", "kv1")]);
+        let Outcome::Passed(text) = check.outcome else {
+            unreachable!("{check:?}")
+        };
+        assert!(
+            text.contains("deny 1 of 2") && text.contains("namespace bank"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_allows_nothing_and_none_allows_all() {
+        let (said, allowed) = check(Some("/does/not/exist".as_ref()), vec![asked("shop", "kv1")]).await;
+        assert_eq!(said.failure().map(|it| it.code), Some(Code::VaultGrantsUnreadable));
+        assert!(allowed.is_empty());
+        let (said, allowed) = check(None, vec![asked("shop", "kv1")]).await;
+        assert!(said.failure().is_none() && allowed.len() == 1);
+    }
+}
