@@ -50,18 +50,16 @@ impl TokenProxy {
         let file = environment.path("AZURE_KUBERNETES_CA_FILE");
         let data = environment.get("AZURE_KUBERNETES_CA_DATA");
         let Some(address) = environment.get(PROXY) else {
-            return match name.is_none() && file.is_none() && data.is_none() {
-                true => Ok(None),
-                false => Err(incomplete(
-                    "AZURE_KUBERNETES_TOKEN_PROXY is not set, but others of its variables are.",
-                )),
-            };
+            if name.is_none() && file.is_none() && data.is_none() {
+                return Ok(None);
+            }
+            let what = "AZURE_KUBERNETES_TOKEN_PROXY is not set, but others of its variables are.";
+            return Err(incomplete(what).into());
         };
         let authority = match (file, data) {
             (Some(_), Some(_)) => {
-                return Err(incomplete(
-                    "AZURE_KUBERNETES_CA_FILE and AZURE_KUBERNETES_CA_DATA are both set.",
-                ));
+                let what = "AZURE_KUBERNETES_CA_FILE and AZURE_KUBERNETES_CA_DATA are both set.";
+                return Err(incomplete(what).into());
             }
             (Some(file), None) => Authority::File(file),
             (None, Some(data)) => Authority::Data(data.to_owned()),
@@ -85,7 +83,7 @@ impl TokenProxy {
             Authority::File(path) => Some(tokio::fs::read(path).await.map_err(|error| {
                 unusable(Diagnosis {
                     cause: format!("{}: {error}.", path.display()),
-                    ..*incomplete("AZURE_KUBERNETES_CA_FILE cannot be read.")
+                    ..incomplete("AZURE_KUBERNETES_CA_FILE cannot be read.")
                 })
             })?),
         };
@@ -148,13 +146,13 @@ fn unusable(diagnosis: Diagnosis) -> TokenError {
     }
 }
 
-fn incomplete(what: &str) -> Box<Diagnosis> {
-    Box::new(Diagnosis::new(
+fn incomplete(what: &str) -> Diagnosis {
+    Diagnosis::new(
         Code::WorkloadIdentityIncomplete,
         what,
         "The workload identity webhook sets these variables together where AKS identity binding is used.",
         "Leave them to the webhook (annotation azure.workload.identity/use-identity-binding on the pod), or remove them all.",
-    ))
+    )
 }
 
 #[cfg(test)]

@@ -36,16 +36,16 @@ impl Source {
     pub(super) fn from_environment(environment: &Environment, cloud: &Cloud) -> Result<Self, Box<Diagnosis>> {
         let get = |name| environment.get(name);
         match (get("IDENTITY_ENDPOINT"), get("IDENTITY_HEADER")) {
-            (Some(_), _) if get("IMDS_ENDPOINT").is_some() => Err(unsupported("Azure Arc", "IMDS_ENDPOINT")),
+            (Some(_), _) if get("IMDS_ENDPOINT").is_some() => Err(unsupported("Azure Arc", "IMDS_ENDPOINT").into()),
             (Some(_), Some(_)) if get("IDENTITY_SERVER_THUMBPRINT").is_some() => {
-                Err(unsupported("Service Fabric", "IDENTITY_SERVER_THUMBPRINT"))
+                Err(unsupported("Service Fabric", "IDENTITY_SERVER_THUMBPRINT").into())
             }
             (Some(endpoint), Some(proof)) => Self::with_proof(Form::AppService, "IDENTITY_ENDPOINT", endpoint, proof),
-            (Some(_), None) => Err(half("IDENTITY_ENDPOINT", "IDENTITY_HEADER")),
-            (None, Some(_)) => Err(half("IDENTITY_HEADER", "IDENTITY_ENDPOINT")),
+            (Some(_), None) => Err(half("IDENTITY_ENDPOINT", "IDENTITY_HEADER").into()),
+            (None, Some(_)) => Err(half("IDENTITY_HEADER", "IDENTITY_ENDPOINT").into()),
             (None, None) => match (get("MSI_ENDPOINT"), get("MSI_SECRET")) {
                 (Some(endpoint), Some(proof)) => Self::with_proof(Form::OldAppService, "MSI_ENDPOINT", endpoint, proof),
-                (Some(_), None) => Err(unsupported("Azure Cloud Shell", "MSI_ENDPOINT")),
+                (Some(_), None) => Err(unsupported("Azure Cloud Shell", "MSI_ENDPOINT").into()),
                 (None, _) => Ok(Self::imds(&cloud.imds_endpoint)),
             },
         }
@@ -86,8 +86,8 @@ fn is_local(url: &Url) -> bool {
     }
 }
 
-fn unsupported(platform: &str, variable: &str) -> Box<Diagnosis> {
-    Box::new(Diagnosis {
+fn unsupported(platform: &str, variable: &str) -> Diagnosis {
+    Diagnosis {
         cause: format!("{variable} is set, which says that this runs on {platform}."),
         fix: format!("Use workload identity or a client secret; if this is not {platform}, remove {variable}."),
         ..Diagnosis::of(
@@ -95,16 +95,16 @@ fn unsupported(platform: &str, variable: &str) -> Box<Diagnosis> {
             format!("The managed identity of {platform} is not supported."),
             &[],
         )
-    })
+    }
 }
 
-fn half(present: &str, missing: &str) -> Box<Diagnosis> {
+fn half(present: &str, missing: &str) -> Diagnosis {
     let what = format!("{present} is set, but {missing} is not.");
-    Box::new(Diagnosis::of(Code::AppServiceIdentityMissing, what, &[]))
+    Diagnosis::of(Code::AppServiceIdentityMissing, what, &[])
 }
 
-fn unusable(variable: &str) -> Box<Diagnosis> {
-    Box::new(Diagnosis {
+fn unusable(variable: &str) -> Diagnosis {
+    Diagnosis {
         cause: "It is neither an https address nor an http address on this machine.".to_owned(),
         fix: "Leave it as the platform sets it, or remove it to use the node's managed identity.".to_owned(),
         ..Diagnosis::of(
@@ -112,7 +112,7 @@ fn unusable(variable: &str) -> Box<Diagnosis> {
             format!("{variable} cannot be used."),
             &[],
         )
-    })
+    }
 }
 
 #[cfg(test)]
