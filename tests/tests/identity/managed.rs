@@ -181,10 +181,10 @@ async fn silent() -> String {
 async fn off_azure_the_answer_comes_within_three_seconds() {
     let bed = Bed::start().await;
     let (silent, closed) = (silent().await, "http://127.0.0.1:1/".to_owned());
-    // RFC 5737: packets to this network go nowhere.
+    // RFC 5737: this network exists nowhere; whether its packets are lost or refused is up to the network here.
     let nowhere = "http://192.0.2.1/".to_owned();
     for (address, how) in [
-        (nowhere, "packets are lost"),
+        (nowhere, "an address of nobody"),
         (closed, "refused"),
         (silent, "accepted, never answered"),
     ] {
