@@ -90,13 +90,15 @@ impl VaultGrants {
 
     /// Whether `namespace` may read `object`.
     pub(crate) fn check(&self, namespace: &str, object: &ObjectRef) -> Result<(), Box<Diagnosis>> {
-        let file = self.file_name();
         match &*self.rules() {
             Rules::Unrestricted => Ok(()),
             Rules::Unusable(error) => Err(Box::new(Diagnosis::new(
                 Code::VaultNotGranted,
                 format!("Namespace '{namespace}' may not use {object}."),
-                format!("The rules in {file} cannot be used, and until they can nothing is allowed: {error}."),
+                format!(
+                    "The rules in {} cannot be used, and until they can nothing is allowed: {error}.",
+                    self.file_name()
+                ),
                 "Ask whoever runs akv2k8s to correct that file; it is read again by itself.",
             ))),
             Rules::Grants(grants) => {
@@ -106,7 +108,7 @@ impl VaultGrants {
                     labels: labels.of(namespace),
                 };
                 let verdict = grants.allows(&asking, object);
-                verdict.map_err(|denied| Box::new(denied.explain(&file)))
+                verdict.map_err(|denied| Box::new(denied.explain(&self.file_name())))
             }
         }
     }

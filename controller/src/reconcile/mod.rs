@@ -149,7 +149,7 @@ impl Context {
     }
 
     /// Why its object may not be read for its namespace. An object that cannot be parsed is not read either.
-    fn denied(&self, akvs: &AzureKeyVaultSecret) -> Option<Box<Diagnosis>> {
+    pub(super) fn denied(&self, akvs: &AzureKeyVaultSecret) -> Option<Box<Diagnosis>> {
         let object = api::parse(akvs).ok()?.object;
         self.grants.check(&id(&akvs.metadata).namespace, &object).err()
     }

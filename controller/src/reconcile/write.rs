@@ -82,6 +82,10 @@ impl Context {
                 let diagnosis = self.names.advise(&request.object, error.diagnosis, granted);
                 Failure::of_vault(diagnosis, error.retry)
             })?;
+        // The read may have waited long for its turn, and the grant may have ended meanwhile.
+        if let Some(denied) = self.denied(akvs) {
+            return Err(Failure::by_user(denied, Again::Done));
+        }
         let status = status_of(akvs);
         let version = version(&fetched.object).to_owned();
         if !must_write(&status, &version, reapply) {

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use akv2k8s_testbed::emulator::SecretOptions;
-use akv2k8s_testbed::stage::Stage;
+use akv2k8s_testbed::emulator::{Fault, FaultKind, Operation, SecretOptions};
+use akv2k8s_testbed::stage::{PATIENCE, Stage};
+use anyhow::Context;
 
 use crate::bed::{RuleFile, looks, message, readyz, rule, rules, spec};
 
@@ -54,6 +55,34 @@ async fn a_grant_and_its_end_take_effect_within_seconds_and_the_output_stays() -
         Some("one"),
         "the output is as it was"
     );
+    controller.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_was_on_its_way_when_the_grant_ended_is_not_written() -> anyhow::Result<()> {
+    let stage = Stage::new("onitsway").await?;
+    stage.vault("kv1").set_secret("db", "one", SecretOptions::default())?;
+    // Long enough for the end of the grant to be noticed meanwhile, and within the time a read may take.
+    let slow = FaultKind::Latency { milliseconds: 10_000 };
+    stage
+        .emulator
+        .faults()
+        .add(Fault::vault("kv1", slow).on(&[Operation::SECRET_GET]));
+    let file = RuleFile::new(&stage, &rules(&[rule(stage.namespace.name(), "kv1")]))?;
+    let controller = stage.controller(&[&file.flag()]).await?;
+    stage.apply("db", &spec("kv1", "db", "db")).await?;
+    let journal = stage.emulator.journal();
+    let token = journal.wait_for(PATIENCE, |counts| counts.of(Operation::Token) == 1);
+    token.await.context("the read to begin")?;
+    file.write(&rules(&[rule("somebody-else", "kv1")]))?;
+    let akvs = stage.wait_for_reason("db", "VaultNotGranted").await?;
+    assert_eq!(
+        journal.counts().with_status(Operation::SECRET_GET, 200),
+        1,
+        "the read itself went well"
+    );
+    assert!(stage.secret("db").await?.is_none());
+    assert_eq!(akvs.status.context("status")?.object_version, None);
     controller.stop().await
 }
 
