@@ -131,11 +131,10 @@ impl Election {
     fn tell(&self, error: Option<&anyhow::Error>) {
         let problem = error.map(|error| trouble(&self.namespace, &self.name, error));
         if self.health.report(LEASE, problem.clone()) {
-            match problem {
-                Some(problem) => {
-                    warn!(lease = self.name, error = %problem, "the lease cannot be read or written; trying again")
-                }
-                None => info!(lease = self.name, "the lease can be read and written again"),
+            if let Some(problem) = problem {
+                warn!(lease = self.name, error = %problem, "the lease cannot be read or written; trying again");
+            } else {
+                info!(lease = self.name, "the lease can be read and written again");
             }
         }
     }

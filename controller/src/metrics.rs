@@ -255,17 +255,21 @@ fn count(number: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use akv2k8s_shared::environment::Environment;
+    use akv2k8s_shared::http::{HttpClient, Limits as HttpLimits};
+    use akv2k8s_shared::keyvault::Settings;
+
     use super::*;
+    use crate::queue::Limits;
 
     #[test]
     fn every_help_text_ends_with_one_full_stop() {
-        let environment = akv2k8s_shared::environment::Environment::default();
-        let http = akv2k8s_shared::http::HttpClient::from_environment(&environment, Default::default()).unwrap();
+        let http = HttpClient::from_environment(&Environment::default(), HttpLimits::default()).unwrap();
         let metrics = Metrics::new(Readings {
-            vault: KeyVault::new(http, Default::default()),
+            vault: KeyVault::new(http, Settings::default()),
             health: Arc::default(),
             objects: Arc::default(),
-            queue: Arc::new(Queue::new(Default::default())),
+            queue: Arc::new(Queue::new(Limits::default())),
         });
         // A family without members is not written.
         let cause = Cause {

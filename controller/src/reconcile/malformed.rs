@@ -26,7 +26,7 @@ impl Context {
             format!("{}.", invalid.error),
             "Correct the field, for example with 'kubectl edit akvs'.",
         );
-        let conditions = conditions(&diagnosis, meta.generation, Time(Timestamp::now()));
+        let conditions = conditions(&diagnosis, meta.generation, &Time(Timestamp::now()));
         let resource = ApiResource::erase::<AzureKeyVaultSecret>(&());
         let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), &akvs_id.namespace, &resource);
         if let Ok(Some(object)) = api.get_opt(&akvs_id.name).await
@@ -54,7 +54,7 @@ impl Context {
     }
 }
 
-fn conditions(diagnosis: &Diagnosis, generation: Option<i64>, now: Time) -> [Condition; 2] {
+fn conditions(diagnosis: &Diagnosis, generation: Option<i64>, now: &Time) -> [Condition; 2] {
     let message = format!("{} Cause: {} Fix: {}", diagnosis.what, diagnosis.cause, diagnosis.fix);
     let reason = diagnosis.code.as_str();
     let new = |type_, holds| condition::new(type_, holds, reason, &message, generation, now.clone());
@@ -83,12 +83,12 @@ mod tests {
     fn a_status_that_says_the_same_since_some_other_time_says_it() {
         let time = |second| Time(Timestamp::from_second(second).unwrap());
         let diagnosis = |cause| Diagnosis::new(Code::InvalidSpec, "The object cannot be read.", cause, "Correct it.");
-        let wanted = conditions(&diagnosis("A."), Some(3), time(10));
+        let wanted = conditions(&diagnosis("A."), Some(3), &time(10));
         let status = |conditions: &[Condition]| json!({"conditions": conditions});
-        assert!(says(&status(&conditions(&diagnosis("A."), Some(3), time(1))), &wanted));
+        assert!(says(&status(&conditions(&diagnosis("A."), Some(3), &time(1))), &wanted));
         for other in [
-            status(&conditions(&diagnosis("B."), Some(3), time(10))),
-            status(&conditions(&diagnosis("A."), Some(2), time(10))),
+            status(&conditions(&diagnosis("B."), Some(3), &time(10))),
+            status(&conditions(&diagnosis("A."), Some(2), &time(10))),
             status(&wanted[..1]),
             json!({"conditions": "of another shape"}),
             json!(7),

@@ -106,6 +106,7 @@ impl Service<Name> for Resolver {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use hickory_resolver::config::NameServerConfig;
     use hickory_resolver::proto::op::{Message, ResponseCode};
@@ -126,6 +127,11 @@ mod tests {
 
     /// A name server that knows `kv.example.test.` and notes every question.
     async fn name_server() -> (Resolver, Arc<Mutex<Vec<String>>>) {
+        name_server_that(Arc::new(AtomicBool::new(true))).await
+    }
+
+    /// The same, as long as it `knows`.
+    async fn name_server_that(knows: Arc<AtomicBool>) -> (Resolver, Arc<Mutex<Vec<String>>>) {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let port = socket.local_addr().unwrap().port();
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -138,7 +144,7 @@ mod tests {
                 noted.lock().unwrap().push(question.name().to_string());
                 let mut answer = Message::response(query.metadata.id, query.metadata.op_code);
                 answer.add_query(question.clone());
-                if question.name().to_string() != "kv.example.test." {
+                if question.name().to_string() != "kv.example.test." || !knows.load(Ordering::SeqCst) {
                     answer.metadata.response_code = ResponseCode::NXDomain;
                 } else if question.query_type() == RecordType::A {
                     let address = RData::A(A::new(192, 0, 2, 7));
@@ -181,6 +187,18 @@ mod tests {
             .await
             .unwrap_err();
         assert!(crate::http::find::<NoSuchHost>(&error).is_none(), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_comes_to_be_known_is_found_without_a_restart() {
+        let knows = Arc::new(AtomicBool::new(false));
+        let (resolver, _) = name_server_that(Arc::clone(&knows)).await;
+        let lookup = || resolver.clone().lookup("kv.example.test".to_owned());
+        let error = lookup().await.unwrap_err();
+        assert!(crate::http::find::<NoSuchHost>(&error).is_some(), "{error}");
+        knows.store(true, Ordering::SeqCst);
+        let found: Vec<_> = lookup().await.unwrap().collect();
+        assert_eq!(found, ["192.0.2.7:0".parse().unwrap()]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod data;
 mod lease;
 mod logs;
 mod names;
+mod own_status;
 mod proxy;
 mod values;
 mod vault;
