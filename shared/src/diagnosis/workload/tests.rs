@@ -86,20 +86,11 @@ fn with(pod: &str, from: &str, to: &str) -> Workload {
     workload(&pod.replacen(from, to, 1))
 }
 
-#[test]
-fn the_first_cause_is_named_with_the_users_own_names() {
-    let label = "labels: {azure.workload.identity/use: 'true'}";
-    let mut on_deployment = with(BARE, label, "labels: {app: web}");
-    on_deployment.owner = Seen::Found(Owner {
-        labels: [(USE_LABEL.to_owned(), "true".to_owned())].into(),
-        template_labels: BTreeMap::new(),
-        ..deployment()
-    });
-    let mut on_account = with(BARE, label, "labels: {app: web}");
-    on_account.owner = Seen::Missing;
-    on_account.service_account = Seen::Found(yaml(
-        "metadata: {labels: {azure.workload.identity/use: 'true'}, annotations: {azure.workload.identity/client-id: c-1}}",
-    ));
+/// Code, words of what and why, words of the fix, and who has it.
+type Case = (Code, &'static str, &'static str, Workload);
+
+/// The webhook and the service account.
+fn broken_in_the_cluster() -> Vec<Case> {
     let mut no_webhook = workload(BARE);
     no_webhook.webhooks = Seen::Found(vec![yaml("{metadata: {name: other}, webhooks: []}")]);
     let mut blind = workload(BARE);
@@ -116,26 +107,7 @@ fn the_first_cause_is_named_with_the_users_own_names() {
     quoted.service_account = Seen::Found(yaml(
         "metadata: {annotations: {azure.workload.identity/client-id: '\"c-1\"'}}",
     ));
-    let mut older_than_webhook = workload(BARE);
-    older_than_webhook.webhooks = Seen::Found(vec![yaml(&WEBHOOK.replace("05-01", "05-03"))]);
-    let mut older_than_annotation = workload(BARE);
-    older_than_annotation.service_account = Seen::Found(yaml(
-        "metadata:
-  annotations: {azure.workload.identity/client-id: c-1}
-  managedFields:
-  - {manager: kubectl, operation: Update, time: '2026-05-03T00:00:00Z', fieldsV1: {'f:metadata': {'f:annotations': {'f:azure.workload.identity/client-id': {}}}}}",
-    ));
-    let file = "{name: AZURE_FEDERATED_TOKEN_FILE, value: /var/run/secrets/azure/tokens/azure-identity-token}";
-    let secret = |value: &str| format!("{file}\n    - {{name: AZURE_CLIENT_SECRET, value: '{value}'}}");
-    let of_variables = |variables: &str| {
-        let mut workload = workload(&format!(
-            "{{metadata: {{name: web-0, namespace: shop}}, spec: {{containers: [{{name: web, env: [{variables}]}}]}}}}"
-        ));
-        workload.owner = Seen::Missing;
-        workload.service_account = Seen::Found(yaml("metadata: {name: default, namespace: shop}"));
-        workload
-    };
-    for (code, words, fix, workload) in [
+    vec![
         (
             Code::WorkloadIdentityWebhookMissing,
             "not installed",
@@ -167,6 +139,24 @@ fn the_first_cause_is_named_with_the_users_own_names() {
             as_label,
         ),
         (Code::VariableMalformed, "quotes", "client-id=c-1", quoted),
+    ]
+}
+
+/// The label, everywhere but on the pod.
+fn broken_by_the_label() -> Vec<Case> {
+    let label = "labels: {azure.workload.identity/use: 'true'}";
+    let mut on_deployment = with(BARE, label, "labels: {app: web}");
+    on_deployment.owner = Seen::Found(Owner {
+        labels: [(USE_LABEL.to_owned(), "true".to_owned())].into(),
+        template_labels: BTreeMap::new(),
+        ..deployment()
+    });
+    let mut on_account = with(BARE, label, "labels: {app: web}");
+    on_account.owner = Seen::Missing;
+    on_account.service_account = Seen::Found(yaml(
+        "metadata: {labels: {azure.workload.identity/use: 'true'}, annotations: {azure.workload.identity/client-id: c-1}}",
+    ));
+    vec![
         (
             Code::WorkloadIdentityLabelMissing,
             "on the Deployment web itself",
@@ -191,6 +181,21 @@ fn the_first_cause_is_named_with_the_users_own_names() {
             "kubectl rollout restart deployment/web -n shop",
             with(BARE, label, "labels: {app: web}"),
         ),
+    ]
+}
+
+/// Pods that are older than what they need.
+fn broken_by_age() -> Vec<Case> {
+    let mut older_than_webhook = workload(BARE);
+    older_than_webhook.webhooks = Seen::Found(vec![yaml(&WEBHOOK.replace("05-01", "05-03"))]);
+    let mut older_than_annotation = workload(BARE);
+    older_than_annotation.service_account = Seen::Found(yaml(
+        "metadata:
+  annotations: {azure.workload.identity/client-id: c-1}
+  managedFields:
+  - {manager: kubectl, operation: Update, time: '2026-05-03T00:00:00Z', fieldsV1: {'f:metadata': {'f:annotations': {'f:azure.workload.identity/client-id': {}}}}}",
+    ));
+    vec![
         (
             Code::PodOlderThanSetUp,
             "webhook was installed after",
@@ -215,6 +220,14 @@ fn the_first_cause_is_named_with_the_users_own_names() {
             "kubectl rollout restart",
             with(INJECTED, "value: c-1", "value: ''"),
         ),
+    ]
+}
+
+/// What the webhook gave, and what became of it.
+fn broken_in_the_pod() -> Vec<Case> {
+    let file = "{name: AZURE_FEDERATED_TOKEN_FILE, value: /var/run/secrets/azure/tokens/azure-identity-token}";
+    let secret = |value: &str| format!("{file}\n    - {{name: AZURE_CLIENT_SECRET, value: '{value}'}}");
+    vec![
         (
             Code::WorkloadIdentityIncomplete,
             "AZURE_TENANT_ID",
@@ -261,6 +274,20 @@ fn the_first_cause_is_named_with_the_users_own_names() {
             "quotes",
             with(INJECTED, "value: t-1", "value: ' t-1'"),
         ),
+    ]
+}
+
+/// An application's own credential.
+fn broken_variables() -> Vec<Case> {
+    let of_variables = |variables: &str| {
+        let mut workload = workload(&format!(
+            "{{metadata: {{name: web-0, namespace: shop}}, spec: {{containers: [{{name: web, env: [{variables}]}}]}}}}"
+        ));
+        workload.owner = Seen::Missing;
+        workload.service_account = Seen::Found(yaml("metadata: {name: default, namespace: shop}"));
+        workload
+    };
+    vec![
         (
             Code::EnvironmentIncomplete,
             "lacks AZURE_CLIENT_SECRET",
@@ -290,7 +317,19 @@ fn the_first_cause_is_named_with_the_users_own_names() {
                  {name: AZURE_CLIENT_SECRET, value: 0d6a3b1e-1111-2222-3333-0123456789ab}",
             ),
         ),
-    ] {
+    ]
+}
+
+#[test]
+fn the_first_cause_is_named_with_the_users_own_names() {
+    let all = [
+        broken_in_the_cluster(),
+        broken_by_the_label(),
+        broken_by_age(),
+        broken_in_the_pod(),
+        broken_variables(),
+    ];
+    for (code, words, fix, workload) in all.into_iter().flatten() {
         let found = next(&workload).unwrap_or_else(|| panic!("{words}: nothing was found in {:#?}", checks(&workload)));
         assert_eq!(found.code, code, "{found}");
         assert!(
