@@ -149,7 +149,7 @@ catalogue! {
         "The annotation says which identity the service account stands for; without it there is none.",
         "Annotate it, then re-create its pods: `kubectl annotate serviceaccount {serviceaccount} --namespace {namespace} azure.workload.identity/client-id={client_id}`";
     ServiceAccountTokenRefused, Itself, "slowly",
-        "The API server gives the controller no token of the service account (TokenRequest).",
+        "The API server gives the controller no token of the service account (`TokenRequest`).",
         "A Role or an admission policy does not allow it, or the namespace is not one of those that the policy lists.",
         "Bind the Role of examples/isolation in that namespace, and label the namespace as its policy wants.";
     WorkloadIdentityLabelMissing, Itself, "",

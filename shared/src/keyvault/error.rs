@@ -9,11 +9,13 @@ use thiserror::Error;
 use url::Url;
 
 pub use crate::diagnosis::Retry;
-use crate::diagnosis::{Code, Diagnosis, VaultRefusal, throttled, tidy};
+use crate::diagnosis::{Code, Diagnosis, Trace, VaultRefusal, throttled, tidy};
 use crate::http::{Failure, FailureKind, find};
 use crate::identity::TokenError;
 
 const RETRY_AFTER: HeaderName = HeaderName::from_static("retry-after");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
+const DATE: HeaderName = HeaderName::from_static("date");
 
 /// A vault call that failed, after the client's own retries.
 #[derive(Debug, Clone, Error)]
@@ -63,8 +65,18 @@ pub(super) fn retry_after(headers: &Headers, cap: Duration) -> Option<Duration> 
     Some(wait.min(cap))
 }
 
-pub(super) fn of_refusal(refusal: &VaultRefusal<'_>, pause: Option<Duration>) -> VaultError {
-    let diagnosis = refusal.recognise();
+/// By what Azure's support finds the request that was answered so.
+pub(super) fn trace(headers: &Headers) -> Trace {
+    let text = |name: &HeaderName| headers.get_optional_str(name).map(tidy);
+    Trace {
+        request_id: text(&REQUEST_ID),
+        correlation_id: None,
+        timestamp: text(&DATE),
+    }
+}
+
+pub(super) fn of_refusal(refusal: &VaultRefusal<'_>, pause: Option<Duration>, trace: Trace) -> VaultError {
+    let diagnosis = refusal.recognise().traced(trace);
     let retry = match (diagnosis.code, pause) {
         (_, Some(pause)) => Retry::After(pause),
         (Code::VaultUnavailable | Code::VaultResponseInvalid | Code::Throttled, None) => Retry::Soon,

@@ -232,6 +232,7 @@ impl VaultPolicy {
         } else {
             retry_after.filter(|_| status == 503)
         };
+        let trace = error::trace(answer.headers());
         let raw = answer.try_into_raw_response().await;
         let body = raw.as_ref().map_or(&[][..], |raw: &RawResponse| raw.body().as_ref());
         let info = call.identity.info();
@@ -247,7 +248,7 @@ impl VaultPolicy {
             tenant_id: info.tenant_id.as_deref(),
             vault_tenant: challenge.tenant.as_deref(),
         };
-        Err(error::of_refusal(&refusal, pause))
+        Err(error::of_refusal(&refusal, pause, trace))
     }
 
     fn count(&self, call: &Call, answer: Option<&AsyncRawResponse>) {

@@ -220,6 +220,18 @@ fn not_exportable(world: &mut World) -> Variables {
     world.with_secret()
 }
 
+/// Whether Entra or the vault itself answers so, and therefore says under which id.
+fn is_refusal(code: Code) -> bool {
+    matches!(
+        code,
+        Code::ClientSecretInvalid
+            | Code::NoFederatedCredential
+            | Code::ForbiddenByRbac
+            | Code::ForbiddenByPolicy
+            | Code::ObjectNotFound
+    )
+}
+
 impl Row {
     async fn play(&self) -> anyhow::Result<()> {
         let mut world = World::new().await?;
@@ -233,6 +245,15 @@ impl Row {
             anyhow::bail!("it was read all the same")
         };
         ensure!(told.code == self.code, "{told}");
+        let traced = told
+            .trace
+            .as_ref()
+            .is_some_and(|trace| trace.request_id.is_some() && trace.timestamp.is_some());
+        ensure!(
+            traced || !is_refusal(self.code),
+            "nothing to find the request by: {:?}",
+            told.trace
+        );
         let reason = format!("{} {}", told.what, told.cause);
         for name in self.says {
             let name = world.named(name);

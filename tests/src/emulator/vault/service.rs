@@ -12,7 +12,7 @@ use super::secrets;
 use super::view::View;
 use super::{Ids, Vault, issuers};
 use crate::emulator::Shared;
-use crate::emulator::crypto::PrivateKey;
+use crate::emulator::crypto::{PrivateKey, random_uuid};
 use crate::emulator::http::{Reply, Request};
 use crate::emulator::operation::{Action, Kind};
 
@@ -34,7 +34,7 @@ const API_VERSIONS: [&str; 12] = [
 
 /// Answers a request to the vault `name`.
 pub(crate) async fn handle(shared: &Shared, name: &str, route: Option<&Route<'_>>, request: &Request) -> Reply {
-    match answer(shared, name, route, request).await {
+    let reply = match answer(shared, name, route, request).await {
         Ok(reply) => reply,
         Err(error) if error.status == StatusCode::UNAUTHORIZED => {
             let tenant = shared
@@ -49,7 +49,8 @@ pub(crate) async fn handle(shared: &Shared, name: &str, route: Option<&Route<'_>
                 .header("www-authenticate", challenge(shared, &tenant, described))
         }
         Err(error) => error.reply(),
-    }
+    };
+    reply.header("x-ms-request-id", random_uuid())
 }
 
 /// The challenge of a vault: where a token comes from, and for what resource.
