@@ -58,7 +58,6 @@ async fn nothing_is_found_wrong_with_what_is_well() -> anyhow::Result<()> {
         let read = world.read(&variables).await;
         let mut findings: Vec<_> = read.err().into_iter().collect();
         findings.extend(findings_of_token(&world.token));
-        findings.iter().for_each(|finding| println!("{name}: {finding}"));
         ensure!(findings.is_empty(), "{name}: {findings:?}");
         Ok(())
     });
