@@ -50,7 +50,7 @@ pub(crate) const ROWS: &[Row] = &[
     row(Code::TrustStoreUnreadable, |w| w.application(&[("SSL_CERT_FILE", "/nowhere.pem")]), &["/nowhere.pem"], "PEM", with_secret),
     row(Code::CloudUnknown, |w| w.application(&[("AZURE_ENVIRONMENT_FILEPATH", "/nowhere.json")]), &["/nowhere.json"], "AZURE_ENVIRONMENT", with_secret),
     row(Code::WorkloadIdentityIncomplete, |w| only(w.with_token(&w.token), "AZURE_FEDERATED_TOKEN_FILE"), &["AZURE_CLIENT_ID", "AZURE_TENANT_ID"], "re-create the pod", with_token),
-    row(Code::EnvironmentIncomplete, |w| only(with_secret(w), "AZURE_CLIENT_SECRET"), &["AZURE_CLIENT_ID"], "AZURE_TENANT_ID", with_secret),
+    row(Code::EnvironmentIncomplete, |w| only(with_secret(w), "AZURE_CLIENT_SECRET"), &["AZURE_CLIENT_ID", "AZURE_TENANT_ID"], "Set ", with_secret),
     row(Code::TokenFileUnreadable, |w| w.with_token(""), &["{directory}/token"], "azure.workload.identity/use=true", with_token),
     row(Code::FederatedAudienceWrong, |w| w.with_token(&w.elsewhere), &["'api://other'"], AUDIENCE, with_token),
     row(Code::OidcIssuerNotEnabled, |w| w.with_token(&w.unsigned("https://kubernetes.default.svc", AUDIENCE, 0)), &["https://kubernetes.default.svc"], "--enable-oidc-issuer", with_token),
