@@ -30,6 +30,7 @@ use crate::orphans;
 use crate::output::{Scope, Store};
 use crate::poll::Poller;
 use crate::queue::{Limits, Queue};
+use crate::readers::{Readers, ServiceAccounts};
 use crate::reconcile::{self, Context};
 use crate::term::Term;
 use crate::watch::{self as watches, Selection};
@@ -51,6 +52,8 @@ pub struct Controller {
     watching: kube::Client,
     listener: TcpListener,
     vault: KeyVault,
+    http: HttpClient,
+    cloud: Result<Cloud, Box<Diagnosis>>,
     identity: Result<Identity, Box<Diagnosis>>,
 }
 
@@ -63,13 +66,15 @@ impl Controller {
         let cluster = cluster(&config).await?;
         let (client, watching) = (client(&cluster, ANSWER)?, client(&cluster, WATCH)?);
         let http = HttpClient::from_environment(&config.environment, HttpLimits::default())?;
-        let identity = Cloud::from_environment(&config.environment)
+        let cloud = Cloud::from_environment(&config.environment);
+        let identity = cloud
+            .clone()
             .and_then(|cloud| Identity::from_environment(&config.environment, cloud, &http));
         let settings = Settings {
             requests_per_10s: config.args.vault_requests_per_10s,
             ..Settings::default()
         };
-        let vault = KeyVault::new(http, settings);
+        let vault = KeyVault::new(http.clone(), settings);
         let listener = http::listen(config.http_port).await?;
         Ok(Self {
             config,
@@ -77,6 +82,8 @@ impl Controller {
             watching,
             listener,
             vault,
+            http,
+            cloud,
             identity,
         })
     }
@@ -100,6 +107,8 @@ impl Controller {
             watching,
             listener,
             vault,
+            http: vault_http,
+            cloud,
             identity,
         } = self;
         let health = Arc::new(Health::default());
@@ -142,10 +151,14 @@ impl Controller {
             error!(code = diagnosis.code.as_str(), error = %diagnosis, "there is no identity to read vaults with");
             health.report("identity", Some((**diagnosis).clone()));
         }
+        let accounts = config.args.service_account_identities.then(|| {
+            let tenant = config.environment.get("AZURE_TENANT_ID").map(str::to_owned);
+            ServiceAccounts::new(client.clone(), cloud, tenant, vault_http)
+        });
         let context = Arc::new(Context {
             client,
             vault,
-            identity,
+            readers: Arc::new(Readers::new(identity, accounts)),
             grants: Arc::new(VaultGrants::new(config.args.vault_grants.clone(), Arc::clone(&health))),
             objects,
             names: Arc::default(),
@@ -278,25 +291,23 @@ async fn work(
     if context.watch_outputs {
         background.keep("orphans", orphans::follow(Arc::clone(context), is_synced));
     }
-    if let Ok(identity) = &context.identity {
-        let poller = Poller {
-            vault: context.vault.clone(),
-            identity: identity.clone(),
-            grants: Arc::clone(&context.grants),
-            objects: Arc::clone(&context.objects),
-            names: Arc::clone(&context.names),
-            queue: Arc::clone(queue),
-            metrics: Arc::clone(&context.metrics),
-            health: Arc::clone(&context.health),
-            last_work: last_work
-                .and_then(|at| u64::try_from(at.as_second()).ok())
-                .map(Duration::from_secs),
-            period: context.period,
-            mode: config.args.change_detection,
-            reapply_daily: !context.watch_outputs,
-        };
-        background.keep("poller", Arc::new(poller).run());
-    }
+    let poller = Poller {
+        vault: context.vault.clone(),
+        readers: Arc::clone(&context.readers),
+        grants: Arc::clone(&context.grants),
+        objects: Arc::clone(&context.objects),
+        names: Arc::clone(&context.names),
+        queue: Arc::clone(queue),
+        metrics: Arc::clone(&context.metrics),
+        health: Arc::clone(&context.health),
+        last_work: last_work
+            .and_then(|at| u64::try_from(at.as_second()).ok())
+            .map(Duration::from_secs),
+        period: context.period,
+        mode: config.args.change_detection,
+        reapply_daily: !context.watch_outputs,
+    };
+    background.keep("poller", Arc::new(poller).run());
     let random = RandomState::new();
     loop {
         let job = queue.next().await;

@@ -82,6 +82,10 @@ pub struct Args {
     #[arg(long)]
     pub lease_namespace: Option<String>,
 
+    /// Read vaults as the ServiceAccounts that `spec.vault.serviceAccountName` names, each in its AKVS's own namespace.
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub service_account_identities: bool,
+
     #[command(flatten)]
     klog: KlogArgs,
 }

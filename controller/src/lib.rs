@@ -28,6 +28,7 @@ mod phase;
 mod poll;
 mod process;
 mod queue;
+mod readers;
 mod reconcile;
 mod term;
 mod watch;

@@ -6,40 +6,48 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use akv2k8s_shared::keyvault::changes::watched;
 use akv2k8s_shared::keyvault::{Collection, Listing};
-use akv2k8s_shared::reference::{ObjectName, ObjectRef, VaultName};
+use akv2k8s_shared::reference::{ObjectName, ObjectRef};
 
-/// What the last LIST of each collection named. Filled by the poller: no request is made for it, and a restart forgets it.
+use crate::readers::{Reader, Sight};
+
+/// What the last LIST of each collection named, for each reader: nobody is told names that only somebody else may list.
+/// Filled by the poller: no request is made for it, and a restart forgets it.
 #[derive(Default)]
 pub(crate) struct Names(Mutex<Known>);
 
 /// One text per collection, a name on each line: a fraction of the memory that ten thousand strings would take.
-type Known = HashMap<(VaultName, Collection), String>;
+type Known = HashMap<(Sight, Collection), String>;
 
 impl Names {
     /// Takes over the names of a whole LIST.
-    pub(crate) fn listed(&self, vault: &VaultName, collection: Collection, listing: &Listing) {
+    pub(crate) fn listed(&self, sight: &Sight, collection: Collection, listing: &Listing) {
         let mut text = String::new();
         for name in listing.items.keys() {
             text.push_str(name.as_str());
             text.push('\n');
         }
-        self.known().insert((vault.clone(), collection), text);
+        self.known().insert((sight.clone(), collection), text);
     }
 
-    /// Forgets what this identity may no longer list.
-    pub(crate) fn forget(&self, vault: &VaultName, collection: Collection) {
-        self.known().remove(&(vault.clone(), collection));
+    /// Forgets what this reader may no longer list.
+    pub(crate) fn forget(&self, sight: &Sight, collection: Collection) {
+        self.known().remove(&(sight.clone(), collection));
     }
 
-    /// Forgets vaults that nobody names any more.
-    pub(crate) fn retain(&self, vaults: &[String]) {
-        self.known()
-            .retain(|(vault, _), _| vaults.iter().any(|it| it == vault.as_str()));
+    /// Forgets everything that this reader listed: it is somebody else now.
+    pub(crate) fn forget_all(&self, sight: &Sight) {
+        self.known().retain(|(known, _), _| known != sight);
     }
 
-    /// Adds to "there is none" what is known of the vault's names; of others than `granted` ones nothing is said.
+    /// Forgets what nobody looks at any more.
+    pub(crate) fn retain(&self, looked_at: impl Fn(&Sight) -> bool) {
+        self.known().retain(|(sight, _), _| looked_at(sight));
+    }
+
+    /// Adds to "there is none" what `reader` may know of the vault's names; of others than `granted` ones nothing is said.
     pub(crate) fn advise(
         &self,
+        reader: &Reader,
         object: &ObjectRef,
         mut diagnosis: Diagnosis,
         granted: impl Fn(&ObjectRef) -> bool,
@@ -47,11 +55,12 @@ impl Names {
         if diagnosis.code != Code::ObjectNotFound {
             return diagnosis;
         }
+        let sight = Sight {
+            vault: object.vault.as_str().to_owned(),
+            reader: reader.clone(),
+        };
         let known = self.known();
-        let Some(names) = watched(object.kind)
-            .first()
-            .and_then(|it| known.get(&(object.vault.clone(), *it)))
-        else {
+        let Some(names) = watched(object.kind).first().and_then(|it| known.get(&(sight, *it))) else {
             return diagnosis;
         };
         let wanted = object.name.as_str();
@@ -97,9 +106,10 @@ fn nearest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>, granted: impl
 mod tests {
     use akv2k8s_shared::keyvault::Listed;
     use akv2k8s_shared::keyvault::model::Fingerprint;
-    use akv2k8s_shared::reference::{ObjectKind, ObjectVersion};
+    use akv2k8s_shared::reference::{ObjectKind, ObjectVersion, VaultName};
 
     use super::*;
+    use crate::readers::Account;
 
     #[test]
     fn the_nearest_name_is_the_one_with_the_fewest_typing_errors() {
@@ -131,8 +141,19 @@ mod tests {
             items: items.collect(),
             pages: 1,
         };
-        names.listed(&VaultName::parse("kv1").unwrap(), Collection::Secrets, &listing);
+        names.listed(&sight("kv1"), Collection::Secrets, &listing);
         names
+    }
+
+    fn sight(vault: &str) -> Sight {
+        Sight {
+            vault: vault.to_owned(),
+            reader: Reader::Controller,
+        }
+    }
+
+    fn advise(names: &Names, object: &ObjectRef, diagnosis: Diagnosis) -> Diagnosis {
+        names.advise(&Reader::Controller, object, diagnosis, |_| true)
     }
 
     fn object(kind: ObjectKind, name: &str, version: Option<&str>) -> ObjectRef {
@@ -153,10 +174,10 @@ mod tests {
         let names = names(&["my-secret"]);
         let missing = object(ObjectKind::Secret, "my-secert", None);
         assert_eq!(
-            names.advise(&missing, diagnosis(Code::ObjectNotFound), |_| true).fix,
+            advise(&names, &missing, diagnosis(Code::ObjectNotFound)).fix,
             "Did you mean 'my-secret'? Else look it up: az keyvault secret list"
         );
-        let untouched = |object: &ObjectRef, code| names.advise(object, diagnosis(code), |_| true) == diagnosis(code);
+        let untouched = |object: &ObjectRef, code| advise(&names, object, diagnosis(code)) == diagnosis(code);
         assert!(untouched(&missing, Code::Throttled));
         assert!(untouched(
             &object(ObjectKind::Key, "my-secert", None),
@@ -175,15 +196,20 @@ mod tests {
         let plain = diagnosis(Code::ObjectNotFound);
         let names = names(&["team-b-db", "team-a-db"]);
         let ours = |object: &ObjectRef| object.name.as_str().starts_with("team-a");
-        assert!(names.advise(&missing, plain.clone(), ours).fix.contains("team-a-db"));
-        let nobodys = names.advise(&missing, plain.clone(), |_| false);
+        assert!(
+            names
+                .advise(&Reader::Controller, &missing, plain.clone(), ours)
+                .fix
+                .contains("team-a-db")
+        );
+        let nobodys = names.advise(&Reader::Controller, &missing, plain.clone(), |_| false);
         assert_eq!(nobodys, plain);
     }
 
     #[test]
     fn a_version_that_is_missing_is_told_from_a_name_that_is() {
         let pinned = object(ObjectKind::Secret, "my-secret", Some(&"0".repeat(32)));
-        let advised = names(&["My-Secret"]).advise(&pinned, diagnosis(Code::ObjectNotFound), |_| true);
+        let advised = advise(&names(&["My-Secret"]), &pinned, diagnosis(Code::ObjectNotFound));
         assert!(advised.cause.contains("not this version"), "{advised}");
     }
 
@@ -192,12 +218,21 @@ mod tests {
         let missing = object(ObjectKind::Secret, "my-secert", None);
         let plain = diagnosis(Code::ObjectNotFound);
         let forbidden = names(&["my-secret"]);
-        forbidden.forget(&missing.vault, Collection::Secrets);
-        assert_eq!(forbidden.advise(&missing, plain.clone(), |_| true), plain);
+        forbidden.forget(&sight("kv1"), Collection::Secrets);
+        assert_eq!(advise(&forbidden, &missing, plain.clone()), plain);
         let unused = names(&["my-secret"]);
-        unused.retain(&["kv1".to_owned()]);
-        assert_ne!(unused.advise(&missing, plain.clone(), |_| true), plain);
-        unused.retain(&["kv2".to_owned()]);
-        assert_eq!(unused.advise(&missing, plain.clone(), |_| true), plain);
+        unused.retain(|it| *it == sight("kv1"));
+        assert_ne!(advise(&unused, &missing, plain.clone()), plain);
+        unused.retain(|it| *it == sight("kv2"));
+        assert_eq!(advise(&unused, &missing, plain.clone()), plain);
+    }
+    #[test]
+    fn nobody_is_told_the_names_that_somebody_else_may_list() {
+        let names = names(&["my-secret"]);
+        let missing = object(ObjectKind::Secret, "my-secert", None);
+        let plain = diagnosis(Code::ObjectNotFound);
+        let stranger = Reader::ServiceAccount(Account::new("bank", "reader"));
+        assert_eq!(names.advise(&stranger, &missing, plain.clone(), |_| true), plain);
+        assert_ne!(advise(&names, &missing, plain.clone()), plain);
     }
 }

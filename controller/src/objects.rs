@@ -1,6 +1,6 @@
 //! The AKVS this controller watches, as last seen or written, and those that left.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +9,7 @@ use kube::core::error_boundary::InvalidObject;
 use kube::core::{DeserializeGuard, ObjectMeta};
 
 use crate::output::{AkvsId, Kind, Target};
+use crate::readers::{Reader, Sight};
 
 /// Annotation of `kubectl apply`: as large as the object, and never needed here.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -102,7 +103,7 @@ pub(crate) enum News {
 struct Content {
     objects: HashMap<Key, Object>,
     gone: HashMap<Key, Vec<Gone>>,
-    by_vault: HashMap<String, BTreeSet<Key>>,
+    by_sight: HashMap<Sight, BTreeSet<Key>>,
     by_target: HashMap<(Arc<str>, Target), BTreeSet<Key>>,
     /// Statuses that are being written, or whose answer never came: the watch may show them first.
     writing: HashMap<Key, AzureKeyVaultSecretStatus>,
@@ -193,13 +194,19 @@ impl Objects {
 
     /// The vaults that are named, in lower case.
     pub(crate) fn vaults(&self) -> Vec<String> {
-        self.with(|content| content.by_vault.keys().cloned().collect())
+        let vaults: BTreeSet<_> = self.sights().into_iter().map(|sight| sight.vault).collect();
+        vaults.into_iter().collect()
     }
 
-    /// The readable objects of one vault.
-    pub(crate) fn of_vault(&self, vault: &str) -> Vec<(Key, Arc<AzureKeyVaultSecret>)> {
+    /// The vaults that are named, each with everybody who is to read it.
+    pub(crate) fn sights(&self) -> HashSet<Sight> {
+        self.with(|content| content.by_sight.keys().cloned().collect())
+    }
+
+    /// The readable objects that one reader reads from one vault.
+    pub(crate) fn in_sight(&self, sight: &Sight) -> Vec<(Key, Arc<AzureKeyVaultSecret>)> {
         self.with(|content| {
-            let keys = content.by_vault.get(vault).into_iter().flatten();
+            let keys = content.by_sight.get(sight).into_iter().flatten();
             let valid = keys.filter_map(|key| match content.objects.get(key) {
                 Some(Object::Valid(akvs)) => Some((key.clone(), Arc::clone(akvs))),
                 _ => None,
@@ -291,7 +298,11 @@ impl Content {
             self.index(key, &before, false);
         }
         let Object::Valid(akvs) = object else { return };
-        enter(&mut self.by_vault, object.partition(), key, present);
+        let sight = Sight {
+            vault: object.partition(),
+            reader: Reader::new(&key.namespace, akvs.spec.vault.service_account_name.as_deref()),
+        };
+        enter(&mut self.by_sight, sight, key, present);
         for target in wanted(akvs) {
             enter(&mut self.by_target, (Arc::clone(&key.namespace), target), key, present);
         }
@@ -412,6 +423,44 @@ mod tests {
         let (key, news) = objects.observe(seen(akvs("u1", version, 1, 0)));
         assert_eq!(news, News::Added);
         key
+    }
+
+    #[test]
+    fn objects_of_one_vault_are_kept_apart_by_who_reads_them() {
+        let objects = Objects::default();
+        let of = |name: &str, namespace: &str, account: Option<&str>| {
+            let mut object = akvs(name, 1, 1, 0);
+            object.metadata.name = Some(name.to_owned());
+            object.metadata.namespace = Some(namespace.to_owned());
+            object.spec.vault.service_account_name = account.map(str::to_owned);
+            objects.observe(seen(object)).0
+        };
+        let (a, b) = (of("a", "shop", None), of("b", "bank", None));
+        let c = of("c", "shop", Some("reader"));
+        of("d", "bank", Some("reader"));
+        assert_eq!(objects.vaults(), ["kv1"]);
+        assert_eq!(objects.sights().len(), 3);
+        let sight = |account| Sight {
+            vault: "kv1".to_owned(),
+            reader: Reader::new("shop", account),
+        };
+        let (controller, reader) = (sight(None), sight(Some("reader")));
+        let keys = |sight| {
+            objects
+                .in_sight(sight)
+                .into_iter()
+                .map(|(key, _)| key)
+                .collect::<BTreeSet<_>>()
+        };
+        assert_eq!(keys(&controller), BTreeSet::from([a, b]));
+        assert_eq!(keys(&reader), BTreeSet::from([c]));
+        // The reader is edited: nothing is left behind under the old one.
+        let mut edited = akvs("c", 9, 2, 0);
+        edited.metadata.name = Some("c".to_owned());
+        edited.metadata.namespace = Some("shop".to_owned());
+        objects.observe(seen(edited));
+        assert!(!objects.sights().contains(&reader));
+        assert_eq!(keys(&controller).len(), 3);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Looks at every vault once a period and asks for work where something changed.
 //!
-//! Each vault has its own turn, hashed from its name, and its own task while it is being looked at: one that hangs delays no
-//! other. [`plan`] decides; nothing here reads a value.
+//! Each vault has its own turn for each of its readers, hashed from the names, and its own task while it is being looked at:
+//! one that hangs delays no other. What one reader sees decides about the objects of that reader alone. [`plan`] decides;
+//! nothing here reads a value.
 
 mod daily;
 mod plan;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use akv2k8s_shared::diagnosis::{Code, Diagnosis};
-use akv2k8s_shared::identity::Identity;
+use akv2k8s_shared::identity::{Identity, TokenError};
 use akv2k8s_shared::keyvault::changes::ChangeDetection;
 use akv2k8s_shared::keyvault::{Collection, KeyVault, Listing, Priority, Retry};
 use akv2k8s_shared::reference::VaultName;
@@ -28,16 +29,23 @@ use crate::names::Names;
 use crate::objects::{Key, Object, Objects};
 use crate::phase;
 use crate::queue::{Lane, Queue, Reasons};
+use crate::readers::{Reader, Readers, Sight};
 
 /// How often the calendar is looked at.
 const TICK: Duration = Duration::from_millis(500);
+
+/// Look at the vault; write only what changed.
+const LOOK: Reasons = Reasons {
+    look: true,
+    reapply: false,
+};
 
 /// What a look needs.
 pub(crate) struct Poller {
     /// All vaults.
     pub(crate) vault: KeyVault,
     /// Who reads them.
-    pub(crate) identity: Identity,
+    pub(crate) readers: Arc<Readers>,
     /// Who may have what read.
     pub(crate) grants: Arc<VaultGrants>,
     /// Who wants to know.
@@ -60,10 +68,18 @@ pub(crate) struct Poller {
     pub(crate) reapply_daily: bool,
 }
 
+/// Who looks at what, once that is settled.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    sight: &'a Sight,
+    vault: &'a VaultName,
+    identity: &'a Identity,
+}
+
 impl Poller {
     /// Polls until dropped.
     pub(crate) async fn run(self: Arc<Self>) {
-        let mut memories: HashMap<String, Memory> = HashMap::new();
+        let mut memories: HashMap<Sight, Memory> = HashMap::new();
         let mut looks = JoinSet::new();
         let started = now();
         self.make_up(started);
@@ -72,26 +88,28 @@ impl Poller {
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                Some(Ok((vault, memory))) = looks.join_next() => {
-                    memories.insert(vault, memory);
+                Some(Ok((sight, memory))) = looks.join_next() => {
+                    memories.insert(sight, memory);
                     continue;
                 }
             }
             let until = now();
             let vaults = self.objects.vaults();
             self.vault.retain(|vault| vaults.iter().any(|it| it == vault.as_str()));
-            self.names.retain(&vaults);
             self.health.retain_vaults(&vaults);
-            memories.retain(|vault, memory| memory.is_looking() || vaults.contains(vault));
-            for vault in vaults {
-                if phase::falls_between(&vault, self.period, last, until) {
-                    let memory = memories.entry(vault.clone()).or_default();
+            let sights = self.objects.sights();
+            self.names.retain(|sight| sights.contains(sight));
+            self.readers.retain(sights.iter().map(|sight| &sight.reader));
+            memories.retain(|sight, memory| memory.is_looking() || sights.contains(sight));
+            for sight in sights {
+                if phase::falls_between(&sight.to_string(), self.period, last, until) {
+                    let memory = memories.entry(sight.clone()).or_default();
                     // A vault's first turn comes within one period.
                     memory
                         .last_look
                         .get_or_insert(started.max(until.saturating_sub(self.period)));
                     if let Some(memory) = memory.begin() {
-                        looks.spawn(guarded(vault.clone(), Arc::clone(&self).look(vault, memory)));
+                        looks.spawn(guarded(sight.clone(), Arc::clone(&self).look(sight, memory)));
                     }
                 }
             }
@@ -99,45 +117,70 @@ impl Poller {
         }
     }
 
-    /// One look at one vault.
-    async fn look(self: Arc<Self>, vault: String, mut memory: Memory) -> (String, Memory) {
+    /// One look at one vault by one reader.
+    async fn look(self: Arc<Self>, sight: Sight, mut memory: Memory) -> (Sight, Memory) {
         let now = now();
         let members: Vec<Member> = self
             .objects
-            .of_vault(&vault)
+            .in_sight(&sight)
             .into_iter()
             .filter_map(|(key, akvs)| Member::of(key, &akvs))
             .filter(|member| self.grants.check(&member.key.namespace, &member.object).is_ok())
             .collect();
         if members.is_empty() {
-            self.leave(&vault);
-        } else if let Ok(name) = VaultName::parse(&vault) {
-            let listed = self.list(&name, &members, &mut memory).await;
-            self.act(&members, &listed, &mut memory);
+            self.leave(&sight);
+        } else if let Ok(vault) = VaultName::parse(&sight.vault) {
+            match self.readers.identity(&sight.reader).await {
+                Ok(identity) => {
+                    let seen = Seen {
+                        sight: &sight,
+                        vault: &vault,
+                        identity: &identity,
+                    };
+                    if memory.is_of_another(identity.info()) {
+                        self.names.forget_all(&sight);
+                    }
+                    let listed = self.list(&seen, &members, &mut memory).await;
+                    self.act(&seen, &members, &listed, &mut memory);
+                }
+                Err(error) => {
+                    memory.forget();
+                    self.turn_away(&members, &error);
+                }
+            }
         }
         let since = memory.last_look.unwrap_or(now);
-        self.daily(&members, &vault, since, now);
+        self.daily(&members, &sight.vault, since, now);
         memory.last_look = Some(now);
-        (vault, memory)
+        (sight, memory)
     }
 
-    async fn list(&self, vault: &VaultName, members: &[Member], memory: &mut Memory) -> Listed {
+    /// There is no identity to look with: whoever was read with one before is told by a sync that fails. As soon as there is
+    /// one again, all is forgotten, and those that failed are read.
+    fn turn_away(&self, members: &[Member], error: &TokenError) {
+        if error.retry != Retry::Slowly {
+            return;
+        }
+        for member in members.iter().filter(|member| member.ready) {
+            let partition = member.object.vault.as_str();
+            self.queue.add(member.key.clone(), partition, Lane::Refresh, LOOK);
+        }
+    }
+
+    async fn list(&self, seen: &Seen<'_>, members: &[Member], memory: &mut Memory) -> Listed {
+        let Seen { sight, vault, identity } = *seen;
         let mut listed = Listed::default();
         for collection in plan::collections(members) {
             if !memory.lists(self.mode, collection, members, Instant::now()) {
                 listed.insert(collection, None);
                 continue;
             }
-            match self
-                .vault
-                .list(&self.identity, vault, collection, Priority::Refresh)
-                .await
-            {
+            match self.vault.list(identity, vault, collection, Priority::Refresh).await {
                 Ok(listing) => {
-                    debug!(%vault, ?collection, items = listing.items.len(), pages = listing.pages, "listed");
-                    self.tell(vault, collection, None);
+                    debug!(%sight, ?collection, items = listing.items.len(), pages = listing.pages, "listed");
+                    self.tell(seen, collection, None);
                     memory.listed(collection, listing.pages, Instant::now());
-                    self.names.listed(vault, collection, &listing);
+                    self.names.listed(sight, collection, &listing);
                     listed.insert(collection, Some(listing));
                 }
                 Err(error) => {
@@ -146,9 +189,9 @@ impl Poller {
                         Code::ForbiddenByRbac | Code::ForbiddenByPolicy | Code::Forbidden
                     );
                     if forbidden {
-                        self.names.forget(vault, collection);
+                        self.names.forget(sight, collection);
                     }
-                    self.tell(vault, collection, Some(error.diagnosis));
+                    self.tell(seen, collection, Some(error.diagnosis));
                     if memory.failed(collection, forbidden, error.retry == Retry::Slowly, Instant::now()) {
                         listed.insert(collection, None);
                     }
@@ -158,20 +201,26 @@ impl Poller {
         listed
     }
 
-    /// Nobody may have this vault read, or needs it: what was known of it says nothing any more.
-    fn leave(&self, vault: &str) {
-        self.health.forget_vault(vault);
-        if let Ok(vault) = VaultName::parse(vault) {
-            for collection in [Collection::Secrets, Collection::Certificates, Collection::Keys] {
-                self.names.forget(&vault, collection);
-            }
+    /// Nobody may have this reader read the vault, or needs it: what was known of it says nothing any more.
+    fn leave(&self, sight: &Sight) {
+        if sight.reader == Reader::Controller {
+            self.health.forget_vault(&sight.vault);
         }
+        self.names.forget_all(sight);
     }
 
-    /// Metric, `/readyz` and, when it is news, one log line.
-    fn tell(&self, vault: &VaultName, collection: Collection, problem: Option<Diagnosis>) {
+    /// Metric, `/readyz` and, when it is news, one log line. What a ServiceAccount may not list is not the process's
+    /// trouble: the status of its AKVS says what there is to say.
+    fn tell(&self, seen: &Seen<'_>, collection: Collection, problem: Option<Diagnosis>) {
+        let Seen { sight, vault, .. } = *seen;
         self.metrics
             .polled(problem.as_ref().map(|problem| problem.code.as_str()));
+        if sight.reader != Reader::Controller {
+            if let Some(it) = problem {
+                debug!(%sight, ?collection, code = it.code.as_str(), error = %it, "a vault cannot be listed");
+            }
+            return;
+        }
         let subject = of_vault(&format!("list of {collection:?}"), vault.as_str());
         if !self.health.report(&subject, problem.clone()) {
             return;
@@ -183,21 +232,22 @@ impl Poller {
         }
     }
 
-    fn act(&self, members: &[Member], listed: &Listed, memory: &mut Memory) {
-        let look = Reasons {
-            look: true,
-            reapply: false,
-        };
+    fn act(&self, seen: &Seen<'_>, members: &[Member], listed: &Listed, memory: &mut Memory) {
         let start = Instant::now();
         for member in members {
             let partition = member.object.vault.as_str();
+            // What another identity read, this one may not be allowed to.
+            if seen.sight.reader != Reader::Controller && member.was_read_by_another(seen.identity.info()) {
+                self.queue.add(member.key.clone(), partition, Lane::Refresh, LOOK);
+                continue;
+            }
             match plan::turn(member, listed, memory) {
                 Turn::Nothing => {}
-                Turn::Changed => self.queue.add(member.key.clone(), partition, Lane::Refresh, look),
-                Turn::FailureMayBeOver => self.queue.add(member.key.clone(), partition, Lane::New, look),
+                Turn::Changed => self.queue.add(member.key.clone(), partition, Lane::Refresh, LOOK),
+                Turn::FailureMayBeOver => self.queue.add(member.key.clone(), partition, Lane::New, LOOK),
                 Turn::Get => {
                     let at = start + phase::slot(&member.key.to_string(), self.period);
-                    self.queue.add_at(member.key.clone(), partition, look, at);
+                    self.queue.add_at(member.key.clone(), partition, LOOK, at);
                 }
             }
         }
@@ -239,13 +289,10 @@ impl Poller {
 }
 
 /// A look that panicked is forgotten: the vault is looked at again in the next period.
-async fn guarded(vault: String, look: impl Future<Output = (String, Memory)>) -> (String, Memory) {
+async fn guarded(sight: Sight, look: impl Future<Output = (Sight, Memory)>) -> (Sight, Memory) {
     AssertUnwindSafe(look).catch_unwind().await.unwrap_or_else(|_| {
-        error!(
-            vault,
-            "looking at this vault panicked, which is a bug; it is tried again"
-        );
-        (vault, Memory::default())
+        error!(vault = %sight, "looking at this vault panicked, which is a bug; it is tried again");
+        (sight, Memory::default())
     })
 }
 
@@ -267,8 +314,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_vault_whose_look_panicked_is_looked_at_again() {
-        let (vault, mut memory) = guarded("kv1".to_owned(), async { panic!("a bug") }).await;
-        assert_eq!(vault, "kv1");
+        let sight = Sight {
+            vault: "kv1".to_owned(),
+            reader: Reader::Controller,
+        };
+        let (again, mut memory) = guarded(sight.clone(), async { panic!("a bug") }).await;
+        assert_eq!(again, sight);
         assert!(memory.begin().is_some());
     }
 }

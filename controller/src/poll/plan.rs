@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use akv2k8s_shared::api::{self, AzureKeyVaultSecret};
+use akv2k8s_shared::api::{self, AzureKeyVaultSecret, StatusIdentity};
+use akv2k8s_shared::identity::IdentityInfo;
 use akv2k8s_shared::keyvault::changes::{self, Change, ChangeDetection, Listings, Look, compare, watched};
 use akv2k8s_shared::keyvault::model::Fingerprint;
 use akv2k8s_shared::keyvault::{Collection, Listing};
 use akv2k8s_shared::reference::{ObjectKind, ObjectRef};
 
 use crate::objects::Key;
-use crate::reconcile::{is_ready, status_of};
+use crate::reconcile::{is_ready, status_identity, status_of};
 
 /// After so many transient failures in a row, objects are asked one by one: their status must say what is wrong.
 const PATIENCE: u32 = 3;
@@ -21,7 +22,9 @@ pub(super) struct Member {
     pub(super) object: ObjectRef,
     /// The mark of what was last taken over.
     last: Option<Fingerprint>,
-    ready: bool,
+    /// Who read it last.
+    reader: Option<StatusIdentity>,
+    pub(super) ready: bool,
 }
 
 impl Member {
@@ -34,8 +37,14 @@ impl Member {
             key,
             object: request.object,
             ready: is_ready(&status),
+            reader: status.identity,
             last: status.fingerprint.map(Fingerprint),
         })
+    }
+
+    /// Whether its Secret holds what somebody else than `identity` read.
+    pub(super) fn was_read_by_another(&self, identity: &IdentityInfo) -> bool {
+        self.ready && self.reader.as_ref() != Some(&status_identity(identity))
     }
 
     /// Pinned versions are immutable: their daily look is enough.
@@ -96,10 +105,12 @@ pub(super) enum Turn {
     Get,
 }
 
-/// What is remembered of a vault from one look to the next; a restart may forget it.
+/// What is remembered of a vault from one look of a reader to the next; a restart may forget it.
 #[derive(Default)]
 pub(super) struct Memory {
     looking: bool,
+    /// Who the reader was.
+    identity: Option<IdentityInfo>,
     /// When the last look began, since the Unix epoch.
     pub(super) last_look: Option<Duration>,
     /// How many pages a LIST had, and when: a vault may shrink.
@@ -122,6 +133,24 @@ impl Memory {
                 },
             )
         })
+    }
+
+    /// Forgets what the reader saw.
+    pub(super) fn forget(&mut self) {
+        *self = Self {
+            last_look: self.last_look,
+            ..Self::default()
+        };
+    }
+
+    /// Whether the reader has become somebody else; then all the other one saw is forgotten.
+    pub(super) fn is_of_another(&mut self, identity: &IdentityInfo) -> bool {
+        let another = self.identity.as_ref().is_some_and(|before| before != identity);
+        if another {
+            self.forget();
+        }
+        self.identity = Some(identity.clone());
+        another
     }
 
     pub(super) fn is_looking(&self) -> bool {

@@ -13,6 +13,7 @@ fn member(name: &str, kind: ObjectKind, last: Option<&str>, ready: bool) -> Memb
             version: None,
         },
         last: last.map(|mark| Fingerprint(mark.to_owned())),
+        reader: None,
         ready,
     }
 }
@@ -134,4 +135,39 @@ fn a_vault_is_looked_at_once_at_a_time() {
     assert!(memory.begin().is_some());
     assert!(memory.is_looking());
     assert!(memory.begin().is_none());
+}
+
+fn identity(client: &str, subject: &str) -> IdentityInfo {
+    IdentityInfo {
+        method: akv2k8s_shared::identity::Method::WorkloadIdentity,
+        client_id: Some(client.to_owned()),
+        tenant_id: Some("t".to_owned()),
+        subject: Some(subject.to_owned()),
+    }
+}
+
+#[test]
+fn what_another_identity_read_is_read_again_by_the_new_one() {
+    let mut read = member("a", ObjectKind::Secret, Some("1"), true);
+    read.reader = Some(status_identity(&identity("c-1", "s")));
+    assert!(!read.was_read_by_another(&identity("c-1", "s")));
+    assert!(read.was_read_by_another(&identity("c-2", "s")));
+    read.ready = false;
+    assert!(
+        !read.was_read_by_another(&identity("c-2", "s")),
+        "it is tried again anyway"
+    );
+}
+
+#[test]
+fn what_one_identity_was_refused_says_nothing_of_the_next() {
+    let now = Instant::now();
+    let members = [member("a", ObjectKind::Secret, Some("1"), true)];
+    let mut memory = Memory::default();
+    assert!(!memory.is_of_another(&identity("c-1", "s")), "the first is nobody else");
+    memory.failed(Collection::Secrets, true, true, now);
+    assert!(!memory.is_of_another(&identity("c-1", "s")));
+    assert!(!memory.lists(ChangeDetection::Auto, Collection::Secrets, &members, now));
+    assert!(memory.is_of_another(&identity("c-2", "s")));
+    assert!(memory.lists(ChangeDetection::Auto, Collection::Secrets, &members, now));
 }

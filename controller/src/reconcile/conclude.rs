@@ -26,18 +26,16 @@ impl Context {
             Ok(Done::Synced {
                 request,
                 fetched,
+                identity,
                 outputs,
                 changes,
             }) => {
-                let Ok(identity) = &self.identity else {
-                    return Again::Done;
-                };
                 let synced = Synced {
                     object: unversioned(request),
                     version: version(&fetched.object),
                     fingerprint: fetched.settled.then_some(&fetched.fingerprint),
                     attributes: attributes(&fetched.object),
-                    identity: identity.info(),
+                    identity,
                     outputs: outputs.clone(),
                     written: !changes.is_empty(),
                 };

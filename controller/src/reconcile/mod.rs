@@ -18,12 +18,12 @@ use std::time::{Duration, Instant};
 
 use akv2k8s_shared::api::{self, AzureKeyVaultSecret};
 use akv2k8s_shared::diagnosis::Diagnosis;
-use akv2k8s_shared::identity::Identity;
 use akv2k8s_shared::keyvault::KeyVault;
 use tokio::sync::Semaphore;
 
 use decide::{Next, View, decide, recorded};
 pub(crate) use decide::{is_ready, status_of};
+pub(crate) use status::identity as status_identity;
 use write::{Failure, Read};
 
 use crate::events::Events;
@@ -35,6 +35,7 @@ use crate::objects::{Key, Object, Objects, id, wanted};
 use crate::output::{self, OutputState, Target};
 use crate::phase::slot;
 use crate::queue::{Again, Job, Lane, Queue};
+use crate::readers::Readers;
 
 /// Syncs that talk to the API server at once.
 const WRITES_AT_ONCE: usize = 64;
@@ -47,8 +48,8 @@ pub(crate) struct Context {
     pub(crate) client: kube::Client,
     /// All vaults.
     pub(crate) vault: KeyVault,
-    /// Who reads them, or why nobody can.
-    pub(crate) identity: Result<Identity, Box<Diagnosis>>,
+    /// Who reads them.
+    pub(crate) readers: Arc<Readers>,
     /// Who may have what read.
     pub(crate) grants: Arc<VaultGrants>,
     /// The AKVS.

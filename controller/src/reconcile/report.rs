@@ -31,6 +31,7 @@ pub(super) fn outcome(context: &Context, akvs: &AzureKeyVaultSecret, result: &Re
             fetched,
             outputs,
             changes,
+            ..
         }) => {
             if news && let Some(advice) = out_of_validity(attributes(&fetched.object), Timestamp::now()) {
                 let note = Note::Failed {

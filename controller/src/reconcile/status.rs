@@ -141,11 +141,13 @@ fn conditions(outcome: &Outcome<'_>, generation: Option<i64>, now: Timestamp) ->
     }
 }
 
-fn identity(info: &IdentityInfo) -> StatusIdentity {
+/// The identity as status shows it.
+pub(crate) fn identity(info: &IdentityInfo) -> StatusIdentity {
     StatusIdentity {
         method: info.method.as_str().to_owned(),
         client_id: info.client_id.clone(),
         tenant_id: info.tenant_id.clone(),
+        subject: info.subject.clone(),
     }
 }
 
@@ -244,6 +246,7 @@ mod tests {
         method: Method::WorkloadIdentity,
         client_id: None,
         tenant_id: None,
+        subject: None,
     };
     const ATTRIBUTES: Attributes = Attributes {
         enabled: true,

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use akv2k8s_shared::api::{self, AzureKeyVaultSecret, Request, StatusOutput};
 use akv2k8s_shared::diagnosis::Diagnosis;
+use akv2k8s_shared::identity::IdentityInfo;
 use akv2k8s_shared::keyvault::{Fetched, Priority, Retry};
 use akv2k8s_shared::reference::ObjectRef;
 use tracing::info;
@@ -15,6 +16,7 @@ use super::desired::{desired, held, version};
 use crate::objects::id;
 use crate::output::{self, AkvsId, Applied, ApplyError, Change, Claimant, Target};
 use crate::queue::Again;
+use crate::readers::Reader;
 
 /// Attempts when an output changes between looking and writing.
 const ATTEMPTS: usize = 3;
@@ -33,6 +35,8 @@ pub(super) enum Done {
     Synced {
         request: Box<Request>,
         fetched: Arc<Fetched>,
+        /// Who read it.
+        identity: IdentityInfo,
         outputs: Vec<StatusOutput>,
         changes: Vec<(Target, Change)>,
     },
@@ -68,18 +72,17 @@ impl Context {
         let request = api::parse(akvs)
             .map(Box::new)
             .map_err(|diagnosis| Failure::by_user(diagnosis, Again::Done))?;
-        let identity = self
-            .identity
-            .as_ref()
-            .map_err(|it| Failure::by_user(it.clone(), Again::Slowly))?;
+        let namespace = akvs.metadata.namespace.as_deref().unwrap_or_default();
+        let reader = Reader::new(namespace, request.service_account.as_deref());
+        let identity = self.readers.identity(&reader).await;
+        let identity = identity.map_err(|error| Failure::of_vault(error.diagnosis, error.retry))?;
         let fetched = self
             .vault
-            .get_since(identity, &request.object, read.priority, read.since.into())
+            .get_since(&identity, &request.object, read.priority, read.since.into())
             .await
             .map_err(|error| {
-                let namespace = id(&akvs.metadata).namespace;
-                let granted = |object: &ObjectRef| self.grants.check(&namespace, object).is_ok();
-                let diagnosis = self.names.advise(&request.object, error.diagnosis, granted);
+                let granted = |object: &ObjectRef| self.grants.check(namespace, object).is_ok();
+                let diagnosis = self.names.advise(&reader, &request.object, error.diagnosis, granted);
                 Failure::of_vault(diagnosis, error.retry)
             })?;
         // The read may have waited long for its turn, and the grant may have ended meanwhile.
@@ -92,6 +95,7 @@ impl Context {
             return Ok(Done::Synced {
                 request,
                 fetched,
+                identity: identity.info().clone(),
                 outputs: status.outputs,
                 changes: Vec::new(),
             });
@@ -109,6 +113,7 @@ impl Context {
         Ok(Done::Synced {
             request,
             fetched,
+            identity: identity.info().clone(),
             outputs,
             changes,
         })

@@ -19,6 +19,8 @@ pub struct Request {
     pub secret: Option<(String, object::SecretOutput)>,
     /// Name and form of the ConfigMap to write.
     pub config_map: Option<(String, object::ConfigMapOutput)>,
+    /// The ServiceAccount of the same namespace as which the vault is read; `None`: the controller's own identity reads.
+    pub service_account: Option<String>,
     /// What is in the spec and has no effect, one sentence each, for an event.
     pub warnings: Vec<String>,
 }
@@ -42,7 +44,7 @@ pub fn parse(akvs: &AzureKeyVaultSecret) -> Result<Request, Box<Diagnosis>> {
 
     if vault.azure_identity.is_some() {
         warnings.push(
-            "spec.vault.azureIdentity has no effect: the vault is read with the identity configured on the controller."
+            "spec.vault.azureIdentity has no effect: name a ServiceAccount in spec.vault.serviceAccountName instead."
                 .to_owned(),
         );
     }
@@ -62,12 +64,20 @@ pub fn parse(akvs: &AzureKeyVaultSecret) -> Result<Request, Box<Diagnosis>> {
         .map(|it| config_map_output(it, source, key_format))
         .transpose()?;
 
+    // An empty name is no name, and must not mean the controller's identity either.
+    let service_account = vault
+        .service_account_name
+        .as_deref()
+        .map(|name| object_name("spec.vault.serviceAccountName", name))
+        .transpose()?;
+
     Ok(Request {
         object: reference(vault, source, secret.as_ref().map(|(_, output)| output))?,
         source,
         transforms,
         secret,
         config_map,
+        service_account,
         warnings,
     })
 }
@@ -165,7 +175,7 @@ fn secret_output(
     if needs_data_key(source, parsed.secret_type.as_deref()) {
         check_data_key("spec.output.secret.dataKey", parsed.data_key.as_deref())?;
     }
-    Ok((output_name("spec.output.secret.name", &output.name)?, parsed))
+    Ok((object_name("spec.output.secret.name", &output.name)?, parsed))
 }
 
 fn config_map_output(
@@ -180,7 +190,7 @@ fn config_map_output(
     if needs_data_key(source, None) {
         check_data_key("spec.output.configMap.dataKey", parsed.data_key.as_deref())?;
     }
-    Ok((output_name("spec.output.configMap.name", &output.name)?, parsed))
+    Ok((object_name("spec.output.configMap.name", &output.name)?, parsed))
 }
 
 /// Whether the value goes under `dataKey`, or the Secret's type or the value itself names the keys.
@@ -230,7 +240,7 @@ fn check_data_key(field: &str, key: Option<&str>) -> Result<(), Box<Diagnosis>> 
 }
 
 /// Rules of object names: RFC 1123 subdomains, at most 253 characters.
-fn output_name(field: &str, name: &str) -> Result<String, Box<Diagnosis>> {
+fn object_name(field: &str, name: &str) -> Result<String, Box<Diagnosis>> {
     let legal_label = |label: &str| {
         !label.is_empty()
             && label

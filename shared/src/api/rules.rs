@@ -48,7 +48,7 @@ fn known_transforms(schema: &mut Schema, field: &str) {
     );
 }
 
-/// Rule on `spec.vault`: the vault's name.
+/// Rules on `spec.vault`: the vault's name and the ServiceAccount's.
 pub(super) fn vault(schema: &mut Schema) {
     add_to(
         schema,
@@ -56,6 +56,12 @@ pub(super) fn vault(schema: &mut Schema) {
         "size(self) >= 3 && size(self) <= 24 && self.matches('^[a-zA-Z](-?[a-zA-Z0-9])*$')",
         "not a vault name: write the vault's short name, 3 to 24 letters, digits and single hyphens, beginning with a \
          letter, without https:// and without the DNS suffix, for example 'name: my-vault'",
+    );
+    object_name(
+        schema,
+        "serviceAccountName",
+        "a ServiceAccount's",
+        "'serviceAccountName: vault-reader', one of the same namespace",
     );
 }
 
@@ -83,26 +89,27 @@ pub(super) fn vault_object(schema: &mut Schema) {
 
 /// Rules on `spec.output.secret`: its name and key.
 pub(super) fn secret_output(schema: &mut Schema) {
-    output_name(schema, "Secret");
+    object_name(schema, "name", "a Secret's", "'name: db-credentials'");
     data_key(schema);
 }
 
 /// Rules on `spec.output.configMap`: its name and key.
 pub(super) fn config_map_output(schema: &mut Schema) {
-    output_name(schema, "ConfigMap");
+    object_name(schema, "name", "a ConfigMap's", "'name: db-credentials'");
     data_key(schema);
 }
 
-fn output_name(schema: &mut Schema, kind: &str) {
+/// The property is the name of a Kubernetes object.
+fn object_name(schema: &mut Schema, property: &str, whose: &str, example: &str) {
     add_to(
         schema,
-        "name",
+        property,
         &format!(
             "size(self) <= {LONGEST_NAME} && self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')"
         ),
         &format!(
-            "not a {kind}'s name: write lower-case letters, digits, '-' and '.', beginning and ending with a letter or \
-             digit, for example 'name: db-credentials'"
+            "not {whose} name: write lower-case letters, digits, '-' and '.', beginning and ending with a letter or \
+             digit, for example {example}"
         ),
     );
 }

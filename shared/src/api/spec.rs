@@ -18,6 +18,10 @@ pub struct Vault {
     /// Accepted for compatibility and not used: the identity is configured on the controller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub azure_identity: Option<AzureIdentity>,
+    /// Reads the vault as this ServiceAccount of the same namespace: as the identity in its annotation
+    /// azure.workload.identity/client-id. Left out: the controller's own identity reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account_name: Option<String>,
     /// The object to read.
     pub object: VaultObject,
 }

@@ -90,4 +90,7 @@ pub struct StatusIdentity {
     /// Tenant id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant_id: Option<String>,
+    /// Subject of the ServiceAccount as which the vault was read: `system:serviceaccount:NAMESPACE:NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
 }

@@ -138,8 +138,8 @@ catalogue! {
         "Enable it, then re-create the pods: `az aks update --resource-group GROUP --name CLUSTER --enable-oidc-issuer --enable-workload-identity`";
     ServiceAccountIdentitiesOff, Itself, "edit; start with the other flag",
         "`spec.vault.serviceAccountName` is set, and the controller was not started with `--service-account-identities`.",
-        "Reading vaults as somebody's service account is off in this installation.",
-        "Start the controller with --service-account-identities, or leave serviceAccountName out.";
+        "Reading vaults as somebody's service account is off in this installation, and the controller's own identity does not step in.",
+        "Start the controller with --service-account-identities, or leave serviceAccountName out to read with the controller's own identity.";
     ServiceAccountNotFound, Itself, "slowly",
         "The service account does not exist.",
         "The namespace has no service account of that name; a Deployment's name is often taken for it.",
@@ -148,10 +148,14 @@ catalogue! {
         "The service account lacks the annotation `azure.workload.identity/client-id`.",
         "The annotation says which identity the service account stands for; without it there is none.",
         "Annotate it, then re-create its pods: `kubectl annotate serviceaccount {serviceaccount} --namespace {namespace} azure.workload.identity/client-id={client_id}`";
+    ServiceAccountForbidden, Itself, "slowly",
+        "The controller may not look at the service account, or not ask for its token (`TokenRequest`).",
+        "No RoleBinding in the namespace gives the controller the right.",
+        "Let the namespace in: `kubectl create rolebinding akv2k8s-service-account-identities --namespace {namespace} --clusterrole akv2k8s-service-account-identities --serviceaccount akv2k8s:akv2k8s-controller`";
     ServiceAccountTokenRefused, Itself, "slowly",
-        "The API server gives the controller no token of the service account (`TokenRequest`).",
-        "A Role or an admission policy does not allow it, or the namespace is not one of those that the policy lists.",
-        "Bind the Role of examples/isolation in that namespace, and label the namespace as its policy wants.";
+        "An admission policy keeps the service account's token from the controller (`TokenRequest`).",
+        "Most often the namespace lacks the label that the policy of examples/isolation asks for.",
+        "Label the namespace: `kubectl label namespace {namespace} akv2k8s.spv.no/service-account-identities=enabled`";
     WorkloadIdentityLabelMissing, Itself, "",
         "The pod lacks the label `azure.workload.identity/use: \"true\"`.",
         "The webhook looks at pods with this label only. On a Deployment it belongs into spec.template.metadata.labels; on the Deployment itself or on the service account it does nothing.",

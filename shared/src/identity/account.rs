@@ -129,6 +129,7 @@ mod tests {
                 method: Method::ClientSecret,
                 client_id: Some(client_id.to_owned()),
                 tenant_id: Some("t".to_owned()),
+                subject: None,
             },
             credential: Arc::new(Credential::Secret(secret.into())),
             http: http.clone(),

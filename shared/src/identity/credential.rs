@@ -3,23 +3,21 @@
 //! Entra is spoken to by Microsoft's `azure_identity`, one credential object per exchange: the crate's own cache cannot
 //! be told that a token was rejected, and drops the old token when a refresh fails, so ours ([`super::token`]) is used.
 
-use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::{AccessToken, Secret, TokenCredential};
 use azure_core::error::ErrorKind;
-use azure_core::http::{ClientMethodOptions, ClientOptions, RetryOptions, Transport};
+use azure_core::http::{ClientOptions, RetryOptions, Transport};
 use azure_core::time::OffsetDateTime;
 use azure_identity::{
-    ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
-    ClientSecretCredentialOptions,
+    ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
 };
 use backon::{ExponentialBuilder, Retryable};
 use sha2::Digest;
 
+use super::assertion::AssertionSource;
 use super::managed::ManagedIdentity;
 use super::token::{Token, TokenError};
 use super::token_proxy::TokenProxy;
@@ -31,8 +29,9 @@ use crate::secret::SecretBytes;
 /// How to obtain a token, with what it takes. No `Debug`: it holds secrets.
 pub(super) enum Credential {
     Secret(SecretBytes),
-    Workload {
-        token_file: PathBuf,
+    /// A signed statement of somebody else, exchanged at Entra, or at the proxy that stands in for it.
+    Assertion {
+        source: Box<dyn AssertionSource>,
         token_proxy: Option<TokenProxy>,
     },
     Managed(ManagedIdentity),
@@ -44,7 +43,7 @@ impl Credential {
         let mut digest = sha2::Sha256::new();
         match self {
             Self::Secret(secret) => digest.update(secret.expose()),
-            Self::Workload { token_file, .. } => digest.update(token_file.as_os_str().as_encoded_bytes()),
+            Self::Assertion { source, .. } => digest.update(source.name()),
             Self::Managed(identity) => identity.mark(&mut digest),
         }
         digest.finalize().into()
@@ -84,10 +83,10 @@ impl Exchange {
     async fn attempt(&self, audience: &str) -> Result<Token, TokenError> {
         match self.credential.as_ref() {
             Credential::Secret(secret) => self.with_secret(secret, audience).await,
-            Credential::Workload {
-                token_file,
-                token_proxy,
-            } => self.with_assertion(token_file, token_proxy.as_ref(), audience).await,
+            Credential::Assertion { source, token_proxy } => {
+                self.with_assertion(source.as_ref(), token_proxy.as_ref(), audience)
+                    .await
+            }
             Credential::Managed(identity) => identity.token(&self.http, audience).await,
         }
     }
@@ -108,39 +107,19 @@ impl Exchange {
 
     async fn with_assertion(
         &self,
-        token_file: &PathBuf,
+        source: &dyn AssertionSource,
         token_proxy: Option<&TokenProxy>,
         audience: &str,
     ) -> Result<Token, TokenError> {
-        let unreadable = |cause: String| TokenError {
-            diagnosis: Diagnosis::new(
-                Code::TokenFileUnreadable,
-                format!("The service account token {} cannot be used.", token_file.display()),
-                cause,
-                "Check that the workload identity webhook mounted its volume: pod label azure.workload.identity/use=true, \
-                 then re-create the pod.",
-            ),
-            retry: Retry::Slowly,
-        };
-        // Read anew for each exchange: the kubelet replaces it every hour.
-        let bytes = tokio::fs::read(token_file)
-            .await
-            .map_err(|error| unreadable(format!("{error}.")))?;
-        let bytes = SecretBytes::new(bytes);
-        let assertion = bytes.expose_str().unwrap_or_default().trim();
-        let claims = AssertionClaims::decode(assertion)
-            .ok_or_else(|| unreadable("The file is empty or holds no service account token.".to_owned()))?;
+        let assertion = source.assertion().await?;
+        let claims = assertion.claims().clone();
         let mut client_options = self.client_options();
         if let Some(proxy) = token_proxy {
             client_options.transport = Some(Transport::new(proxy.transport().await?));
         }
         let options = ClientAssertionCredentialOptions { client_options };
-        let credential = ClientAssertionCredential::new(
-            self.tenant().to_owned(),
-            self.client().to_owned(),
-            Assertion(assertion.into()),
-            Some(options),
-        );
+        let (tenant, client) = (self.tenant().to_owned(), self.client().to_owned());
+        let credential = ClientAssertionCredential::new(tenant, client, assertion, Some(options));
         self.ask(credential, audience, Some(&claims)).await
     }
 
@@ -242,20 +221,4 @@ fn find_response(error: &azure_core::Error) -> Option<(u16, &[u8])> {
         next = error.source();
     }
     None
-}
-
-/// A service account token on its way to Entra.
-struct Assertion(SecretBytes);
-
-impl fmt::Debug for Assertion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Assertion(…)")
-    }
-}
-
-#[async_trait::async_trait]
-impl ClientAssertion for Assertion {
-    async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
-        Ok(self.0.expose_str().unwrap_or_default().to_owned())
-    }
 }

@@ -1,6 +1,7 @@
 //! How to become somebody at Entra, and which cloud that somebody lives in.
 
 mod account;
+mod assertion;
 mod cloud;
 mod credential;
 mod managed;
@@ -13,6 +14,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use account::Account;
+use assertion::TokenFile;
+pub use assertion::{Assertion, AssertionSource};
 pub use cloud::Cloud;
 use credential::{Credential, Exchange};
 pub use managed::{ManagedIdentity, UserAssigned};
@@ -56,6 +59,9 @@ pub struct IdentityInfo {
     pub client_id: Option<String>,
     /// The tenant; `None` when the platform knows it.
     pub tenant_id: Option<String>,
+    /// Whose assertion Entra exchanges, where that is decided object by object: `system:serviceaccount:NAMESPACE:NAME`.
+    /// Two who name the same client id are two: only Entra can say whether both may have its tokens.
+    pub subject: Option<String>,
 }
 
 /// Somebody who can ask Entra for tokens. Cheap to clone; equal when cloud, [`IdentityInfo`], credential and HTTP client are.
@@ -93,15 +99,48 @@ impl Identity {
             method,
             client_id,
             tenant_id,
+            subject: None,
         };
-        Ok(Self {
-            account: account::open(Exchange {
-                cloud,
-                info,
-                credential: Arc::new(credential),
-                http: http.clone(),
-            }),
-        })
+        Ok(Self::new(cloud, info, credential, http))
+    }
+
+    /// The application or managed identity `client_id` of `tenant_id`, by workload identity federation: `source` gives
+    /// the assertions of `subject`, which a federated credential of the identity must name.
+    ///
+    /// # Errors
+    /// [`Code::TenantNotFound`]: `tenant_id` cannot be a tenant's id or domain.
+    pub fn federated(
+        cloud: Cloud,
+        client_id: String,
+        tenant_id: String,
+        subject: String,
+        source: impl AssertionSource + 'static,
+        http: &HttpClient,
+    ) -> Result<Self, Box<Diagnosis>> {
+        let info = IdentityInfo {
+            method: Method::WorkloadIdentity,
+            client_id: Some(client_id),
+            tenant_id: Some(checked_tenant(tenant_id)?),
+            subject: Some(subject),
+        };
+        let credential = Credential::Assertion {
+            source: Box::new(source),
+            token_proxy: None,
+        };
+        Ok(Self::new(cloud, info, credential, http))
+    }
+
+    fn new(cloud: Cloud, info: IdentityInfo, credential: Credential, http: &HttpClient) -> Self {
+        let http = http.clone();
+        let exchange = Exchange {
+            cloud,
+            info,
+            credential: Arc::new(credential),
+            http,
+        };
+        Self {
+            account: account::open(exchange),
+        }
     }
 
     /// A managed identity of `cloud`.
@@ -114,15 +153,9 @@ impl Identity {
             method: Method::ManagedIdentity,
             client_id,
             tenant_id: None,
+            subject: None,
         };
-        Self {
-            account: account::open(Exchange {
-                cloud,
-                info,
-                credential: Arc::new(Credential::Managed(identity)),
-                http: http.clone(),
-            }),
-        }
+        Self::new(cloud, info, Credential::Managed(identity), http)
     }
 
     /// Who this is.
@@ -188,13 +221,8 @@ fn choose(
     }
     if let Some(token_file) = token_file {
         let token_proxy = TokenProxy::from_environment(environment)?;
-        return Ok((
-            Method::WorkloadIdentity,
-            Credential::Workload {
-                token_file,
-                token_proxy,
-            },
-        ));
+        let source = Box::new(TokenFile(token_file));
+        return Ok((Method::WorkloadIdentity, Credential::Assertion { source, token_proxy }));
     }
     let selector = client_id.map_or(UserAssigned::None, UserAssigned::ClientId);
     let managed = ManagedIdentity::from_environment(environment, cloud, selector)?;
@@ -318,6 +346,45 @@ mod tests {
             identity(&[CLIENT, TENANT, ("AZURE_USERNAME", "u")]).unwrap_err(),
             Code::EnvironmentIncomplete
         );
+    }
+
+    #[test]
+    fn the_same_application_for_two_subjects_is_two_identities() {
+        struct Never;
+        #[async_trait::async_trait]
+        impl AssertionSource for Never {
+            fn name(&self) -> String {
+                "never".to_owned()
+            }
+
+            async fn assertion(&self) -> Result<Assertion, TokenError> {
+                unreachable!("no token is asked for")
+            }
+        }
+        let http = HttpClient::from_environment(&Environment::default(), Limits::default()).unwrap();
+        let of = |client: &str, tenant: &str, subject: &str| {
+            let cloud = Cloud::named("AzurePublicCloud").unwrap();
+            Identity::federated(cloud, client.into(), tenant.into(), subject.into(), Never, &http)
+        };
+        let reader = of("c-1", "t-1", "system:serviceaccount:shop:reader").unwrap();
+        assert_eq!(reader, of("c-1", "t-1", "system:serviceaccount:shop:reader").unwrap());
+        for (client, tenant, subject) in [
+            ("c-1", "t-1", "system:serviceaccount:bank:reader"),
+            ("c-1", "t-2", "system:serviceaccount:shop:reader"),
+            ("c-2", "t-1", "system:serviceaccount:shop:reader"),
+        ] {
+            assert_ne!(
+                reader,
+                of(client, tenant, subject).unwrap(),
+                "{client} {tenant} {subject}"
+            );
+        }
+        assert_ne!(
+            reader,
+            identity(&[CLIENT, TENANT, FILE]).unwrap(),
+            "the controller itself is another one"
+        );
+        assert_eq!(of("c-1", "t/../common", "s").unwrap_err().code, Code::TenantNotFound);
     }
 
     #[test]

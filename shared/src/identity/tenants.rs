@@ -70,6 +70,7 @@ mod tests {
             method,
             client_id: Some("c".to_owned()),
             tenant_id: own.map(str::to_owned),
+            subject: None,
         };
         AllowedTenants::from_environment(&environment).foreign(&info, vault)
     }

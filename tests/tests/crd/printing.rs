@@ -129,6 +129,7 @@ async fn kubectl_explain_describes_every_field() -> anyhow::Result<()> {
         "chainOrder",
         "configMap",
         "azureIdentity",
+        "serviceAccountName",
         "fingerprint",
     ] {
         assert!(tree.contains(&format!("{field}\t<")), "{field} in {tree}");

@@ -34,6 +34,12 @@ fn in_vault(name: &str) -> Value {
     json!({"vault": {"name": name, "object": {"name": "s", "type": "secret"}}})
 }
 
+fn read_as(service_account: &str) -> Value {
+    json!({"vault": {
+        "name": "my-vault", "serviceAccountName": service_account, "object": {"name": "s", "type": "secret"},
+    }})
+}
+
 fn of_object(name: &str, version: &str) -> Value {
     json!({"vault": {"name": "my-vault", "object": {"name": name, "type": "secret", "version": version}}})
 }
@@ -120,7 +126,13 @@ fn never_syncable() -> Vec<(Value, &'static str, &'static str)> {
         table.push((secret_to(&secret), "spec.output.secret.name", message));
         let config_map = json!({"configMap": {"name": name, "dataKey": "k"}});
         table.push((secret_to(&config_map), "spec.output.configMap.name", message));
+        table.push((read_as(name), "spec.vault.serviceAccountName", message));
     }
+    // Nobody names an account of another namespace.
+    let message = "one of the same namespace";
+    table.push((read_as("bank/reader"), "spec.vault.serviceAccountName", message));
+    let subject = "system:serviceaccount:bank:reader";
+    table.push((read_as(subject), "spec.vault.serviceAccountName", message));
     for field in ["transform", "transforms"] {
         let output = json!({"secret": {"name": "s", "dataKey": "k"}, field: ["trim", "rot13"]});
         table.push((
@@ -138,6 +150,8 @@ fn legal() -> Vec<Value> {
         in_vault("My-Vault"),
         in_vault("abc"),
         in_vault(&"a".repeat(24)),
+        read_as("vault-reader.v2"),
+        read_as(&"a".repeat(253)),
         of_object(&"a".repeat(127), ""),
         of_object("DB-Password-1", &"AB".repeat(16)),
         spec(&json!({"name": "s", "type": "secret"}), &json!({})),

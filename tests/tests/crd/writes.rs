@@ -26,6 +26,7 @@ fn full_spec() -> AzureKeyVaultSecretSpec {
             azure_identity: Some(AzureIdentity {
                 name: "someone".to_owned(),
             }),
+            service_account_name: Some("vault-reader".to_owned()),
             object: VaultObject {
                 name: "settings".to_owned(),
                 object_type: ObjectType::MultiKeyValueSecret,
@@ -81,6 +82,7 @@ fn full_status() -> AzureKeyVaultSecretStatus {
             method: "workloadIdentity".to_owned(),
             client_id: Some("11111111-2222-3333-4444-555555555555".to_owned()),
             tenant_id: Some("99999999-8888-7777-6666-555555555555".to_owned()),
+            subject: Some("system:serviceaccount:team:vault-reader".to_owned()),
         }),
         secret_name: Some("settings".to_owned()),
         secret_hash: Some("d41d8cd98f00b204e9800998ecf8427e".to_owned()),

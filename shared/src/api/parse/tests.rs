@@ -54,6 +54,33 @@ fn without_output_there_is_nothing_to_write() {
 }
 
 #[test]
+fn a_service_account_is_named_or_refused_and_never_passed_over() {
+    let as_whom = |name: Value| {
+        let object = json!({"name": "s", "type": "secret"});
+        parse(&akvs(
+            &json!({"vault": {"name": "vault", "serviceAccountName": name, "object": object}}),
+        ))
+    };
+    assert_eq!(
+        as_whom(json!("reader")).unwrap().service_account.as_deref(),
+        Some("reader")
+    );
+    assert_eq!(as_whom(Value::Null).unwrap().service_account, None);
+    for name in [
+        "",
+        " ",
+        "bank/reader",
+        "../reader",
+        "Reader",
+        "system:serviceaccount:bank:reader",
+    ] {
+        let diagnosis = as_whom(json!(name)).unwrap_err();
+        assert_eq!(diagnosis.code, Code::InvalidSpec, "{name:?}");
+        assert!(diagnosis.what.contains("spec.vault.serviceAccountName"), "{diagnosis}");
+    }
+}
+
+#[test]
 fn the_private_key_is_read_only_for_outputs_that_hold_it() {
     for (output, kind) in [
         (
