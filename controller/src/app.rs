@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use akv2k8s_shared::diagnosis::Diagnosis;
 use akv2k8s_shared::http::{HttpClient, Limits as HttpLimits};
-use akv2k8s_shared::identity::{Cloud, Identity};
+use akv2k8s_shared::identity::{Cloud, Provider};
 use akv2k8s_shared::keyvault::{KeyVault, Settings};
 use anyhow::Context as _;
 use k8s_openapi::jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::background::Background;
 use crate::config::Config;
@@ -34,7 +34,7 @@ use crate::readers::{Readers, ServiceAccounts};
 use crate::reconcile::{self, Context};
 use crate::term::Term;
 use crate::watch::{self as watches, Selection};
-use crate::{http, process};
+use crate::{http, identity, process};
 
 /// How long work in flight may take after the signal to stop; below Kubernetes' usual 30 s.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -54,7 +54,7 @@ pub struct Controller {
     vault: KeyVault,
     http: HttpClient,
     cloud: Result<Cloud, Box<Diagnosis>>,
-    identity: Result<Identity, Box<Diagnosis>>,
+    identity: Provider,
 }
 
 impl Controller {
@@ -67,9 +67,7 @@ impl Controller {
         let (client, watching) = (client(&cluster, ANSWER)?, client(&cluster, WATCH)?);
         let http = HttpClient::from_environment(&config.environment, HttpLimits::default())?;
         let cloud = Cloud::from_environment(&config.environment);
-        let identity = cloud
-            .clone()
-            .and_then(|cloud| Identity::from_environment(&config.environment, cloud, &http));
+        let identity = config.identity(&http);
         let settings = Settings {
             requests_per_10s: config.args.vault_requests_per_10s,
             ..Settings::default()
@@ -147,10 +145,6 @@ impl Controller {
         let in_flight = Arc::clone(&writes);
         let is_busy = move || reconcile::is_busy(&in_flight);
         let (events, event_writer) = Events::new(client.clone(), me, metrics.events_lost(), is_busy);
-        if let Err(diagnosis) = &identity {
-            error!(code = diagnosis.code.as_str(), error = %diagnosis, "there is no identity to read vaults with");
-            health.report("identity", Some((**diagnosis).clone()));
-        }
         let accounts = config.args.service_account_identities.then(|| {
             let tenant = config.environment.get("AZURE_TENANT_ID").map(str::to_owned);
             ServiceAccounts::new(client.clone(), cloud, tenant, vault_http)
@@ -190,9 +184,12 @@ async fn lead(
     event_writer: impl Future<Output = ()> + Send + 'static,
     mut stop: impl Future<Output = ()> + Send + Unpin,
 ) -> anyhow::Result<()> {
+    let (mut background, mut ended) = Background::new();
+    background.keep("identity", identity::follow(Arc::clone(context)));
     let last_work = match election {
         Some(election) => tokio::select! {
             () = &mut stop => return Ok(()),
+            error = ended.next() => return Err(error),
             last_work = election.win() => last_work,
         },
         None => None,
@@ -204,7 +201,6 @@ async fn lead(
         }
     };
     tokio::pin!(lost);
-    let (mut background, mut ended) = Background::new();
     background.keep("events", event_writer);
     let mut workers = JoinSet::new();
     let result = tokio::select! {

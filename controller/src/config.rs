@@ -1,6 +1,8 @@
 //! What the process was told, checked once: the command line and the environment as one value.
 
 use akv2k8s_shared::environment::{Environment, parse_bool};
+use akv2k8s_shared::http::HttpClient;
+use akv2k8s_shared::identity::{AuthType, Provider};
 use anyhow::{Context, bail};
 
 use crate::args::Args;
@@ -21,6 +23,8 @@ pub struct Config {
     pub http_port: u16,
     /// Whether `/metrics` is served.
     pub metrics: bool,
+    /// `AUTH_TYPE`: how to authenticate.
+    pub auth_type: AuthType,
 }
 
 impl Config {
@@ -50,7 +54,7 @@ impl Config {
             Some(text) => parse_bool(text)
                 .with_context(|| format!("METRICS_ENABLED={text:?} is no boolean: write true or false"))?,
         };
-        check_auth_type(&environment)?;
+        let auth_type = AuthType::from_environment(&environment)?;
         Ok(Self {
             args,
             environment,
@@ -59,19 +63,18 @@ impl Config {
             labels,
             http_port,
             metrics,
+            auth_type,
         })
     }
-}
 
-/// Which ways to authenticate exist, as upstream names them. Unset means the environment here, too: the cloud
-/// configuration file cannot be read yet, and an explicit wish for it must not be ignored silently.
-fn check_auth_type(environment: &Environment) -> anyhow::Result<()> {
-    match environment.get("AUTH_TYPE") {
-        None | Some("environment" | "environment-azidentity") => Ok(()),
-        Some("azureCloudConfig") => {
-            bail!("AUTH_TYPE=azureCloudConfig is not supported yet: set AUTH_TYPE=environment and AZURE_* variables")
-        }
-        Some(other) => bail!("AUTH_TYPE={other:?} is unknown: write environment or environment-azidentity"),
+    /// Who the process is, as variables and files say at the time of asking.
+    pub(crate) fn identity(&self, http: &HttpClient) -> Provider {
+        Provider::new(
+            self.environment.clone(),
+            self.auth_type,
+            self.args.cloudconfig.clone(),
+            http.clone(),
+        )
     }
 }
 
@@ -145,10 +148,18 @@ mod tests {
     }
 
     #[test]
+    fn authentication_is_chosen_by_name_and_by_the_nodes_file_when_it_is_not() {
+        assert_eq!(config(&[], &[]).unwrap().auth_type, AuthType::AzureCloudConfig);
+        let chosen = config(&[], &[("AUTH_TYPE", "workloadIdentity")]).unwrap().auth_type;
+        assert_eq!(chosen, AuthType::WorkloadIdentity);
+        let error = config(&[], &[("AUTH_TYPE", "azurePowerShell")]).err().unwrap();
+        assert!(error.to_string().starts_with("AuthMethodUnsupported: "), "{error}");
+    }
+
+    #[test]
     fn what_cannot_be_understood_stops_the_process() {
         assert!(config(&[], &[("HTTP_PORT", "http")]).is_err());
         assert!(config(&[], &[("AUTH_TYPE", "magic")]).is_err());
-        assert!(config(&[], &[("AUTH_TYPE", "azureCloudConfig")]).is_err());
         assert!(config(&[], &[("METRICS_ENABLED", "yes")]).is_err());
     }
 

@@ -17,6 +17,7 @@ mod events;
 mod grants;
 mod health;
 mod http;
+mod identity;
 mod leader;
 pub mod logging;
 mod metrics;

@@ -26,6 +26,14 @@ impl Environment {
         (!value.is_empty()).then_some(value)
     }
 
+    /// The same variables with `name` set to `value`.
+    #[must_use]
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let mut changed = self.clone();
+        changed.variables.insert(name.to_owned(), SecretBytes::from(value));
+        changed
+    }
+
     /// Like [`Self::get`], as a path.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         self.get(name).map(PathBuf::from)

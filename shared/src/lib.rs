@@ -2,22 +2,26 @@
 //!
 //! ```text
 //!  reference ──▶ keyvault ──▶ object ──▶ key/value pairs
-//!                   ▲            │
-//!               identity     diagnosis ──▶ status, event, log line
+//!                   ▲            │  ╲
+//!               identity ────────┼── certificate
+//!                            diagnosis ──▶ status, event, log line
 //! ```
 //!
 //! The library decides and fetches; it has no policy of its own about processes, logs or exit codes.
 
 #[cfg(feature = "kube")]
 pub mod api;
+mod certificate;
 pub mod diagnosis;
 pub mod doctor;
+mod encoding;
 pub mod environment;
 pub mod grants;
 pub mod http;
 pub mod identity;
 pub mod keyvault;
 pub mod object;
+mod problem;
 pub mod reference;
 pub mod secret;
 mod single_flight;

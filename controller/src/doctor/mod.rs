@@ -12,9 +12,8 @@ mod vaults;
 use std::process::ExitCode;
 
 use akv2k8s_shared::doctor::{Check, Report, try_identity, try_vault};
-use akv2k8s_shared::environment::Environment;
 use akv2k8s_shared::http::{HttpClient, Limits};
-use akv2k8s_shared::identity::{Cloud, Identity, Method};
+use akv2k8s_shared::identity::{Identity, Method};
 use akv2k8s_shared::keyvault::{KeyVault, Settings};
 use akv2k8s_shared::reference::VaultName;
 use clap::{Args as ClapArgs, ValueEnum};
@@ -90,7 +89,7 @@ pub async fn report(args: &DoctorArgs, config: &Config) -> anyhow::Result<Report
 }
 
 async fn azure(config: &Config, wanted: Result<Vec<Wanted>, Check>) -> Vec<Check> {
-    let (http, identity, mut checks) = match become_it(&config.environment) {
+    let (http, identity, mut checks) = match become_it(config).await {
         Ok((http, identity)) => {
             let mut checks = vec![environment(&identity)];
             if identity.info().method == Method::WorkloadIdentity {
@@ -127,14 +126,15 @@ async fn azure(config: &Config, wanted: Result<Vec<Wanted>, Check>) -> Vec<Check
     checks
 }
 
-fn become_it(environment: &Environment) -> Result<(HttpClient, Identity), Check> {
-    let identity = || {
-        let http = HttpClient::from_environment(environment, Limits::default())?;
-        let cloud = Cloud::from_environment(environment)?;
-        let identity = Identity::from_environment(environment, cloud, &http)?;
+async fn become_it(config: &Config) -> Result<(HttpClient, Identity), Check> {
+    let identity = async {
+        let http = HttpClient::from_environment(&config.environment, Limits::default())?;
+        let identity = config.identity(&http).identity().await?;
         Ok((http, identity))
     };
-    identity().map_err(|diagnosis: Box<_>| Check::failed("environment", *diagnosis))
+    identity
+        .await
+        .map_err(|diagnosis: Box<_>| Check::failed("environment", *diagnosis))
 }
 
 fn environment(identity: &Identity) -> Check {

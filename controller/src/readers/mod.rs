@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use akv2k8s_shared::diagnosis::{Diagnosis, Retry};
 use akv2k8s_shared::http::HttpClient;
-use akv2k8s_shared::identity::{Cloud, Identity, TokenError};
+use akv2k8s_shared::identity::{Cloud, Identity, Provider, TokenError};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
 use tracing::info;
@@ -69,14 +69,19 @@ impl fmt::Display for Sight {
 
 /// Everybody who reads.
 pub(crate) struct Readers {
-    controller: Result<Identity, Box<Diagnosis>>,
+    controller: Provider,
     accounts: Option<ServiceAccounts>,
 }
 
 impl Readers {
     /// The controller's identity, and those of ServiceAccounts where they are allowed.
-    pub(crate) fn new(controller: Result<Identity, Box<Diagnosis>>, accounts: Option<ServiceAccounts>) -> Self {
+    pub(crate) fn new(controller: Provider, accounts: Option<ServiceAccounts>) -> Self {
         Self { controller, accounts }
+    }
+
+    /// Tells who the controller itself is.
+    pub(crate) fn controller(&self) -> &Provider {
+        &self.controller
     }
 
     /// The identity of `reader` as it is now.
@@ -85,7 +90,10 @@ impl Readers {
     /// There is none; for a ServiceAccount: it may not be used, lacks its annotation, or cannot be looked at.
     pub(crate) async fn identity(&self, reader: &Reader) -> Result<Identity, TokenError> {
         match (reader, &self.accounts) {
-            (Reader::Controller, _) => self.controller.clone().map_err(|diagnosis| slowly(*diagnosis)),
+            (Reader::Controller, _) => {
+                let found = self.controller.identity().await;
+                found.map_err(|diagnosis| slowly(*diagnosis))
+            }
             (Reader::ServiceAccount(account), None) => Err(slowly(explain::switched_off(account))),
             (Reader::ServiceAccount(account), Some(accounts)) => accounts.identity(account).await,
         }

@@ -48,6 +48,11 @@ impl Failure {
         }
     }
 
+    /// The request was never one: nothing was sent.
+    pub(crate) fn unsendable(host: &str, error: &dyn Error) -> Self {
+        Self::new(FailureKind::Invalid, host, error.to_string())
+    }
+
     pub(super) fn of_request(host: &str, error: &hyper_util::client::legacy::Error) -> Self {
         let kind = if find::<NoSuchHost>(error).is_some() {
             FailureKind::NoSuchHost

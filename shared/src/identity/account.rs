@@ -132,6 +132,7 @@ mod tests {
                 subject: None,
             },
             credential: Arc::new(Credential::Secret(secret.into())),
+            caveat: crate::identity::caveat::Caveat::default(),
             http: http.clone(),
         }
     }

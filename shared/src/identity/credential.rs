@@ -3,6 +3,7 @@
 //! Entra is spoken to by Microsoft's `azure_identity`, one credential object per exchange: the crate's own cache cannot
 //! be told that a token was rejected, and drops the old token when a refresh fails, so ours ([`super::token`]) is used.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,13 +17,18 @@ use azure_identity::{
 };
 use backon::{ExponentialBuilder, Retryable};
 use sha2::Digest;
+use url::Url;
 
-use super::assertion::AssertionSource;
+use super::assertion::{Assertion, AssertionSource, TokenFile};
+use super::caveat::Caveat;
+use super::certificate::{CertificateFile, Parties};
+use super::choice::Plan;
 use super::managed::ManagedIdentity;
 use super::token::{Token, TokenError};
 use super::token_proxy::TokenProxy;
-use super::{Cloud, IdentityInfo};
+use super::{Cloud, IdentityInfo, azure_cli, password};
 use crate::diagnosis::{AssertionClaims, Code, Diagnosis, Retry, TokenRefusal, explain_secret};
+use crate::environment::Environment;
 use crate::http::{Failure, HttpClient, find};
 use crate::secret::SecretBytes;
 
@@ -34,16 +40,58 @@ pub(super) enum Credential {
         source: Box<dyn AssertionSource>,
         token_proxy: Option<TokenProxy>,
     },
+    /// A statement that the application signs itself.
+    Certificate(CertificateFile),
+    Password {
+        user: String,
+        password: SecretBytes,
+    },
     Managed(ManagedIdentity),
+    AzureCli {
+        program: PathBuf,
+    },
 }
 
 impl Credential {
+    /// What is needed to do as `plan` says.
+    pub(super) fn of(plan: &Plan, environment: &Environment, cloud: &Cloud) -> Result<Self, Box<Diagnosis>> {
+        Ok(match plan {
+            Plan::ClientSecret(secret) => Self::Secret(secret.clone()),
+            Plan::ClientCertificate(file) => Self::Certificate(file.clone()),
+            Plan::UserPassword { user, password } => Self::Password {
+                user: user.clone(),
+                password: password.clone(),
+            },
+            Plan::WorkloadIdentity { token_file } => Self::Assertion {
+                source: Box::new(TokenFile(token_file.clone())),
+                token_proxy: TokenProxy::from_environment(environment)?,
+            },
+            Plan::ManagedIdentity(user) => {
+                Self::Managed(ManagedIdentity::from_environment(environment, cloud, user.clone())?)
+            }
+            Plan::AzureCli { program } => Self::AzureCli {
+                program: program.clone(),
+            },
+        })
+    }
+
     /// Tells two credentials apart without revealing either. Equal marks of equal [`IdentityInfo`]s share their tokens.
     pub(super) fn mark(&self) -> [u8; 32] {
         let mut digest = sha2::Sha256::new();
         match self {
             Self::Secret(secret) => digest.update(secret.expose()),
             Self::Assertion { source, .. } => digest.update(source.name()),
+            Self::Certificate(file) => {
+                digest.update(file.path.as_os_str().as_encoded_bytes());
+                digest.update([0, u8::from(file.send_chain)]);
+                digest.update(file.password.as_ref().map_or(&[][..], SecretBytes::expose));
+            }
+            Self::Password { user, password } => {
+                digest.update(user);
+                digest.update([0]);
+                digest.update(password.expose());
+            }
+            Self::AzureCli { program } => digest.update(program.as_os_str().as_encoded_bytes()),
             Self::Managed(identity) => identity.mark(&mut digest),
         }
         digest.finalize().into()
@@ -56,6 +104,7 @@ pub(super) struct Exchange {
     pub(super) cloud: Cloud,
     pub(super) info: IdentityInfo,
     pub(super) credential: Arc<Credential>,
+    pub(super) caveat: Caveat,
     pub(super) http: HttpClient,
 }
 
@@ -78,6 +127,10 @@ impl Exchange {
             .retry(pauses)
             .when(|error| error.retry == Retry::Soon && !matches!(*self.credential, Credential::Managed(_)))
             .await
+            .map_err(|error| TokenError {
+                diagnosis: self.caveat.explain(error.diagnosis),
+                ..error
+            })
     }
 
     async fn attempt(&self, audience: &str) -> Result<Token, TokenError> {
@@ -87,7 +140,12 @@ impl Exchange {
                 self.with_assertion(source.as_ref(), token_proxy.as_ref(), audience)
                     .await
             }
+            Credential::Certificate(file) => self.with_certificate(file, audience).await,
+            Credential::Password { user, password } => self.with_password((user, password), audience).await,
             Credential::Managed(identity) => identity.token(&self.http, audience).await,
+            Credential::AzureCli { program } => {
+                azure_cli::token(program, self.info.tenant_id.as_deref(), audience).await
+            }
         }
     }
 
@@ -117,10 +175,52 @@ impl Exchange {
         if let Some(proxy) = token_proxy {
             client_options.transport = Some(Transport::new(proxy.transport().await?));
         }
+        self.with_signed(assertion, Some(&claims), client_options, audience)
+            .await
+    }
+
+    async fn with_certificate(&self, file: &CertificateFile, audience: &str) -> Result<Token, TokenError> {
+        let parties = Parties {
+            endpoint: &self.token_endpoint()?,
+            client_id: self.client(),
+        };
+        let assertion = file.assertion(parties).await?;
+        self.with_signed(assertion, None, self.client_options(), audience).await
+    }
+
+    async fn with_signed(
+        &self,
+        assertion: Assertion,
+        claims: Option<&AssertionClaims>,
+        client_options: ClientOptions,
+        audience: &str,
+    ) -> Result<Token, TokenError> {
         let options = ClientAssertionCredentialOptions { client_options };
         let (tenant, client) = (self.tenant().to_owned(), self.client().to_owned());
         let credential = ClientAssertionCredential::new(tenant, client, assertion, Some(options));
-        self.ask(credential, audience, Some(&claims)).await
+        self.ask(credential, audience, claims).await
+    }
+
+    async fn with_password(&self, user: (&str, &SecretBytes), audience: &str) -> Result<Token, TokenError> {
+        let endpoint = self.token_endpoint()?;
+        let answer = password::request(&self.http, &endpoint, self.client(), user, audience)
+            .await
+            .map_err(|failure| self.silent(&failure))?;
+        let status = answer.status.as_u16();
+        match status {
+            200 => password::parse(&answer.body).ok_or_else(|| self.refused(0, &[], None)),
+            _ => Err(self.refused(status, &answer.body, None)),
+        }
+    }
+
+    /// Where Entra exchanges proofs for tokens, version 2.0.
+    fn token_endpoint(&self) -> Result<Url, TokenError> {
+        let path = format!("{}/oauth2/v2.0/token", self.tenant());
+        // A checked tenant is a relative path without any meaning of its own.
+        self.cloud
+            .authority_host
+            .join(&path)
+            .map_err(|_| self.refused(0, &[], None))
     }
 
     async fn ask<C: TokenCredential>(
@@ -151,22 +251,30 @@ impl Exchange {
     }
 
     fn explain(&self, error: &azure_core::Error, assertion: Option<&AssertionClaims>) -> TokenError {
-        let host = self.cloud.authority_host.host_str().unwrap_or_default();
         if let Some(failure) = find::<Failure>(error) {
-            // Not Entra's where a proxy stands in for it.
-            let host = &failure.host;
-            return TokenError {
-                diagnosis: Diagnosis::new(
-                    Code::TokenRequestFailed,
-                    format!("Entra at {host} did not answer."),
-                    format!("{}.", failure.detail),
-                    format!("Check DNS, firewall and proxy between this pod and {host}."),
-                ),
-                retry: Retry::Soon,
-            };
+            return self.silent(failure);
         }
-        let answer = find_response(error);
-        let (status, body) = answer.unwrap_or((0, &[]));
+        let (status, body) = find_response(error).unwrap_or((0, &[]));
+        self.refused(status, body, assertion)
+    }
+
+    /// Entra did not answer.
+    fn silent(&self, failure: &Failure) -> TokenError {
+        // Not Entra's where a proxy stands in for it.
+        let host = &failure.host;
+        TokenError {
+            diagnosis: Diagnosis::new(
+                Code::TokenRequestFailed,
+                format!("Entra at {host} did not answer."),
+                format!("{}.", failure.detail),
+                format!("Check DNS, firewall and proxy between this pod and {host}."),
+            ),
+            retry: Retry::Soon,
+        }
+    }
+
+    /// Entra answered, and gave no token. Status 0: the answer is not one of Entra's.
+    fn refused(&self, status: u16, body: &[u8], assertion: Option<&AssertionClaims>) -> TokenError {
         let refusal = TokenRefusal {
             status,
             body,
@@ -177,7 +285,7 @@ impl Exchange {
         let diagnosis = if status == 0 {
             Diagnosis::new(
                 Code::TokenRequestFailed,
-                format!("What answered at {host} is not Entra."),
+                format!("What answered at {} is not Entra.", self.host()),
                 "The answer is not a token response.",
                 "Check proxies between this pod and Entra.",
             )
@@ -189,6 +297,10 @@ impl Exchange {
             _ => Retry::Slowly,
         };
         TokenError { diagnosis, retry }
+    }
+
+    fn host(&self) -> &str {
+        self.cloud.authority_host.host_str().unwrap_or_default()
     }
 
     fn client(&self) -> &str {

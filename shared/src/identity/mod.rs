@@ -2,41 +2,57 @@
 
 mod account;
 mod assertion;
+mod auth_type;
+mod azure_cli;
+mod caveat;
+mod certificate;
+mod choice;
 mod cloud;
+mod cloud_config;
 mod credential;
 mod managed;
+mod password;
+mod provider;
 mod tenants;
 mod token;
 mod token_proxy;
+mod variables;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use account::Account;
-use assertion::TokenFile;
 pub use assertion::{Assertion, AssertionSource};
+pub use auth_type::AuthType;
+use caveat::Caveat;
+pub use choice::{Choice, CloudConfigFile, Files, choose};
 pub use cloud::Cloud;
 use credential::{Credential, Exchange};
 pub use managed::{ManagedIdentity, UserAssigned};
+pub use provider::Provider;
 pub use tenants::AllowedTenants;
 pub use token::{Token, TokenError};
-use token_proxy::TokenProxy;
 
 use crate::diagnosis::{Code, Diagnosis};
 pub use crate::environment::Environment;
 use crate::http::HttpClient;
-use crate::secret::SecretBytes;
 
 /// How a token is obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
     /// An application's client secret.
     ClientSecret,
+    /// An application's certificate.
+    ClientCertificate,
+    /// A person's user name and password.
+    UserPassword,
     /// A Kubernetes service account token, exchanged at Entra.
     WorkloadIdentity,
     /// The identity of the node or container, from the instance metadata service.
     ManagedIdentity,
+    /// Whoever is logged in to the Azure CLI.
+    AzureCli,
 }
 
 impl Method {
@@ -44,8 +60,11 @@ impl Method {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ClientSecret => "clientSecret",
+            Self::ClientCertificate => "clientCertificate",
+            Self::UserPassword => "userPassword",
             Self::WorkloadIdentity => "workloadIdentity",
             Self::ManagedIdentity => "managedIdentity",
+            Self::AzureCli => "azureCli",
         }
     }
 }
@@ -73,35 +92,28 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The identity that the variables describe, first match wins: `AZURE_CLIENT_SECRET`, `AZURE_FEDERATED_TOKEN_FILE`,
-    /// else the managed identity of the node (`AZURE_CLIENT_ID` names which). The two former need `AZURE_CLIENT_ID` and
-    /// `AZURE_TENANT_ID`; what is missing is named.
+    /// The identity that the variables describe, in the order of [`AuthType::Environment`], in a given cloud.
+    ///
+    /// # Errors
+    /// Nothing is completely configured: the diagnosis names what each begun method lacks.
     pub fn from_environment(
         environment: &Environment,
         cloud: Cloud,
         http: &HttpClient,
     ) -> Result<Self, Box<Diagnosis>> {
-        let client_id = environment.get("AZURE_CLIENT_ID").map(str::to_owned);
-        let tenant_id = environment.get("AZURE_TENANT_ID").map(str::to_owned);
-        let (method, credential) = choose(environment, &cloud, client_id.clone())?;
-        let missing: Vec<_> = [("AZURE_CLIENT_ID", &client_id), ("AZURE_TENANT_ID", &tenant_id)]
-            .into_iter()
-            .filter_map(|(name, value)| value.is_none().then_some(name))
-            .collect();
-        let tenant_id = match method {
-            Method::ManagedIdentity => None,
-            Method::ClientSecret | Method::WorkloadIdentity if !missing.is_empty() => {
-                return Err(Box::new(incomplete(method, &missing)));
-            }
-            Method::ClientSecret | Method::WorkloadIdentity => tenant_id.map(checked_tenant).transpose()?,
-        };
-        let info = IdentityInfo {
-            method,
-            client_id,
-            tenant_id,
-            subject: None,
-        };
-        Ok(Self::new(cloud, info, credential, http))
+        let choice = choice::by_variables(AuthType::Environment, environment, cloud, &Files::default())?;
+        Self::from_choice(&choice, environment, http)
+    }
+
+    /// Whoever `choice` makes of us. `environment` says where a managed identity's tokens are asked for.
+    ///
+    /// # Errors
+    /// The platform's form of managed identities is not supported, or only half of its variables are there.
+    pub fn from_choice(choice: &Choice, environment: &Environment, http: &HttpClient) -> Result<Self, Box<Diagnosis>> {
+        let credential = Credential::of(&choice.plan, environment, &choice.cloud)
+            .map_err(|diagnosis| Box::new(choice.caveat.explain(*diagnosis)))?;
+        let (cloud, info) = (choice.cloud.clone(), choice.info.clone());
+        Ok(Self::new(cloud, info, credential, choice.caveat.clone(), http))
     }
 
     /// The application or managed identity `client_id` of `tenant_id`, by workload identity federation: `source` gives
@@ -127,20 +139,7 @@ impl Identity {
             source: Box::new(source),
             token_proxy: None,
         };
-        Ok(Self::new(cloud, info, credential, http))
-    }
-
-    fn new(cloud: Cloud, info: IdentityInfo, credential: Credential, http: &HttpClient) -> Self {
-        let http = http.clone();
-        let exchange = Exchange {
-            cloud,
-            info,
-            credential: Arc::new(credential),
-            http,
-        };
-        Self {
-            account: account::open(exchange),
-        }
+        Ok(Self::new(cloud, info, credential, Caveat::default(), http))
     }
 
     /// A managed identity of `cloud`.
@@ -155,7 +154,20 @@ impl Identity {
             tenant_id: None,
             subject: None,
         };
-        Self::new(cloud, info, Credential::Managed(identity), http)
+        Self::new(cloud, info, Credential::Managed(identity), Caveat::default(), http)
+    }
+
+    fn new(cloud: Cloud, info: IdentityInfo, credential: Credential, caveat: Caveat, http: &HttpClient) -> Self {
+        let http = http.clone();
+        Self {
+            account: account::open(Exchange {
+                cloud,
+                info,
+                credential: Arc::new(credential),
+                caveat,
+                http,
+            }),
+        }
     }
 
     /// Who this is.
@@ -190,62 +202,6 @@ impl Identity {
         let tenant = self.cloud().allowed_tenants.foreign(self.info(), vault_tenant);
         self.account.slot(tenant, audience)
     }
-}
-
-/// Contract §4.3, as far as this version goes.
-fn choose(
-    environment: &Environment,
-    cloud: &Cloud,
-    client_id: Option<String>,
-) -> Result<(Method, Credential), Box<Diagnosis>> {
-    let token_file = environment.path("AZURE_FEDERATED_TOKEN_FILE");
-    if let Some(secret) = environment.get("AZURE_CLIENT_SECRET") {
-        if token_file.is_some() {
-            tracing::warn!("AZURE_CLIENT_SECRET is used, and hides the workload identity that is set up as well");
-        }
-        return Ok((Method::ClientSecret, Credential::Secret(SecretBytes::from(secret))));
-    }
-    for unsupported in [
-        "AZURE_CERTIFICATE_PATH",
-        "AZURE_CLIENT_CERTIFICATE_PATH",
-        "AZURE_USERNAME",
-    ] {
-        if environment.get(unsupported).is_some() && token_file.is_none() {
-            return Err(Box::new(Diagnosis::new(
-                Code::EnvironmentIncomplete,
-                format!("{unsupported} is set, and this version cannot authenticate that way yet."),
-                "Client certificates and user passwords are not implemented.",
-                "Use workload identity, a managed identity or AZURE_CLIENT_SECRET.",
-            )));
-        }
-    }
-    if let Some(token_file) = token_file {
-        let token_proxy = TokenProxy::from_environment(environment)?;
-        let source = Box::new(TokenFile(token_file));
-        return Ok((Method::WorkloadIdentity, Credential::Assertion { source, token_proxy }));
-    }
-    let selector = client_id.map_or(UserAssigned::None, UserAssigned::ClientId);
-    let managed = ManagedIdentity::from_environment(environment, cloud, selector)?;
-    Ok((Method::ManagedIdentity, Credential::Managed(managed)))
-}
-
-fn incomplete(method: Method, missing: &[&str]) -> Diagnosis {
-    let missing = missing.join(" and ");
-    if method == Method::WorkloadIdentity {
-        return Diagnosis::new(
-            Code::WorkloadIdentityIncomplete,
-            format!("Workload identity lacks {missing}."),
-            "The service account names no identity, or the workload identity webhook did not see this pod.",
-            "Annotate the service account with azure.workload.identity/client-id, label the pod \
-             azure.workload.identity/use=true, and re-create the pod.",
-        );
-    }
-    Diagnosis::new(
-        Code::EnvironmentIncomplete,
-        format!("AZURE_CLIENT_SECRET is set, but {missing} is not."),
-        "A client secret is of use only with the application and tenant it belongs to.",
-        format!("Set {missing}, or remove AZURE_CLIENT_SECRET."),
-    )
 }
 
 fn checked_tenant(tenant: String) -> Result<String, Box<Diagnosis>> {
@@ -300,53 +256,7 @@ mod tests {
 
     const CLIENT: (&str, &str) = ("AZURE_CLIENT_ID", "c-1");
     const TENANT: (&str, &str) = ("AZURE_TENANT_ID", "t-1");
-    const SECRET: (&str, &str) = ("AZURE_CLIENT_SECRET", "s");
     const FILE: (&str, &str) = ("AZURE_FEDERATED_TOKEN_FILE", "/token");
-
-    #[test]
-    fn variables_decide_the_method() {
-        for (variables, method, client, tenant) in [
-            (
-                &[CLIENT, TENANT, SECRET][..],
-                Method::ClientSecret,
-                Some("c-1"),
-                Some("t-1"),
-            ),
-            (
-                &[CLIENT, TENANT, FILE],
-                Method::WorkloadIdentity,
-                Some("c-1"),
-                Some("t-1"),
-            ),
-            (
-                &[CLIENT, TENANT, SECRET, FILE],
-                Method::ClientSecret,
-                Some("c-1"),
-                Some("t-1"),
-            ),
-            (&[CLIENT], Method::ManagedIdentity, Some("c-1"), None),
-            (&[], Method::ManagedIdentity, None, None),
-        ] {
-            let identity = identity(variables).unwrap();
-            let info = identity.info();
-            assert_eq!(info.method, method, "{variables:?}");
-            assert_eq!((info.client_id.as_deref(), info.tenant_id.as_deref()), (client, tenant));
-        }
-    }
-
-    #[test]
-    fn partial_sets_are_named() {
-        assert_eq!(identity(&[SECRET, TENANT]).unwrap_err(), Code::EnvironmentIncomplete);
-        assert_eq!(identity(&[FILE, CLIENT]).unwrap_err(), Code::WorkloadIdentityIncomplete);
-        assert_eq!(
-            identity(&[CLIENT, ("AZURE_TENANT_ID", "a/b"), SECRET]).unwrap_err(),
-            Code::TenantNotFound
-        );
-        assert_eq!(
-            identity(&[CLIENT, TENANT, ("AZURE_USERNAME", "u")]).unwrap_err(),
-            Code::EnvironmentIncomplete
-        );
-    }
 
     #[test]
     fn the_same_application_for_two_subjects_is_two_identities() {

@@ -55,8 +55,9 @@ impl AllowedTenants {
 
 fn is_application(method: Method) -> bool {
     match method {
-        Method::ClientSecret | Method::WorkloadIdentity => true,
-        Method::ManagedIdentity => false,
+        Method::ClientSecret | Method::ClientCertificate | Method::WorkloadIdentity => true,
+        // A person is a guest in other tenants at best, and would be asked for consent there.
+        Method::UserPassword | Method::AzureCli | Method::ManagedIdentity => false,
     }
 }
 

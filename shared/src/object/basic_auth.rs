@@ -1,8 +1,8 @@
 //! `kubernetes.io/basic-auth`: a secret `user:password`.
 
-use super::problem::Problem;
-use super::transform::decode_base64;
 use crate::diagnosis::Code;
+use crate::encoding::decode_base64;
+use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 /// User name and password: what stands before and after the first colon, so a password may contain colons (RFC 7617

@@ -10,9 +10,9 @@ use base64::Engine;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::problem::Problem;
-use super::transform::BASE64;
 use crate::diagnosis::Code;
+use crate::encoding::BASE64;
+use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 //! What the API server accepts as data of a Secret or ConfigMap, checked before anything is sent.
 
-use super::problem::Problem;
 use crate::diagnosis::Code;
+use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 /// The API server's limit on all values of one Secret or ConfigMap together, in bytes (keys do not count).

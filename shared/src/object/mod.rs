@@ -7,16 +7,14 @@ use crate::secret::SecretBytes;
 pub use self::output::{config_map_data, secret_data};
 
 mod basic_auth;
-mod certificate;
 mod docker;
 mod limits;
 mod multi_key;
 mod output;
-mod problem;
 mod public_key;
 #[cfg(test)]
 #[allow(clippy::panic)]
-mod testdata;
+pub(crate) mod testdata;
 mod transform;
 
 /// What an AKVS names: `spec.vault.object.type`.

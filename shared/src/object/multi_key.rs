@@ -16,9 +16,9 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::problem::Problem;
 use super::{MultiKeyFormat, SecretData};
 use crate::diagnosis::Code;
+use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 /// The pairs of `value`. Keys are not checked here: not every reader needs them to be data keys.

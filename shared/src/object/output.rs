@@ -1,12 +1,13 @@
 //! Which keys a Secret or ConfigMap gets, by object type and Secret type.
 
-use super::problem::Problem;
 use super::{
-    ConfigMapData, ConfigMapOutput, KeyFormat, SecretData, SecretOutput, SourceType, Transform, basic_auth,
-    certificate, docker, limits, multi_key, public_key, transform,
+    ConfigMapData, ConfigMapOutput, KeyFormat, SecretData, SecretOutput, SourceType, Transform, basic_auth, docker,
+    limits, multi_key, public_key, transform,
 };
+use crate::certificate;
 use crate::diagnosis::{Code, Diagnosis};
 use crate::keyvault::model::{CertificateObject, KeyObject, SecretObject, VaultObject};
+use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 /// The data of a Secret output. `name` is how messages call the object (its `Display`).

@@ -12,9 +12,9 @@ use serde::Serialize;
 use spki::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
 use super::KeyFormat;
-use super::problem::Problem;
 use crate::diagnosis::Code;
 use crate::keyvault::model::KeyObject;
+use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");

@@ -20,7 +20,7 @@ pub(crate) fn text(path: &str) -> String {
 pub(crate) fn der(path: &str) -> Vec<u8> {
     let text = text(path);
     let body: String = text.lines().filter(|line| !line.starts_with("-----")).collect();
-    super::transform::decode_base64(body.as_bytes())
+    crate::encoding::decode_base64(body.as_bytes())
         .expect("one PEM block")
         .expose()
         .to_vec()

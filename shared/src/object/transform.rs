@@ -1,21 +1,12 @@
 //! `spec.output.transform`: steps applied to a secret's value before anything else looks at it.
 
 use base64::Engine;
-use base64::alphabet;
-use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
-use zeroize::Zeroizing;
 
 use super::Transform;
-use super::problem::Problem;
 use crate::diagnosis::Code;
+use crate::encoding::{BASE64, decode_base64};
+use crate::problem::Problem;
 use crate::secret::SecretBytes;
-
-/// RFC 4648 §4 with padding. Unused bits of the last symbol may be set: encoders in the wild set them, and Go's
-/// decoder, which upstream uses, never minded.
-pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
-);
 
 /// Applies `transforms` in order. Only `base64decode` can fail.
 pub(crate) fn apply(transforms: &[Transform], value: &SecretBytes) -> Result<SecretBytes, Problem> {
@@ -34,17 +25,6 @@ pub(crate) fn apply(transforms: &[Transform], value: &SecretBytes) -> Result<Sec
                 )
             }),
         })
-}
-
-/// Standard, padded base64 with line breaks; `None` when it is anything else.
-pub(crate) fn decode_base64(text: &[u8]) -> Option<SecretBytes> {
-    let compact: Zeroizing<Vec<u8>> = Zeroizing::new(
-        text.iter()
-            .copied()
-            .filter(|byte| !matches!(byte, b'\r' | b'\n'))
-            .collect(),
-    );
-    BASE64.decode(&*compact).ok().map(SecretBytes::new)
 }
 
 /// Without Unicode white space at both ends; bytes that are not UTF-8 are not white space.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use akv2k8s_shared::diagnosis::Code;
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use akv2k8s_shared::http::{HttpClient, Limits};
-use akv2k8s_shared::identity::{Cloud, Environment, Identity};
+use akv2k8s_shared::identity::{AuthType, Cloud, Environment, Identity, Method, Provider};
 use akv2k8s_shared::keyvault::model::VaultObject;
 use akv2k8s_shared::keyvault::{KeyVault, Priority, Settings, VaultError};
 use akv2k8s_shared::reference::{ObjectKind, ObjectName, ObjectRef, VaultName};
@@ -54,6 +54,48 @@ impl Bed {
     pub(crate) fn identity(&self, variables: &[(&str, &str)]) -> Identity {
         let environment = variables.iter().copied().collect();
         Identity::from_environment(&environment, self.cloud(), &self.http).unwrap()
+    }
+
+    /// Whoever `AUTH_TYPE` and these variables make of us; `azure.json` is a file of the bed.
+    pub(crate) fn provider(&self, auth_type: AuthType, variables: &[(&str, &str)]) -> Provider {
+        let cloud = ("AZURE_ENVIRONMENT_FILEPATH", self.path("cloud.json"));
+        let own = std::iter::once((cloud.0.to_owned(), cloud.1));
+        let more = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Provider::new(
+            own.chain(more).collect(),
+            auth_type,
+            self.path("azure.json").into(),
+            self.http.clone(),
+        )
+    }
+
+    /// The same, asked once.
+    pub(crate) async fn chosen(
+        &self,
+        auth_type: AuthType,
+        variables: &[(&str, &str)],
+    ) -> Result<Identity, Box<Diagnosis>> {
+        self.provider(auth_type, variables).identity().await
+    }
+
+    /// Waits until `provider` has found an identity of this method.
+    pub(crate) async fn becomes(&self, provider: &Provider, method: Method) -> Identity {
+        let found = async || provider.identity().await.ok().filter(|it| it.info().method == method);
+        let what = format!("the method {method:?}");
+        wait::until(&what, Duration::from_secs(15), found).await.unwrap()
+    }
+
+    /// A cloud file that describes this emulator off Azure: no metadata service answers.
+    pub(crate) fn cloud_without_imds(&self) -> String {
+        let path = self.path("no-imds.json");
+        let text = std::fs::read(self.path("cloud.json")).unwrap();
+        let mut cloud: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        // Port 1 of this machine refuses every connection.
+        cloud["imdsEndpoint"] = "http://127.0.0.1:1/".into();
+        std::fs::write(&path, cloud.to_string()).unwrap();
+        path
     }
 
     /// Reads the secret.

@@ -2,8 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod azure_cli;
 mod bed;
 mod binding;
+mod cloud_config;
 mod clouds;
+mod log;
 mod managed;
+mod methods;
+mod openssl;
 mod tokens;

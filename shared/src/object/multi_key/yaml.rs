@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor};
 
 use super::{malformed, nested};
-use crate::object::problem::Problem;
 use crate::object::{MultiKeyFormat, SecretData};
+use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 /// Two passes, because a YAML reader either says what a value is or gives its text, never both: the first finds the

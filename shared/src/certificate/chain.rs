@@ -12,7 +12,7 @@ use super::private_key::PrivateKey;
 use super::signature::{self, Verdict};
 use super::unreadable;
 use crate::diagnosis::Code;
-use crate::object::problem::Problem;
+use crate::problem::Problem;
 
 /// More certificates than any real chain has; ordering them costs a number of signature checks that grows with the
 /// square of it.

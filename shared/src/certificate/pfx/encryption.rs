@@ -74,7 +74,7 @@ impl<'a> Mac<'a> {
 
     /// Whether `password` made this MAC over `content`. A MAC of another kind (e.g. PBMAC1, RFC 9579) passes: with an
     /// empty password it proves nothing, and a wrong one shows when decrypting.
-    pub(super) fn verify(&self, content: &[u8], password: Password, budget: &mut Budget) -> Result<bool, PfxError> {
+    pub(super) fn verify(&self, content: &[u8], password: Password<'_>, budget: &mut Budget) -> Result<bool, PfxError> {
         let (hash, mac): (&'static Algorithm, _) = match self.algorithm {
             SHA1 => (&digest::SHA1_FOR_LEGACY_USE_ONLY, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
             SHA256 => (&digest::SHA256, hmac::HMAC_SHA256),
@@ -99,7 +99,7 @@ impl<'a> Mac<'a> {
 pub(super) fn decrypt(
     algorithm: AnyRef<'_>,
     ciphertext: &[u8],
-    password: Password,
+    password: Password<'_>,
     budget: &mut Budget,
 ) -> Result<Zeroizing<Vec<u8>>, PfxError> {
     let [oid, parameters] = children(algorithm)?[..] else {
@@ -107,7 +107,7 @@ pub(super) fn decrypt(
     };
     let oid = oid.decode_as()?;
     if oid == PBES2 {
-        return pbes2(parameters, ciphertext, budget);
+        return pbes2(parameters, ciphertext, password, budget);
     }
     let open = match oid {
         TRIPLE_DES_3_KEYS => pbe::<TdesEde3>,
@@ -146,8 +146,13 @@ fn pbe<C: KeyInit + BlockCipherDecrypt>(
         .map_err(|_| PfxError::Password)
 }
 
-/// PBES2 (RFC 8018 §6.2) with PBKDF2. Both forms of the empty password are the same here: no bytes.
-fn pbes2(parameters: AnyRef<'_>, ciphertext: &[u8], budget: &mut Budget) -> Result<Zeroizing<Vec<u8>>, PfxError> {
+/// PBES2 (RFC 8018 §6.2) with PBKDF2.
+fn pbes2(
+    parameters: AnyRef<'_>,
+    ciphertext: &[u8],
+    password: Password<'_>,
+    budget: &mut Budget,
+) -> Result<Zeroizing<Vec<u8>>, PfxError> {
     let parameters = pbes2::Parameters::from_der(&parameters.to_der()?)?;
     match &parameters.kdf {
         Kdf::Pbkdf2(pbkdf2) => {
@@ -158,7 +163,7 @@ fn pbes2(parameters: AnyRef<'_>, ciphertext: &[u8], budget: &mut Budget) -> Resu
     }
     let mut buffer = Zeroizing::new(ciphertext.to_vec());
     let length = parameters
-        .decrypt_in_place([], &mut buffer)
+        .decrypt_in_place(password.utf8(), &mut buffer)
         .map_err(|error| match error {
             pkcs5::Error::UnsupportedAlgorithm { oid } => PfxError::Algorithm(oid),
             _ => PfxError::Password,

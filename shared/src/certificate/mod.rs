@@ -1,4 +1,4 @@
-//! Certificates with or without their private key: PFX or PEM in, PEM out.
+//! Certificates with or without their private key: PFX or PEM in; PEM out, or signatures.
 
 mod chain;
 mod curve;
@@ -6,6 +6,7 @@ mod pem;
 mod pfx;
 mod private_key;
 mod signature;
+mod signer;
 #[cfg(test)]
 mod tests;
 
@@ -13,10 +14,12 @@ use der::asn1::AnyRef;
 use der::{Decode, Tag, Tagged};
 
 use self::private_key::PrivateKey;
-use super::problem::Problem;
-use super::transform::decode_base64;
 use crate::diagnosis::Code;
+use crate::encoding::decode_base64;
+use crate::problem::Problem;
 use crate::secret::SecretBytes;
+
+pub(crate) use self::signer::Signer;
 
 /// What a PFX or PEM file holds, in stored order.
 struct Bundle {
@@ -43,10 +46,7 @@ pub(crate) struct KeyPair {
 
 /// Reads a PFX (DER, or its base64) or PEM with key and certificates; `server_first` orders the chain.
 pub(crate) fn key_pair(value: &SecretBytes, server_first: bool) -> Result<KeyPair, Problem> {
-    let Bundle { keys, certificates } = match stored(value)? {
-        Stored::Pem(text) => pem::read(text)?,
-        Stored::Pfx(der) => pfx::read(der.expose())?,
-    };
+    let Bundle { keys, certificates } = bundle(value, None)?;
     if certificates.is_empty() {
         return Err(unreadable(
             "it holds no certificate",
@@ -70,6 +70,13 @@ pub(crate) fn key_pair(value: &SecretBytes, server_first: bool) -> Result<KeyPai
         certificates: pem_of(certificates.iter().map(Vec::as_slice)),
         key: key.to_pem(),
     })
+}
+
+fn bundle(value: &SecretBytes, password: Option<&str>) -> Result<Bundle, Problem> {
+    match stored(value)? {
+        Stored::Pem(text) => pem::read(text, password),
+        Stored::Pfx(der) => pfx::read(der.expose(), password),
+    }
 }
 
 /// The bundle as stored: DER of a PFX, or the PEM text.

@@ -9,12 +9,14 @@ use sec1::{EcParameters, EcPrivateKey};
 use zeroize::Zeroizing;
 
 use super::{curve, pem, unreadable};
-use crate::object::problem::Problem;
+use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
+const RSA_LABEL: &str = "RSA PRIVATE KEY";
 
 /// A private key in the form it is written in.
 pub(super) struct PrivateKey {
@@ -56,7 +58,7 @@ impl PrivateKey {
     fn rsa(key: &RsaPrivateKeyRef<'_>, der: &[u8]) -> Result<Self, Problem> {
         let public = key.public_key().to_der().map_err(|_| malformed())?;
         Ok(Self {
-            label: "RSA PRIVATE KEY",
+            label: RSA_LABEL,
             der: Zeroizing::new(der.to_vec()),
             public: Some(public),
         })
@@ -108,6 +110,11 @@ impl PrivateKey {
     /// The key as PEM.
     pub(super) fn to_pem(&self) -> SecretBytes {
         SecretBytes::from(pem::write(self.label, &self.der))
+    }
+
+    /// PKCS#1 DER of an RSA key; `None` of any other.
+    pub(super) fn rsa_der(&self) -> Option<&[u8]> {
+        (self.label == RSA_LABEL).then_some(&*self.der)
     }
 
     /// Whether `subject_public_key`, the bits of a certificate's key, are this key's.

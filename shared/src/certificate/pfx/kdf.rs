@@ -3,21 +3,45 @@
 use ring::digest::{Algorithm, Context, digest};
 use zeroize::Zeroizing;
 
-/// "No password" in its two forms. Writers disagree on it; upstream's reader tries both, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Password {
+/// A password, or "no password" in its two forms. Writers disagree on the latter; upstream's reader tries both, in this order.
+#[derive(Clone, Copy)]
+pub(super) enum Password<'a> {
     /// The empty string: as UTF-16 just its terminator.
     Empty,
     /// No string at all.
     Absent,
+    /// A password: as [`bmp_string`] gives it, and as it is.
+    Given {
+        /// For the derivation of this module.
+        bmp: &'a [u8],
+        /// For PBES2.
+        utf8: &'a [u8],
+    },
 }
 
-impl Password {
+/// UTF-16, big-endian, with a terminator: RFC 7292 appendix B.1.
+pub(super) fn bmp_string(password: &str) -> Zeroizing<Vec<u8>> {
+    let units = password.encode_utf16().chain([0]);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * password.len() + 2));
+    units.for_each(|unit| bytes.extend_from_slice(&unit.to_be_bytes()));
+    bytes
+}
+
+impl<'a> Password<'a> {
     /// The password as RFC 7292 appendix B.1 feeds it to the derivation.
-    fn as_bytes(self) -> &'static [u8] {
+    fn as_bytes(self) -> &'a [u8] {
         match self {
             Self::Empty => &[0, 0],
             Self::Absent => &[],
+            Self::Given { bmp, .. } => bmp,
+        }
+    }
+
+    /// The password as PBES2 takes it; both forms of the empty one are the same there.
+    pub(super) fn utf8(self) -> &'a [u8] {
+        match self {
+            Self::Empty | Self::Absent => &[],
+            Self::Given { utf8, .. } => utf8,
         }
     }
 }
@@ -33,7 +57,7 @@ pub(super) enum Purpose {
 /// `size` bytes of key for `purpose`. `iterations` is at least 1 and already granted by the budget.
 pub(super) fn derive(
     hash: &'static Algorithm,
-    password: Password,
+    password: Password<'_>,
     salt: &[u8],
     purpose: Purpose,
     iterations: u32,

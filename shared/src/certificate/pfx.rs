@@ -1,4 +1,4 @@
-//! PFX (PKCS#12) as RFC 7292 defines it, in DER, with an empty password or none: what Key Vault gives out.
+//! PFX (PKCS#12) as RFC 7292 defines it, in DER: with an empty password or none, as Key Vault gives it out, or with one.
 //!
 //! Own reader, because the work a hostile file can ask for must be bounded over the whole file, and because "no
 //! password" comes in two forms (see [`Password`]) of which general-purpose readers know one.
@@ -15,7 +15,7 @@ use self::kdf::Password;
 use super::private_key::PrivateKey;
 use super::{Bundle, password_protected, unreadable};
 use crate::diagnosis::Code;
-use crate::object::problem::Problem;
+use crate::problem::Problem;
 
 const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 const ENCRYPTED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.6");
@@ -29,7 +29,7 @@ const X509_CERTIFICATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840
 enum PfxError {
     /// The structure is not that of a PFX.
     Malformed,
-    /// Neither form of the empty password opens it.
+    /// No password that is known opens it.
     Password,
     /// An algorithm that is not known here.
     Algorithm(ObjectIdentifier),
@@ -45,10 +45,31 @@ impl From<der::Error> for PfxError {
     }
 }
 
-/// Keys and certificates of a PFX, in bag order; names and other bags are dropped.
-pub(super) fn read(der: &[u8]) -> Result<Bundle, Problem> {
-    open(der).map_err(|error| match error {
-        PfxError::Malformed => unreadable("its PFX is damaged", "Check it with `openssl pkcs12 -in FILE -info -noout` and store it again."),
+/// Keys and certificates of a PFX, in bag order; names and other bags are dropped. Without `password` both forms of an
+/// empty one are tried.
+pub(super) fn read(der: &[u8], password: Option<&str>) -> Result<Bundle, Problem> {
+    open(der, password).map_err(problem)
+}
+
+/// The private key in an `EncryptedPrivateKeyInfo` (RFC 5958 §3), which PEM files hold as well.
+pub(super) fn encrypted_key(der: &[u8], password: &str) -> Result<PrivateKey, Problem> {
+    let bmp = kdf::bmp_string(password);
+    let password = Password::Given {
+        bmp: &bmp,
+        utf8: password.as_bytes(),
+    };
+    let key = || {
+        PrivateKey::from_der(&shrouded(AnyRef::from_der(der)?, password, &mut Budget::new())?).map_err(PfxError::Key)
+    };
+    key().map_err(problem)
+}
+
+fn problem(error: PfxError) -> Problem {
+    match error {
+        PfxError::Malformed => unreadable(
+            "its PFX is damaged",
+            "Check it with `openssl pkcs12 -in FILE -info -noout` and store it again.",
+        ),
         PfxError::Password => password_protected(
             "PFX",
             "Take the password off and store the result: `openssl pkcs12 -in OLD -nodes -out FILE.pem`, then \
@@ -60,14 +81,17 @@ pub(super) fn read(der: &[u8]) -> Result<Bundle, Problem> {
         ),
         PfxError::Work => Problem::new(
             Code::ValueTooLarge,
-            format!("The PFX asks for more than {} rounds of key derivation.", Budget::ROUNDS),
+            format!(
+                "The PFX asks for more than {} rounds of key derivation.",
+                Budget::ROUNDS
+            ),
             "Export it with fewer: `openssl pkcs12 -export -iter 2048 …`; without a password more of them protect nothing.",
         ),
         PfxError::Key(problem) => problem,
-    })
+    }
 }
 
-fn open(der: &[u8]) -> Result<Bundle, PfxError> {
+fn open(der: &[u8], password: Option<&str>) -> Result<Bundle, PfxError> {
     // PFX ::= SEQUENCE { version, authSafe ContentInfo, macData OPTIONAL }
     let pfx = children(AnyRef::from_der(der)?)?;
     let (auth_safe, mac) = match pfx[..] {
@@ -81,7 +105,13 @@ fn open(der: &[u8]) -> Result<Bundle, PfxError> {
     let safes = octets(safes)?;
     let mut budget = Budget::new();
     let mut result = Err(PfxError::Password);
-    for password in [Password::Empty, Password::Absent] {
+    let bmp = password.map(kdf::bmp_string);
+    let given = password.zip(bmp.as_ref()).map(|(password, bmp)| Password::Given {
+        bmp,
+        utf8: password.as_bytes(),
+    });
+    let passwords = given.map_or(vec![Password::Empty, Password::Absent], |given| vec![given]);
+    for password in passwords {
         if let Some(mac) = &mac
             && !mac.verify(safes, password, &mut budget)?
         {
@@ -105,7 +135,7 @@ fn open(der: &[u8]) -> Result<Bundle, PfxError> {
 
 /// Collects what the safes of one PFX hold.
 struct Opener<'b> {
-    password: Password,
+    password: Password<'b>,
     budget: &'b mut Budget,
     bundle: Bundle,
 }
@@ -144,11 +174,7 @@ impl Opener<'_> {
                 CERTIFICATE_BAG => self.certificate(value)?,
                 KEY_BAG => self.key(&whole(value)?)?,
                 SHROUDED_KEY_BAG => {
-                    // EncryptedPrivateKeyInfo ::= SEQUENCE { algorithm, OCTET STRING }
-                    let [algorithm, ciphertext] = children(value)?[..] else {
-                        return Err(PfxError::Malformed);
-                    };
-                    let plain = encryption::decrypt(algorithm, octets(ciphertext)?, self.password, self.budget)?;
+                    let plain = shrouded(value, self.password, self.budget)?;
                     self.key(&plain)?;
                 }
                 _ => {}
@@ -172,6 +198,14 @@ impl Opener<'_> {
         self.bundle.keys.push(PrivateKey::from_der(der).map_err(PfxError::Key)?);
         Ok(())
     }
+}
+
+/// `EncryptedPrivateKeyInfo ::= SEQUENCE { algorithm, OCTET STRING }`
+fn shrouded(info: AnyRef<'_>, password: Password<'_>, budget: &mut Budget) -> Result<Zeroizing<Vec<u8>>, PfxError> {
+    let [algorithm, ciphertext] = children(info)?[..] else {
+        return Err(PfxError::Malformed);
+    };
+    encryption::decrypt(algorithm, octets(ciphertext)?, password, budget)
 }
 
 /// The elements of a SEQUENCE.

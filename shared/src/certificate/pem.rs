@@ -6,17 +6,18 @@ use base64::Engine;
 use zeroize::Zeroizing;
 
 use super::private_key::PrivateKey;
-use super::{Bundle, is_sequence, password_protected, unreadable};
-use crate::object::problem::Problem;
-use crate::object::transform::{BASE64, decode_base64};
+use super::{Bundle, is_sequence, password_protected, pfx, unreadable};
+use crate::encoding::{BASE64, decode_base64};
+use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 const BEGIN: &str = "-----BEGIN ";
 const DASHES: &str = "-----";
 
 /// Certificates and private keys of `text`, in order. Text around the blocks and blocks of other kinds (parameters,
-/// public keys, requests) are skipped; any line ending will do.
-pub(super) fn read(text: &str) -> Result<Bundle, Problem> {
+/// public keys, requests) are skipped; any line ending will do. `password` opens keys in PKCS#8; of keys encrypted in the
+/// older way (`Proc-Type: 4,ENCRYPTED`) none is read.
+pub(super) fn read(text: &str, password: Option<&str>) -> Result<Bundle, Problem> {
     let mut bundle = Bundle {
         keys: Vec::new(),
         certificates: Vec::new(),
@@ -31,7 +32,10 @@ pub(super) fn read(text: &str) -> Result<Bundle, Problem> {
                 }
                 bundle.certificates.push(der.expose().to_vec());
             }
-            "ENCRYPTED PRIVATE KEY" => return Err(encrypted()),
+            "ENCRYPTED PRIVATE KEY" => {
+                let password = password.ok_or_else(encrypted)?;
+                bundle.keys.push(pfx::encrypted_key(decode(body)?.expose(), password)?);
+            }
             label if label.ends_with("PRIVATE KEY") => {
                 if body.contains("ENCRYPTED") {
                     return Err(encrypted());
