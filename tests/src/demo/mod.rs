@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::controlplane::ControlPlane;
-use crate::emulator::SecretOptions;
+use crate::emulator::{SecretOptions, VaultHandle};
 use crate::provision::{Locations, provision};
-use crate::stack::{Controller, Profile, Stack, controller_program};
+use crate::stack::{Controller, Profile, SERVICE_ACCOUNT, Stack, controller_program};
 
 /// The vault the examples name.
 pub(crate) const VAULT: &str = "akv2k8s-demo";
@@ -57,17 +57,15 @@ pub async fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
         out,
         "\n== Starting akv2k8s-controller: its ServiceAccount's token is exchanged at Entra (workload identity)"
     )?;
-    let controller = stack
-        .controller()
-        .arg(&format!("--azure-resync-period={POLL}"))
-        .start()
-        .await?;
-    let stage = Stage {
+    let mut running = None;
+    let mut stage = Stage {
         cluster: &stack.cluster,
         out,
     };
-    let outcome = play(stage, &vault, &controller).await;
-    if outcome.is_err() {
+    let outcome = play(&mut stage, &stack, &vault, &mut running).await;
+    if outcome.is_err()
+        && let Some(controller) = &running
+    {
         writeln!(out, "\n== The controller's last lines\n{}", tail(&controller.log()))?;
     }
     let shown = outcome?;
@@ -75,12 +73,18 @@ pub async fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
     let seconds = started.elapsed().as_secs();
     writeln!(
         out,
-        "\ndemo: ok - {shown} AzureKeyVaultSecrets synced, one rotation followed, one mistake explained, in {seconds} s"
+        "\ndemo: ok - {shown} AzureKeyVaultSecrets synced, one rotation followed, one mistake and one broken identity explained, in \
+         {seconds} s"
     )?;
     if args.keep {
         keep(&stack, out).await?;
     }
     Ok(())
+}
+
+async fn launch(stack: &Stack) -> anyhow::Result<Controller> {
+    let period = format!("--azure-resync-period={POLL}");
+    stack.controller().arg(&period).start().await
 }
 
 /// Where things are shown.
@@ -89,9 +93,29 @@ struct Stage<'a, W> {
     out: &'a mut W,
 }
 
+/// All acts; `running` is the controller that runs at the end, or did when something failed.
 async fn play<W: Write>(
-    mut stage: Stage<'_, W>,
-    vault: &crate::emulator::VaultHandle,
+    stage: &mut Stage<'_, W>,
+    stack: &Stack,
+    vault: &VaultHandle,
+    running: &mut Option<Controller>,
+) -> anyhow::Result<usize> {
+    let controller = running.insert(launch(stack).await?);
+    let shown = sync(stage, vault, controller).await?;
+    stage.say("Breaking the identity: Entra forgets its federated credential, and the controller starts anew")?;
+    if let Some(controller) = running.take() {
+        controller.stop().await?;
+    }
+    stack.app.remove_federated_credentials();
+    *running = Some(launch(stack).await?);
+    break_identity(stage, stack).await?;
+    Ok(shown)
+}
+
+/// Objects, a rotation, a mistake.
+async fn sync<W: Write>(
+    stage: &mut Stage<'_, W>,
+    vault: &VaultHandle,
     controller: &Controller,
 ) -> anyhow::Result<usize> {
     stage.say("Applying examples/sync: one of each object and output type")?;
@@ -161,14 +185,7 @@ async fn play<W: Write>(
             "--timeout=60s",
         ])
         .await?;
-    stage.kubectl(&["-n", NAMESPACE, "get", "akvs", "misspelt"]).await?;
-    let message = "jsonpath={.status.conditions[?(@.type==\"Ready\")].reason}: {.status.conditions[?(@.type==\"Ready\")].message}";
-    let explanation = stage
-        .kubectl(&["-n", NAMESPACE, "get", "akvs", "misspelt", "-o", message])
-        .await?;
-    if !explanation.contains("ObjectNotFound") || !explanation.contains("my-secret") {
-        bail!("the status does not explain the mistake: {explanation}");
-    }
+    stage.explained("misspelt", &["ObjectNotFound", "my-secret"]).await?;
     for value in [seed::FIRST_VALUE, seed::ROTATED_VALUE] {
         if controller.log().contains(value) {
             bail!("the controller logged a secret's value");
@@ -177,7 +194,50 @@ async fn play<W: Write>(
     Ok(objects)
 }
 
+/// The explanation of an identity that Entra refuses, and how it heals.
+async fn break_identity<W: Write>(stage: &mut Stage<'_, W>, stack: &Stack) -> anyhow::Result<()> {
+    let object = "secret-sync";
+    stage.wait_for(object, "Ready=False").await?;
+    let needed = "az identity federated-credential create";
+    stage
+        .explained(object, &["NoFederatedCredential", needed, SERVICE_ACCOUNT])
+        .await?;
+    stage.note("the Kubernetes Secret is left as it was")?;
+    stage
+        .expect_secret("my-secret-from-akv", "secret-value", seed::ROTATED_VALUE)
+        .await?;
+
+    stage.say("Creating the federated credential again, as the fix says")?;
+    stack.federate().await?;
+    let repaired = Instant::now();
+    stage.wait_for(object, "Ready").await?;
+    stage.note(&format!(
+        "Ready again {:.1} s later, without a restart",
+        repaired.elapsed().as_secs_f32()
+    ))
+}
+
 impl<W: Write> Stage<'_, W> {
+    async fn wait_for(&mut self, object: &str, condition: &str) -> anyhow::Result<()> {
+        let (object, condition) = (format!("akvs/{object}"), format!("--for=condition={condition}"));
+        let wait = ["-n", NAMESPACE, "wait", &object, &condition, "--timeout=60s"];
+        self.kubectl(&wait).await.map(drop)
+    }
+
+    /// Shows an object and its Ready condition, whose text must hold all of `expected`.
+    async fn explained(&mut self, object: &str, expected: &[&str]) -> anyhow::Result<()> {
+        let ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")].reason}: \
+                     {.status.conditions[?(@.type==\"Ready\")].message}";
+        self.kubectl(&["-n", NAMESPACE, "get", "akvs", object]).await?;
+        let text = self
+            .kubectl(&["-n", NAMESPACE, "get", "akvs", object, "-o", ready])
+            .await?;
+        match expected.iter().find(|it| !text.contains(**it)) {
+            Some(missing) => bail!("the status does not explain it, {missing:?} is not in it: {text}"),
+            None => Ok(()),
+        }
+    }
+
     fn say(&mut self, text: &str) -> anyhow::Result<()> {
         Ok(writeln!(self.out, "\n== {text}")?)
     }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use tokio::process::Command;
 
 use super::program::{Profile, controller_program};
 use crate::controlplane::process::Process;
@@ -13,6 +14,9 @@ use crate::wait::until;
 
 /// How long the program may take to listen.
 const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long it may take to stop; the kubelet gives it as long.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// How the controller is started.
 #[derive(Debug, Clone)]
@@ -125,6 +129,17 @@ impl Controller {
     /// Whether it has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.process.has_ended().unwrap_or(true)
+    }
+
+    /// Asks it to stop, as the kubelet does, and waits until it has: the lease is given back.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        let process = self.id().context("it has ended already")?.to_string();
+        let sent = Command::new("kill").args(["-TERM", &process]).status().await?;
+        ensure!(sent.success(), "kill -TERM {process}: {sent}");
+        Ok(until("the controller to stop", STOP_LIMIT, async || {
+            self.has_ended().then_some(())
+        })
+        .await?)
     }
 
     /// Where its probes and metrics are: `http://127.0.0.1:PORT`.

@@ -66,13 +66,6 @@ impl Stack {
 
         emulator.entra().trust_issuer_ca(cluster.ca_pem());
         let app = emulator.entra().register_app();
-        let issuer = cluster.issuer().await?;
-        app.add_federated_credential(FederatedCredential::service_account(
-            &issuer,
-            NAMESPACE,
-            SERVICE_ACCOUNT,
-        ));
-
         let folder = TempDir::with_prefix("akv2k8s-stack-").context("cannot make a temporary folder")?;
         let files = Files(folder.path());
         emulator.write_ca_file(&files.ca())?;
@@ -83,13 +76,23 @@ impl Stack {
             cluster.kubeconfig().to_owned(),
             folder.path().to_owned(),
         ));
-        Ok(Self {
+        let stack = Self {
             cluster,
             emulator,
             app,
             folder,
             refresh: refresh.abort_handle(),
-        })
+        };
+        stack.federate().await?;
+        Ok(stack)
+    }
+
+    /// Lets the controller's service account become [`Self::app`]: the federated credential that its documentation asks for.
+    pub async fn federate(&self) -> anyhow::Result<()> {
+        let issuer = self.cluster.issuer().await?;
+        let credential = FederatedCredential::service_account(&issuer, NAMESPACE, SERVICE_ACCOUNT);
+        self.app.add_federated_credential(credential);
+        Ok(())
     }
 
     /// The vault `name`, which the controller may read and list.
