@@ -198,11 +198,17 @@ impl<'a> Variables<'a> {
             [Set::WorkloadIdentity] => Some(self.lacking(Set::WorkloadIdentity, what)),
             _ => {
                 let each: Vec<_> = partial.iter().map(|set| capital(&self.partial(*set))).collect();
+                let mut missing: Vec<_> = partial.iter().flat_map(|set| self.missing(*set)).collect();
+                missing.sort_unstable();
+                missing.dedup();
                 Some(Diagnosis::new(
                     Code::EnvironmentIncomplete,
                     what,
                     each.join(" "),
-                    "Set what is missing, or remove the rest of that method.",
+                    format!(
+                        "Set {}, or remove the rest of the method that is not meant.",
+                        missing.join(", ")
+                    ),
                 ))
             }
         }
