@@ -54,6 +54,8 @@ pub(crate) const ROWS: &[Row] = &[
     row(Code::TokenFileUnreadable, |w| w.with_token(""), &["{directory}/token"], "azure.workload.identity/use=true", with_token),
     row(Code::FederatedAudienceWrong, |w| w.with_token(&w.elsewhere), &["'api://other'"], AUDIENCE, with_token),
     row(Code::OidcIssuerNotEnabled, |w| w.with_token(&w.unsigned("https://kubernetes.default.svc", AUDIENCE, 0)), &["https://kubernetes.default.svc"], "--enable-oidc-issuer", with_token),
+    row(Code::VariableMalformed, |w| [with_token(w), vec![variable("AZURE_TENANT_ID", "\"t\"")]].concat(), &["variables"], "AZURE_TENANT_ID", with_token),
+    row(Code::SecretShadowsWorkloadIdentity, |w| [with_token(w), vec![variable("AZURE_CLIENT_SECRET", "wrong")]].concat(), &["{client_id}", "hides the workload identity"], "Remove AZURE_CLIENT_SECRET", with_token),
     // Managed identity
     row(Code::ImdsIdentityNotAssigned, |_| Vec::new(), &["Identity not found"], "az vmss identity assign", assigned),
     row(Code::ImdsAmbiguousIdentity, |w| [assigned(w), assigned(w)].concat(), &["Several"], "Set AZURE_CLIENT_ID", one_assigned),
