@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use akv2k8s_shared::doctor::Report;
+use akv2k8s_shared::reference::VaultName;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// Says what stands between a workload and its Azure Key Vault.
@@ -64,12 +65,30 @@ pub enum Subject {
         /// NAMESPACE/NAME of the service account.
         #[arg(long = "serviceaccount", value_name = "NAMESPACE/NAME")]
         service_account: ServiceAccountName,
+        /// Whether to try it.
+        #[command(flatten)]
+        mint: Mint,
     },
     /// A pod: ours or anybody's.
     Pod {
         /// Its name.
         name: String,
+        /// Whether to try it.
+        #[command(flatten)]
+        mint: Mint,
     },
+}
+
+/// Whether to try it, and where.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Mint {
+    /// Really try it: ask the API server for a token of the service account, exchange it at Entra, and ask the vault.
+    #[arg(long)]
+    pub mint: bool,
+
+    /// Name of the vault that is asked, without the DNS suffix; needs `--mint`.
+    #[arg(long, value_parser = VaultName::parse, requires = "mint")]
+    pub vault: Option<VaultName>,
 }
 
 /// `NAMESPACE/NAME` of a service account.
@@ -130,13 +149,19 @@ mod tests {
             "doctor",
             "doctor -o json --context c",
             "doctor akvs db -n shop",
-            "doctor identity --serviceaccount shop/web",
-            "doctor pod web-0 -n shop",
+            "doctor identity --serviceaccount shop/web --mint --vault kv1",
+            "doctor pod web-0 -n shop --mint",
         ] {
             let words = std::iter::once("kubectl-akv2k8s").chain(line.split(' '));
             assert!(Args::try_parse_from(words).is_ok(), "{line}");
         }
-        for line in ["", "doctor identity", "doctor identity --serviceaccount web"] {
+        for line in [
+            "",
+            "doctor identity",
+            "doctor identity --serviceaccount web",
+            "doctor pod web-0 --vault kv1",
+            "doctor pod web-0 --mint --vault kv.example.org",
+        ] {
             let words = std::iter::once("kubectl-akv2k8s").chain(line.split_whitespace());
             assert!(Args::try_parse_from(words).is_err(), "{line}");
         }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use akv2k8s_cli::args::Args;
+use akv2k8s_shared::environment::Environment;
 use clap::Parser;
 
 /// A check failed.
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
             return COULD_NOT_RUN.into();
         }
     };
-    match runtime.block_on(akv2k8s_cli::run(&args)) {
+    match runtime.block_on(akv2k8s_cli::run(&args, &Environment::from_process())) {
         Ok(report) => {
             print!("{}", args.output.render(&report));
             if report.healthy() {

@@ -7,24 +7,26 @@ use akv2k8s_shared::doctor::Check;
 use crate::args::ServiceAccountName;
 use crate::gather::{Identity, Pod};
 
-/// The checks of a service account's identity.
-pub(crate) fn identity(facts: &Identity) -> Vec<Check> {
+/// The checks of a service account's identity. `tried`: Entra is asked as well, so it need not be said what it would have to hold.
+pub(crate) fn identity(facts: &Identity, tried: bool) -> Vec<Check> {
     let ServiceAccountName { namespace, name } = &facts.name;
     let mut checks = vec![issuer_check(&facts.issuer)];
     checks.extend(service_account_checks(namespace, name, &facts.account, false));
-    checks.push(Federation::of(namespace, name, facts.issuer.found().cloned()).check());
+    if !tried {
+        checks.push(Federation::of(namespace, name, facts.issuer.found().cloned()).check());
+    }
     checks
 }
 
-/// The checks of a pod's identity.
-pub(crate) fn pod(facts: &Pod) -> Vec<Check> {
+/// The checks of a pod's identity. `tried` as above.
+pub(crate) fn pod(facts: &Pod, tried: bool) -> Vec<Check> {
     let federated = intent(&facts.workload) == Intent::WorkloadIdentity;
     let mut checks = Vec::new();
     if federated {
         checks.push(issuer_check(&facts.issuer));
     }
     checks.extend(workload::checks(&facts.workload));
-    if federated {
+    if federated && !tried {
         let ServiceAccountName { namespace, name } = facts.account();
         checks.push(Federation::of(&namespace, &name, facts.issuer.found().cloned()).check());
     }

@@ -1,5 +1,6 @@
 //! A service account and the cluster's issuer.
 
+use akv2k8s_shared::diagnosis::workload::{CLIENT_ID_ANNOTATION, TENANT_ID_ANNOTATION};
 use akv2k8s_shared::doctor::Seen;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::{Api, Client};
@@ -13,6 +14,22 @@ pub(crate) struct Identity {
     pub(crate) name: ServiceAccountName,
     pub(crate) account: Seen<ServiceAccount>,
     pub(crate) issuer: Seen<String>,
+}
+
+impl Identity {
+    /// The client id its annotation names.
+    pub(crate) fn client_id(&self) -> Option<String> {
+        self.annotation(CLIENT_ID_ANNOTATION)
+    }
+
+    /// The tenant its annotation names.
+    pub(crate) fn tenant_id(&self) -> Option<String> {
+        self.annotation(TENANT_ID_ANNOTATION)
+    }
+
+    fn annotation(&self, name: &str) -> Option<String> {
+        self.account.found()?.metadata.annotations.as_ref()?.get(name).cloned()
+    }
 }
 
 /// Reads the service account `name`.

@@ -165,10 +165,14 @@ async fn a_reader_of_the_namespace_gets_an_answer_and_is_told_what_could_not_be_
     bed.apply(&INJECTED.replace("NAME", "web-1").replace("value: c-1", "value: c-2"))
         .await?;
     bed.become_reader().await?;
-    let said = bed.run(&["doctor", "pod", "web-0"]).await?;
+    let said = bed.run(&["doctor", "pod", "web-0", "--mint"]).await?;
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(
         said.has_line("– The workload identity webhook: no right to list"),
+        "{said:?}"
+    );
+    assert!(
+        said.text.contains("no right to create serviceaccounts/token"),
         "{said:?}"
     );
     assert_eq!(

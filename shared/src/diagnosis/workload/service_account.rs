@@ -31,7 +31,7 @@ impl Federation {
         Check::not_made(
             "federated-credential",
             format!(
-                "Federated credential: not to be seen from here. It must name issuer {issuer}, subject {}, audience \
+                "Federated credential: Entra was not asked (--mint does). It must name issuer {issuer}, subject {}, audience \
                  {AUDIENCE}.",
                 self.subject
             ),

@@ -1,0 +1,142 @@
+//! Trying it: a token of the service account, exchanged at Entra, shown to the vault.
+
+use std::sync::Arc;
+
+use akv2k8s_shared::diagnosis::{AUDIENCE, Code, Diagnosis};
+use akv2k8s_shared::doctor::{Check, try_identity, try_vault};
+use akv2k8s_shared::environment::Environment;
+use akv2k8s_shared::http::{HttpClient, Limits};
+use akv2k8s_shared::identity::{Assertion, AssertionSource, Cloud, Identity, TokenError};
+use akv2k8s_shared::keyvault::{KeyVault, Settings};
+use akv2k8s_shared::reference::{ObjectKind, VaultName};
+use akv2k8s_shared::secret::SecretBytes;
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
+use kube::{Api, Error};
+
+use crate::args::ServiceAccountName;
+use crate::cluster::Cluster;
+
+/// The shortest life the API server gives a token.
+const SECONDS: i64 = 600;
+
+/// Who is tried.
+pub(crate) struct Who {
+    pub(crate) account: ServiceAccountName,
+    pub(crate) client_id: Option<String>,
+    pub(crate) tenant_id: Option<String>,
+}
+
+/// Checks `token-request`, `token` and `vault`, as far as each is reached.
+pub(crate) async fn checks(
+    cluster: &Cluster,
+    who: Who,
+    vault: Option<&VaultName>,
+    environment: &Environment,
+) -> Vec<Check> {
+    let assertion = match request(cluster, &who.account).await {
+        Ok(assertion) => assertion,
+        Err(check) => return vec![*check],
+    };
+    let claims = assertion.claims();
+    let granted = format!(
+        "The cluster gives a token: issuer {}, subject {}, audience {}.",
+        claims.issuer, claims.subject, claims.audience
+    );
+    let mut checks = vec![Check::passed("token-request", granted)];
+    match become_it(who, assertion, environment) {
+        Ok((http, identity)) => {
+            let token = try_identity(&identity).await;
+            let works = token.failure().is_none();
+            checks.push(token);
+            if let (true, Some(vault)) = (works, vault) {
+                let client = KeyVault::new(http, Settings::default());
+                checks.push(try_vault(&client, &identity, vault, ObjectKind::Secret).await);
+            }
+        }
+        Err(check) => checks.push(*check),
+    }
+    checks
+}
+
+async fn request(cluster: &Cluster, account: &ServiceAccountName) -> Result<Assertion, Box<Check>> {
+    const ID: &str = "token-request";
+    let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client.clone(), &account.namespace);
+    let request = TokenRequest {
+        spec: Some(TokenRequestSpec {
+            audiences: Some(vec![AUDIENCE.to_owned()]),
+            expiration_seconds: Some(SECONDS),
+            ..TokenRequestSpec::default()
+        }),
+        ..TokenRequest::default()
+    };
+    let answer = accounts
+        .create_token_request(&account.name, &PostParams::default(), &request)
+        .await;
+    let refused = |cause: String, fix: &str| {
+        let what = format!("The cluster gives no token of service account {account}.");
+        Box::new(Check::failed(
+            ID,
+            Diagnosis::new(Code::ServiceAccountTokenRefused, what, cause, fix),
+        ))
+    };
+    match answer {
+        Ok(answer) => {
+            let token = answer
+                .status
+                .map(|status| SecretBytes::from(status.token.unwrap_or_default()));
+            token
+                .and_then(|token| Assertion::parse(&token))
+                .ok_or_else(|| refused("The answer holds no token.".into(), "Look at the API server's log."))
+        }
+        Err(Error::Api(status)) if status.code == 403 => Err(Box::new(Check::not_made(
+            ID,
+            format!(
+                "A token of service account {account}: no right to create serviceaccounts/token there, so nothing was tried."
+            ),
+        ))),
+        Err(Error::Api(status)) => Err(refused(
+            format!("The API server says: {}", status.message),
+            "Create the service account, or name another one.",
+        )),
+        Err(error) => Err(refused(format!("{error}."), "Check the connection to the API server.")),
+    }
+}
+
+/// The identity at Entra, with what talks to it.
+fn become_it(who: Who, assertion: Assertion, environment: &Environment) -> Result<(HttpClient, Identity), Box<Check>> {
+    const ID: &str = "token";
+    let failed = |diagnosis: Box<Diagnosis>| Box::new(Check::failed(ID, *diagnosis));
+    let Some(client_id) = who.client_id else {
+        let why = "A token from Entra: nothing names the client id to ask for.";
+        return Err(Box::new(Check::not_made(ID, why)));
+    };
+    let tenant_id = who
+        .tenant_id
+        .or_else(|| environment.get("AZURE_TENANT_ID").map(str::to_owned));
+    let Some(tenant_id) = tenant_id else {
+        let why = "A token from Entra: neither pod nor service account names the tenant; set AZURE_TENANT_ID for this command.";
+        return Err(Box::new(Check::not_made(ID, why)));
+    };
+    let http = HttpClient::from_environment(environment, Limits::default()).map_err(failed)?;
+    let cloud = Cloud::from_environment(environment).map_err(failed)?;
+    let subject = assertion.claims().subject.clone();
+    let source = Once(Arc::new(assertion));
+    let identity = Identity::federated(cloud, client_id, tenant_id, subject, source, &http).map_err(failed)?;
+    Ok((http, identity))
+}
+
+/// One assertion, for as long as this program runs.
+struct Once(Arc<Assertion>);
+
+#[async_trait::async_trait]
+impl AssertionSource for Once {
+    fn name(&self) -> String {
+        self.0.claims().subject.clone()
+    }
+
+    async fn assertion(&self) -> Result<Assertion, TokenError> {
+        Ok((*self.0).clone())
+    }
+}
