@@ -12,6 +12,7 @@ use crate::doctor::DoctorArgs;
 
 /// Keeps Kubernetes Secrets and config maps equal to objects in Azure Key Vault.
 #[derive(Debug, Clone, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[command(name = "akv2k8s-controller", disable_version_flag = true, args_override_self = true)]
 pub struct Args {
     /// Another job than running the controller.

@@ -7,7 +7,7 @@ use kube::core::Status;
 use super::account::CLIENT_ID;
 use super::{Account, slowly};
 
-/// The ClusterRole of `examples/isolation`, to be bound namespace by namespace.
+/// The `ClusterRole` of `examples/isolation`, to be bound namespace by namespace.
 const ROLE: &str = "akv2k8s-service-account-identities";
 /// Longest message of the API server that is passed on, in characters.
 const LONGEST_MESSAGE: usize = 400;

@@ -101,6 +101,10 @@ fn needs_a_person(name: &str) -> Option<&'static str> {
 
 /// Which links of the `environment-azidentity` chain are looked at: Microsoft's variable `AZURE_TOKEN_CREDENTIALS`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "any of the links can be there without the others"
+)]
 pub(super) struct Links {
     pub(super) environment: bool,
     pub(super) workload_identity: bool,

@@ -48,10 +48,10 @@ impl CertificateFile {
     pub(super) async fn assertion(&self, parties: Parties<'_>) -> Result<Assertion, TokenError> {
         let signer = self.signer().await?;
         let now = jiff::Timestamp::now().as_second();
-        let signed = random_id()
+        let assertion = random_id()
             .and_then(|id| sign(&signer, self.send_chain, &parties, now, &id))
             .and_then(|jwt| Assertion::parse(&jwt));
-        signed.ok_or_else(|| TokenError {
+        assertion.ok_or_else(|| TokenError {
             diagnosis: Diagnosis::new(
                 Code::TokenRequestFailed,
                 "The client assertion could not be signed.",
@@ -146,15 +146,9 @@ fn random_id() -> Option<String> {
     SystemRandom::new().fill(&mut bytes).ok()?;
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    ))
+    let hex = format!("{:032x}", u128::from_be_bytes(bytes));
+    let (time, version, variant) = (&hex[..8], &hex[12..16], &hex[16..20]);
+    Some(format!("{time}-{}-{version}-{variant}-{}", &hex[8..12], &hex[20..]))
 }
 
 #[cfg(test)]

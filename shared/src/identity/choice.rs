@@ -133,10 +133,7 @@ pub(super) fn by_variables(
 
 fn of_cloud_config(environment: &Environment, files: &Files) -> Result<Choice, Box<Diagnosis>> {
     let Some(CloudConfigFile { path, content }) = &files.cloud_config else {
-        return Err(cloud_config::unusable(
-            std::path::Path::new("azure.json"),
-            "It was not read.",
-        ));
+        return Err(cloud_config::unusable(std::path::Path::new("azure.json"), "It was not read.").into());
     };
     let text = content
         .as_ref()

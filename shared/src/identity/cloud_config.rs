@@ -119,7 +119,7 @@ impl<'a> CloudConfig<'a> {
         let secret = aad_client_secret.as_ref().filter(|secret| !secret.0.is_empty());
         let placeholder = |text: Option<&str>| text.is_some_and(|text| text.trim().eq_ignore_ascii_case(PLACEHOLDER));
         if placeholder(client_id) || placeholder(secret.and_then(|secret| secret.0.expose_str())) {
-            return Err(msi_placeholder(self.path));
+            return Err(msi_placeholder(self.path).into());
         }
         let (plan, reason) = match (secret, filled(aad_client_cert_path.as_deref())) {
             (Some(secret), _) => (
@@ -138,7 +138,7 @@ impl<'a> CloudConfig<'a> {
                     format!("{path} holds aadClientCertPath"),
                 )
             }
-            (None, None) => return Err(no_credential(self.path, client_id)),
+            (None, None) => return Err(no_credential(self.path, client_id).into()),
         };
         let missing = [("aadClientId", client_id), ("tenantId", filled(tenant_id.as_deref()))];
         let missing: Vec<_> = missing
@@ -149,7 +149,8 @@ impl<'a> CloudConfig<'a> {
             return Err(unusable(
                 self.path,
                 format!("It holds a credential, but not {}.", missing.join(" and ")),
-            ));
+            )
+            .into());
         }
         Ok(Stated {
             client_id: client_id.map(str::to_owned),
@@ -169,17 +170,17 @@ fn is_resource_id(id: &str) -> bool {
 }
 
 /// The file cannot be used, for this reason (a sentence).
-pub(super) fn unusable(path: &Path, cause: impl Into<String>) -> Box<Diagnosis> {
-    Box::new(Diagnosis::new(
+pub(super) fn unusable(path: &Path, cause: impl Into<String>) -> Diagnosis {
+    Diagnosis::new(
         Code::CloudConfigUnreadable,
         format!("The cloud configuration file {} cannot be used.", path.display()),
         cause,
         "Mount the node's /etc/kubernetes/azure.json into the pod (hostPath, readable for its user), or set AUTH_TYPE \
          (keyVaultAuth in the chart) to workloadIdentity or environment.",
-    ))
+    )
 }
 
-fn no_credential(path: &Path, client_id: Option<&str>) -> Box<Diagnosis> {
+fn no_credential(path: &Path, client_id: Option<&str>) -> Diagnosis {
     let of = client_id.map_or(String::new(), |id| format!(" for application '{id}'"));
     unusable(
         path,
@@ -189,8 +190,8 @@ fn no_credential(path: &Path, client_id: Option<&str>) -> Box<Diagnosis> {
     )
 }
 
-fn msi_placeholder(path: &Path) -> Box<Diagnosis> {
-    Box::new(Diagnosis::new(
+fn msi_placeholder(path: &Path) -> Diagnosis {
+    Diagnosis::new(
         Code::CloudConfigMsiPlaceholder,
         format!(
             "The cloud configuration file {} holds the placeholder 'msi' in place of a credential.",
@@ -198,7 +199,7 @@ fn msi_placeholder(path: &Path) -> Box<Diagnosis> {
         ),
         "The node has a managed identity, but useManagedIdentityExtension is not true in the file.",
         "Set useManagedIdentityExtension to true in the file, or set AUTH_TYPE=managedIdentity (keyVaultAuth in the chart).",
-    ))
+    )
 }
 
 #[cfg(test)]

@@ -205,7 +205,7 @@ impl Exchange {
         let endpoint = self.token_endpoint()?;
         let answer = password::request(&self.http, &endpoint, self.client(), user, audience)
             .await
-            .map_err(|failure| self.silent(&failure))?;
+            .map_err(|failure| Self::silent(&failure))?;
         let status = answer.status.as_u16();
         match status {
             200 => password::parse(&answer.body).ok_or_else(|| self.refused(0, &[], None)),
@@ -252,14 +252,14 @@ impl Exchange {
 
     fn explain(&self, error: &azure_core::Error, assertion: Option<&AssertionClaims>) -> TokenError {
         if let Some(failure) = find::<Failure>(error) {
-            return self.silent(failure);
+            return Self::silent(failure);
         }
         let (status, body) = find_response(error).unwrap_or((0, &[]));
         self.refused(status, body, assertion)
     }
 
     /// Entra did not answer.
-    fn silent(&self, failure: &Failure) -> TokenError {
+    fn silent(failure: &Failure) -> TokenError {
         // Not Entra's where a proxy stands in for it.
         let host = &failure.host;
         TokenError {

@@ -4,7 +4,7 @@ use akv2k8s_testbed::controlplane::ControlPlane;
 use akv2k8s_testbed::wait::until;
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
-use kube::api::{Api, ObjectMeta, PostParams};
+use kube::api::{Api, ListParams, ObjectMeta, PostParams};
 
 use crate::bed::{CLUSTER, PATIENCE, admitted};
 
@@ -44,6 +44,7 @@ async fn admit(cluster: &ControlPlane, prefix: &str) -> anyhow::Result<String> {
     Ok(namespace)
 }
 
+#[expect(clippy::too_many_lines, reason = "one attack after the other on one cluster")]
 #[tokio::test(flavor = "multi_thread")]
 async fn the_controller_gets_tokens_for_entra_only_and_only_where_it_was_let_in() -> anyhow::Result<()> {
     let cluster = ControlPlane::shared().await?;
@@ -166,7 +167,7 @@ async fn the_controller_gets_tokens_for_entra_only_and_only_where_it_was_let_in(
     assert!(accounts(&admitted).get_metadata("default").await.is_ok());
     assert!(accounts(stranger.name()).get_metadata("default").await.is_err());
     assert!(
-        accounts(&admitted).list_metadata(&Default::default()).await.is_err(),
+        accounts(&admitted).list_metadata(&ListParams::default()).await.is_err(),
         "only those it is told the name of"
     );
     // Others are not concerned.
