@@ -140,13 +140,13 @@ impl Poller {
                     if memory.is_of_another(identity.info()) {
                         self.names.forget_all(&sight);
                     }
+                    if memory.is_admitted_again() {
+                        self.try_again(members.iter().filter(|member| !member.ready));
+                    }
                     let listed = self.list(&seen, &members, &mut memory).await;
                     self.act(&seen, &members, &listed, &mut memory);
                 }
-                Err(error) => {
-                    memory.forget();
-                    self.turn_away(&members, &error);
-                }
+                Err(error) => self.turn_away(&members, &error, &mut memory),
             }
         }
         let since = memory.last_look.unwrap_or(now);
@@ -155,15 +155,21 @@ impl Poller {
         (sight, memory)
     }
 
-    /// There is no identity to look with: whoever was read with one before is told by a sync that fails. As soon as there is
-    /// one again, all is forgotten, and those that failed are read.
-    fn turn_away(&self, members: &[Member], error: &TokenError) {
+    /// There is no identity to look with: the status of whoever was read with one before has to say so, and that of the others
+    /// when it is for another reason than at the last look.
+    fn turn_away(&self, members: &[Member], error: &TokenError, memory: &mut Memory) {
         if error.retry != Retry::Slowly {
             return;
         }
-        for member in members.iter().filter(|member| member.ready) {
+        let news = memory.is_refused_anew(error.diagnosis.code);
+        self.try_again(members.iter().filter(|member| news || member.ready));
+    }
+
+    /// Has members read at once, however often they failed.
+    fn try_again<'m>(&self, members: impl Iterator<Item = &'m Member>) {
+        for member in members {
             let partition = member.object.vault.as_str();
-            self.queue.add(member.key.clone(), partition, Lane::Refresh, LOOK);
+            self.queue.add(member.key.clone(), partition, Lane::New, LOOK);
         }
     }
 

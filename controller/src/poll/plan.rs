@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use akv2k8s_shared::api::{self, AzureKeyVaultSecret, StatusIdentity};
+use akv2k8s_shared::diagnosis::Code;
 use akv2k8s_shared::identity::IdentityInfo;
 use akv2k8s_shared::keyvault::changes::{self, Change, ChangeDetection, Listings, Look, compare, watched};
 use akv2k8s_shared::keyvault::model::Fingerprint;
@@ -111,6 +112,8 @@ pub(super) struct Memory {
     looking: bool,
     /// Who the reader was.
     identity: Option<IdentityInfo>,
+    /// Why the reader was nobody at the last look.
+    refusal: Option<Code>,
     /// When the last look began, since the Unix epoch.
     pub(super) last_look: Option<Duration>,
     /// How many pages a LIST had, and when: a vault may shrink.
@@ -143,11 +146,26 @@ impl Memory {
         };
     }
 
+    /// Notes that the reader is nobody, for the reason `code`, and forgets what it saw; true when the reason is new.
+    pub(super) fn is_refused_anew(&mut self, code: Code) -> bool {
+        let before = self.refusal;
+        self.forget();
+        self.refusal = Some(code);
+        before != Some(code)
+    }
+
+    /// Whether the reader was nobody at the last look; it is somebody now.
+    pub(super) fn is_admitted_again(&mut self) -> bool {
+        self.refusal.take().is_some()
+    }
+
     /// Whether the reader has become somebody else; then all the other one saw is forgotten.
     pub(super) fn is_of_another(&mut self, identity: &IdentityInfo) -> bool {
         let another = self.identity.as_ref().is_some_and(|before| before != identity);
         if another {
+            let refusal = self.refusal;
             self.forget();
+            self.refusal = refusal;
         }
         self.identity = Some(identity.clone());
         another

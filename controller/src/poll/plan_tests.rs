@@ -171,3 +171,14 @@ fn what_one_identity_was_refused_says_nothing_of_the_next() {
     assert!(memory.is_of_another(&identity("c-2", "s")));
     assert!(memory.lists(ChangeDetection::Auto, Collection::Secrets, &members, now));
 }
+
+#[test]
+fn a_reader_that_is_refused_is_told_once_for_each_reason_and_tried_again_when_it_is_admitted() {
+    let mut memory = Memory::default();
+    assert!(!memory.is_admitted_again(), "it never was refused");
+    assert!(memory.is_refused_anew(Code::ServiceAccountNotFound));
+    assert!(!memory.is_refused_anew(Code::ServiceAccountNotFound));
+    assert!(memory.is_refused_anew(Code::ServiceAccountNotAnnotated));
+    assert!(memory.is_admitted_again());
+    assert!(!memory.is_admitted_again());
+}

@@ -7,7 +7,7 @@ use akv2k8s_shared::api::{AzureKeyVaultSecret, Condition, condition};
 use akv2k8s_testbed::emulator::{AppHandle, FederatedCredential, Role, SecretOptions, VaultHandle};
 use akv2k8s_testbed::gate::{Gate, Moment, Verdict};
 use akv2k8s_testbed::proxy::Proxy;
-use akv2k8s_testbed::stack::{Controller, Stack};
+use akv2k8s_testbed::stack::{Controller, Launch, Stack};
 use akv2k8s_testbed::wait::until;
 use anyhow::Context;
 use futures::FutureExt;
@@ -74,11 +74,13 @@ impl Bed {
 
     /// The program with `--service-account-identities`, as its own restricted user, logging all it can.
     pub(crate) async fn controller(&self) -> anyhow::Result<Controller> {
-        let launch = self.stack.controller().arg("--service-account-identities").arg("-v=9");
-        let launch = launch
-            .arg("--azure-resync-period=1")
-            .arg(&format!("--master={}", self.proxy.url()));
-        launch.start().await
+        self.launch().arg("--service-account-identities").start().await
+    }
+
+    /// The same without the flag, to be started.
+    pub(crate) fn launch(&self) -> Launch {
+        let launch = self.stack.controller().arg("-v=9").arg("--azure-resync-period=1");
+        launch.arg(&format!("--master={}", self.proxy.url()))
     }
 
     /// An application that has a federated credential for `vault-reader` of `namespace`.
@@ -116,7 +118,7 @@ impl Bed {
         Ok(())
     }
 
-    /// The team's AKVS without its ServiceAccount.
+    /// The team's AKVS, without a ServiceAccount in the namespace.
     pub(crate) async fn akvs_alone(&self, namespace: &str) -> anyhow::Result<()> {
         let (_, akvs) = TEAM.split_once("---").context("the example has two documents")?;
         let akvs = akvs.replace("namespace: shop", &format!("namespace: {namespace}"));

@@ -1,40 +1,48 @@
 //! Without `--service-account-identities`.
 
-use std::sync::Arc;
-
-use akv2k8s_testbed::emulator::SecretOptions;
-use akv2k8s_testbed::proxy::Proxy;
-use akv2k8s_testbed::stage::Stage;
-
-use crate::bed::Notes;
+use crate::bed::{Bed, grant};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_flag_nothing_is_asked_of_anybody_and_the_controllers_identity_does_not_step_in()
 -> anyhow::Result<()> {
-    let stage = Stage::new("off").await?;
-    stage.vault("kv1").set_secret("db", "one", SecretOptions::default())?;
-    let notes = Arc::new(Notes::default());
-    let proxy = Proxy::start(&stage.cluster, notes.clone()).await?;
-    let controller = stage.controller(&[&format!("--master={}", proxy.url())]).await?;
-    let spec = |reader: &str, output: &str| {
-        format!(
-            "{{vault: {{name: kv1, {reader} object: {{name: db, type: secret}}}}, output: {{secret: {{name: {output}, dataKey: v}}}}}}"
-        )
-    };
-    stage.apply("own", &spec("serviceAccountName: default,", "own")).await?;
-    let akvs = stage.wait_for_reason("own", "ServiceAccountIdentitiesOff").await?;
-    let message = &akvs.status.unwrap_or_default().conditions[0].message;
-    assert!(message.contains("--service-account-identities"), "{message}");
+    let bed = Bed::start().await?;
+    let vault = bed.vault("one")?;
+    let app = bed.app("shop").await?;
+    grant(&vault, &app);
+    // The controller's own identity may read the vault, and is not to.
+    grant(&vault, &bed.stack.app);
+    bed.admit("shop").await?;
+    let _controller = bed.launch().start().await?;
+    bed.team("shop", app.client_id()).await?;
+    let told = bed.wait_for("shop", "ServiceAccountIdentitiesOff").await?;
+    assert!(
+        told.message.contains("--service-account-identities"),
+        "{}",
+        told.message
+    );
     assert_eq!(
-        stage.emulator.journal().counts().total(),
+        bed.stack.emulator.journal().counts().total(),
         0,
         "neither Entra nor the vault was asked"
     );
+    assert_eq!(bed.notes.all(), 0, "no ServiceAccount was looked at");
+    assert_eq!(bed.value("shop").await, None);
 
-    // The controller's identity may read the vault, and does so for whoever asks for nobody else.
-    stage.apply("plain", &spec("", "plain")).await?;
-    stage.wait_for_key("plain", "v", "one").await?;
-    assert!(stage.secret("own").await?.is_none());
-    assert_eq!(notes.all(), 0, "no ServiceAccount was looked at");
-    controller.stop().await
+    // It reads for whoever asks for nobody else.
+    let own = "[{\"op\":\"remove\",\"path\":\"/spec/vault/serviceAccountName\"}]";
+    let line = [
+        "patch",
+        "akvs",
+        "db-password",
+        "--namespace",
+        "shop",
+        "--type",
+        "json",
+        "--patch",
+        own,
+    ];
+    bed.stack.cluster.kubectl(&line).await?.success()?;
+    bed.wait_for_value("shop", "one").await?;
+    assert_eq!(bed.notes.all(), 0);
+    Ok(())
 }

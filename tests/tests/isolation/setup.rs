@@ -36,15 +36,13 @@ async fn each_thing_that_is_missing_is_told_and_the_command_in_the_message_puts_
     assert_eq!(bed.stack.emulator.journal().counts().total(), 0);
     bed.kubectl(&annotate).await?;
 
+    // Entra and the vault are ready; only the label is missing.
+    bed.federate(&app, "shop").await?;
+    grant(&vault, &app);
     let told = bed.wait_for("shop", "ServiceAccountTokenRefused").await?;
     let (_, label) = told.message.split_once("kubectl ").context("a kubectl command")?;
     bed.kubectl(label.split(". Fix:").next().unwrap_or_default()).await?;
 
-    bed.wait_for("shop", "NoFederatedCredential").await?;
-    bed.federate(&app, "shop").await?;
-
-    bed.wait_for("shop", "ForbiddenByRbac").await?;
-    grant(&vault, &app);
     bed.wait_for_value("shop", "one").await?;
     bed.wait_for("shop", "Synced").await?;
 

@@ -29,7 +29,7 @@ async fn a_namespace_that_names_anothers_identity_gets_nothing_and_with_its_own_
 
     // The same client id, the same object, moments after somebody else read it.
     bed.team("bank", shops.client_id()).await?;
-    let refused = bed.wait_for("bank", "NoFederatedCredential").await?;
+    let refused = bed.wait_for("bank", "FederatedSubjectMismatch").await?;
     let subject = "--subject 'system:serviceaccount:bank:vault-reader'";
     assert!(refused.message.contains(subject), "{}", refused.message);
     assert_eq!(bed.value("bank").await, None);
