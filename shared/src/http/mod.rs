@@ -48,7 +48,7 @@ impl Default for Limits {
         Self {
             connect: Duration::from_secs(5),
             exchange: Duration::from_secs(15),
-            idle_per_host: 8,
+            idle_per_host: 32,
             body: 4 * 1024 * 1024,
         }
     }
