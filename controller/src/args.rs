@@ -84,7 +84,7 @@ pub struct Args {
     pub lease_namespace: Option<String>,
 
     /// Read vaults as the ServiceAccounts that `spec.vault.serviceAccountName` names, each in its AKVS's own namespace.
-    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, default_value_t = false, value_parser = boolean, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub service_account_identities: bool,
 
     #[command(flatten)]
@@ -234,7 +234,12 @@ mod tests {
 
     #[test]
     fn switches_take_every_boolean_of_go_and_no_other() {
-        let switches = ["watch-all-namespaces", "watch-outputs", "leader-elect"];
+        let switches = [
+            "watch-all-namespaces",
+            "watch-outputs",
+            "leader-elect",
+            "service-account-identities",
+        ];
         for (word, value) in [
             ("0", false),
             ("f", false),
@@ -245,8 +250,13 @@ mod tests {
         ] {
             let line = switches.map(|name| format!("-{name}={word}"));
             let args = parse(&line.each_ref().map(String::as_str)).unwrap();
-            let read = [args.watch_all_namespaces, args.watch_outputs, args.leader_elect];
-            assert_eq!(read, [value; 3], "{word}");
+            let read = [
+                args.watch_all_namespaces,
+                args.watch_outputs,
+                args.leader_elect,
+                args.service_account_identities,
+            ];
+            assert_eq!(read, [value; 4], "{word}");
             parse(&[&format!("--logtostderr={word}")]).unwrap();
         }
         for word in ["no", "off", "2", ""] {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench -p akv2k8s-testbed --bench controller            # everything, about 20 minutes
-//! cargo bench -p akv2k8s-testbed --bench controller -- apply   # one of: memory apply limiter priority rotation throttled
+//! cargo bench -p akv2k8s-testbed --bench controller -- apply   # one of: apply grant limiter memory priority rotation throttled
 //! ```
 //!
 //! Each line shows the figure, the target, and what the Go original needed for the same work on the same kind of machine.
@@ -11,7 +11,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use akv2k8s_testbed::emulator::{Fault, FaultKind, Limit, SecretOptions};
+use akv2k8s_testbed::emulator::{Fault, FaultKind, Limit, Policy, SecretOptions};
 use akv2k8s_testbed::load::{self, Item};
 use akv2k8s_testbed::stack::{Controller, Launch, Profile, Stack};
 use akv2k8s_testbed::wait::until;
@@ -36,6 +36,9 @@ async fn main() -> anyhow::Result<()> {
     println!("{:<58} {:>12} {:>12} {:>14}", "", "here", "target", "Go original");
     if runs("apply") {
         apply().await?;
+    }
+    if runs("grant") {
+        grant().await?;
     }
     if runs("limiter") {
         limiter().await?;
@@ -166,6 +169,33 @@ async fn limiter() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How soon a right counts that somebody gives to the identity: when nothing was allowed, and when LIST was.
+async fn grant() -> anyhow::Result<()> {
+    const REFUSED_FOR: Duration = Duration::from_mins(3);
+    let policy = |rights: &[&str]| Policy {
+        secrets: rights.iter().map(ToString::to_string).collect(),
+        ..Policy::default()
+    };
+    let bench = Bench::new(1).await?;
+    let (vault, item) = (bench.stack.vault(VAULT), &bench.items[0]);
+    let me = bench.stack.app.principal();
+    vault.revoke(me);
+    vault.set_policy(me, policy(&["get", "list"]));
+    bench.create().await?;
+    let _controller = bench.launch(30).start().await?;
+    bench.synced().await?;
+    for (rights, what) in [(&[][..], "no right"), (&["list"], "LIST only")] {
+        vault.set_policy(me, policy(rights));
+        vault.set_secret(&item.object, what, SecretOptions::default())?;
+        tokio::time::sleep(REFUSED_FOR).await;
+        vault.set_policy(me, policy(&["get", "list"]));
+        let healed = arrival(&bench.client, &item.name, what).await?;
+        let line = format!("{what} for 3 minutes, then all: to the Secret, s (poll 30 s)");
+        row(&line, &decimal(healed), "300", "-");
+    }
+    Ok(())
+}
+
 /// How long a change in the vault takes to arrive.
 async fn rotation() -> anyhow::Result<()> {
     const POLL: u64 = 10;
@@ -176,8 +206,8 @@ async fn rotation() -> anyhow::Result<()> {
     let mut seconds = Vec::new();
     for (number, item) in bench.items.iter().step_by(100).enumerate() {
         let value = format!("rotated {number}");
-        // Spread over the period.
-        tokio::time::sleep(Duration::from_millis(1700)).await;
+        // The last one arrived with a poll: from there, all over the period.
+        tokio::time::sleep(Duration::from_millis(number as u64 * 1000)).await;
         bench
             .stack
             .vault(VAULT)

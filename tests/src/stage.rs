@@ -202,7 +202,12 @@ impl Stage {
 
     /// Creates `count` AKVS called `s0`, `s1`, …; `object` gives the vault object's name for a number. Each writes its value under
     /// `v` of a Secret of the AKVS's name.
-    pub async fn apply_many(&self, vault: &str, count: usize, object: impl Fn(usize) -> String) -> anyhow::Result<()> {
+    pub async fn apply_many(
+        &self,
+        vault: &str,
+        numbers: impl IntoIterator<Item = usize>,
+        object: impl Fn(usize) -> String,
+    ) -> anyhow::Result<()> {
         let apply = async |number: usize| {
             let (name, object) = (format!("s{number}"), object(number));
             let spec = format!(
@@ -210,7 +215,7 @@ impl Stage {
             );
             self.apply(&name, &spec).await.map(drop)
         };
-        stream::iter(0..count)
+        stream::iter(numbers)
             .map(apply)
             .buffer_unordered(16)
             .try_collect::<()>()

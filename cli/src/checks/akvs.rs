@@ -17,6 +17,11 @@ pub(crate) fn akvs(facts: &Akvs) -> anyhow::Result<Vec<Check>> {
     if checks[0].failure().is_some() {
         return Ok(checks);
     }
+    if !parse(&facts.object).is_ok_and(|request| request.has_output()) {
+        let text = "It has no output: it is for the env injector only, and the controller leaves it alone.";
+        checks.push(Check::not_made("ready", text));
+        return Ok(checks);
+    }
     checks.extend(controller::checks(&facts.controller));
     checks.push(ready(facts)?);
     checks.extend(identity(facts));

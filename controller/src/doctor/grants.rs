@@ -13,8 +13,7 @@ const ID: &str = "grants";
 /// Check `grants`, and what of `asked` the rules in `file` allow. A rule that selects namespaces by label is not applied here.
 pub(super) async fn check(file: Option<&Path>, asked: Vec<Asked>) -> (Check, Vec<Asked>) {
     let Some(path) = file else {
-        let open = "Vault grants: there are none, so every namespace may use every vault this identity reads (--vault-grants).";
-        return (Check::not_made(ID, open), asked);
+        return (open(), asked);
     };
     let text = tokio::fs::read_to_string(path)
         .await
@@ -30,7 +29,17 @@ pub(super) async fn check(file: Option<&Path>, asked: Vec<Asked>) -> (Check, Vec
     }
 }
 
+/// The warning that there are no rules.
+fn open() -> Check {
+    let text =
+        "Vault grants: there are none, so every namespace may use every vault this identity reads (--vault-grants).";
+    Check::not_made(ID, text)
+}
+
 fn apply(grants: &Grants, asked: Vec<Asked>) -> (Check, Vec<Asked>) {
+    if grants.is_empty() {
+        return (open(), asked);
+    }
     let all = asked.len();
     let rules = grants.len();
     if grants.needs_labels() {
@@ -95,7 +104,12 @@ mod tests {
         let (said, allowed) = check(Some("/does/not/exist".as_ref()), vec![asked("shop", "kv1")]).await;
         assert_eq!(said.failure().map(|it| it.code), Some(Code::VaultGrantsUnreadable));
         assert!(allowed.is_empty());
-        let (said, allowed) = check(None, vec![asked("shop", "kv1")]).await;
-        assert!(said.failure().is_none() && allowed.len() == 1);
+        for (said, allowed) in [
+            check(None, vec![asked("shop", "kv1")]).await,
+            apply(&Grants::parse("grants: []").unwrap(), vec![asked("shop", "kv1")]),
+        ] {
+            assert!(matches!(said.outcome, Outcome::NotMade(_)), "{said:?}");
+            assert_eq!(allowed.len(), 1);
+        }
     }
 }

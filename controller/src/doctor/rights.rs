@@ -47,7 +47,16 @@ pub(super) async fn check(client: &Client, config: &Config) -> Check {
             Err(error) => return unanswered(&error),
         }
     }
-    verdict(needed.len(), &missing)
+    verdict(needed.len(), &missing, manifest(config))
+}
+
+/// The rights for an installation with these flags.
+fn manifest(config: &Config) -> &'static str {
+    match (&config.namespace, config.args.watch_outputs) {
+        (Some(_), _) => "examples/install/one-namespace-rbac.yaml",
+        (None, false) => "examples/install/without-watching-secrets-rbac.yaml",
+        (None, true) => "examples/install/controller-rbac.yaml",
+    }
 }
 
 async fn is_allowed(client: &Client, right: &Right) -> kube::Result<bool> {
@@ -90,7 +99,7 @@ fn unanswered(error: &kube::Error) -> Check {
     )
 }
 
-fn verdict(needed: usize, missing: &[String]) -> Check {
+fn verdict(needed: usize, missing: &[String], manifest: &str) -> Check {
     if missing.is_empty() {
         return Check::passed(
             ID,
@@ -103,7 +112,7 @@ fn verdict(needed: usize, missing: &[String]) -> Check {
             Code::ApiServerForbidden,
             format!("The API server denies {}.", missing.join(", ")),
             "The Role or ClusterRole of the controller lacks them, or is not bound to its service account.",
-            "kubectl apply -f examples/install/controller-rbac.yaml",
+            format!("kubectl apply -f {manifest}"),
         ),
     )
 }
@@ -123,6 +132,7 @@ fn needed(config: &Config, default_namespace: &str) -> Vec<Right> {
         .map(|verb| right(verb, AKVS, None, scope))
         .into();
     needed.push(right("patch", AKVS, Some("status"), scope));
+    needed.push(right("update", AKVS, Some("finalizers"), scope));
     let reading: &[_] = if config.args.watch_outputs {
         &["list", "watch"]
     } else {
@@ -163,7 +173,7 @@ mod tests {
     #[test]
     fn flags_decide_what_is_needed() {
         let all = needed_with(&[]);
-        assert_eq!(all.len(), 20);
+        assert_eq!(all.len(), 21);
         assert!(all.contains(&"patch azurekeyvaultsecrets/status".to_owned()), "{all:?}");
         assert!(all.contains(&"update leases in akv2k8s".to_owned()), "{all:?}");
         let narrow = needed_with(&[
@@ -171,14 +181,15 @@ mod tests {
             "--leader-elect=false",
             "--watch-all-namespaces=false",
         ]);
-        assert_eq!(narrow.len(), 13);
+        assert_eq!(narrow.len(), 14);
         assert!(narrow.iter().all(|right| right.ends_with(" in akv2k8s")), "{narrow:?}");
         assert!(!narrow.contains(&"list secrets in akv2k8s".to_owned()), "{narrow:?}");
     }
 
     #[test]
     fn what_is_denied_is_named() {
-        let check = verdict(20, &["create events".to_owned(), "patch secrets".to_owned()]);
+        let missing = ["create events".to_owned(), "patch secrets".to_owned()];
+        let check = verdict(21, &missing, "examples/install/controller-rbac.yaml");
         let diagnosis = check.failure().unwrap();
         assert_eq!(diagnosis.code, Code::ApiServerForbidden);
         assert_eq!(diagnosis.what, "The API server denies create events, patch secrets.");

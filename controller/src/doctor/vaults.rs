@@ -30,7 +30,7 @@ pub(super) struct Asked {
     pub(super) object: ObjectRef,
 }
 
-/// What the AKVS in `namespace` (`None` = all) ask for. Those whose specification is at fault take no part: they say so themselves.
+/// What the AKVS in `namespace` (`None` = all) ask the controller's own identity for: not those that name a ServiceAccount. Those whose specification is at fault take no part: they say so themselves.
 pub(super) async fn asked(client: &Client, namespace: Option<&str>) -> Result<Vec<Asked>, Check> {
     let api: Api<AzureKeyVaultSecret> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
@@ -46,9 +46,11 @@ pub(super) async fn asked(client: &Client, namespace: Option<&str>) -> Result<Ve
 }
 
 fn of_object(akvs: &AzureKeyVaultSecret) -> Option<Asked> {
+    let own = akvs.spec.vault.service_account_name.is_none();
+    let request = own.then(|| parse(akvs).ok())??;
     Some(Asked {
         namespace: akvs.namespace()?,
-        object: parse(akvs).ok()?.object,
+        object: request.object,
     })
 }
 
@@ -79,12 +81,15 @@ mod tests {
             }))
             .unwrap()
         };
+        let mut of_account: AzureKeyVaultSecret = akvs("kv3", "secret");
+        of_account.spec.vault.service_account_name = Some("team".to_owned());
         let all = [
             akvs("kv2", "secret"),
             akvs("kv1", "key"),
             akvs("kv1", "secret"),
             akvs("KV1", "secret"),
             akvs("not a vault", "secret"),
+            of_account,
         ];
         let found: Vec<_> = wanted(all.iter().filter_map(of_object).collect())
             .into_iter()

@@ -146,7 +146,11 @@ impl Poller {
                     let listed = self.list(&seen, &members, &mut memory).await;
                     self.act(&seen, &members, &listed, &mut memory);
                 }
-                Err(error) => self.turn_away(&members, &error, &mut memory),
+                Err(error) => {
+                    // Whoever comes next may not be told what this one saw.
+                    self.names.forget_all(&sight);
+                    self.turn_away(&members, &error, &mut memory);
+                }
             }
         }
         let since = memory.last_look.unwrap_or(now);

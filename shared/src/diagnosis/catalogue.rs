@@ -178,20 +178,20 @@ catalogue! {
         "`AUTH_TYPE` names no method.",
         "AUTH_TYPE is '{actual}'.",
         "Set it to one of: {expected}";
-    CloudUnknown, ErrAzureVault, "start",
+    CloudUnknown, ErrAzureVault, "slowly for the file, start for the variable",
         "`AZURE_ENVIRONMENT` names no cloud, or the file of `AZURE_ENVIRONMENT_FILEPATH` cannot be used.",
         "The cloud decides where Entra and vaults are, so nothing can be asked.",
         "Set AZURE_ENVIRONMENT to the cloud's name, or AZURE_ENVIRONMENT_FILEPATH to a JSON file with activeDirectoryEndpoint, keyVaultDNSSuffix and resourceIdentifiers.keyVault; leave both out for the public cloud.";
     CloudConfigUnreadable, ErrAzureVault, "slowly",
         "`/etc/kubernetes/azure.json` is missing, cannot be read, or holds no credential.",
         "The file is there on AKS nodes only and belongs to root; a pod security policy may keep it from the pod.",
-        "Mount the node's file and run as root, or choose another method: AUTH_TYPE=workloadIdentity (chart value keyVaultAuth).";
+        "Mount the node's file and run as root, or choose another method: AUTH_TYPE=workloadIdentity.";
     CloudConfigMsiPlaceholder, ErrAzureVault, "slowly",
         "`azure.json` says `aadClientId: msi`, and `useManagedIdentityExtension` is not true.",
         "The word msi stands for the node's managed identity; it is no application's id.",
-        "Set useManagedIdentityExtension to true in the file, or choose another method: AUTH_TYPE=workloadIdentity (chart value keyVaultAuth).";
+        "Set useManagedIdentityExtension to true in the file, or choose another method: AUTH_TYPE=workloadIdentity.";
     VariableMalformed, ErrAzureVault, "start",
-        "The value of an `AZURE_…` variable has quotes or blanks around or in it.",
+        "The value of an `AZURE_…` variable has quotes at an end; in a pod or an annotation of a service account also blanks.",
         "Quotes belong to YAML or to the shell, not to the value; here they came along.",
         "Write the value without them: {names}";
     SecretShadowsWorkloadIdentity, ErrAzureVault, "slowly",
@@ -215,9 +215,9 @@ catalogue! {
         "The token's audience is '{audience}': it is the API server's own token, or a volume with another audience.",
         "Let the workload identity webhook mount the token, or write audience: api://AzureADTokenExchange in the volume's serviceAccountToken source.";
     ClientCertificateUnreadable, ErrAzureVault, "slowly",
-        "The certificate of `AZURE_CERTIFICATE_PATH` or `aadClientCertPath` is missing, has another password, or lacks its private key.",
+        "The certificate of `AZURE_CLIENT_CERTIFICATE_PATH` (or `AZURE_CERTIFICATE_PATH`) or `aadClientCertPath` is missing, has another password, or lacks its private key.",
         "It must be a PFX or PEM file with certificate and key.",
-        "Mount the file, and give its password in AZURE_CERTIFICATE_PASSWORD.";
+        "Mount the file, and give its password in AZURE_CLIENT_CERTIFICATE_PASSWORD (aadClientCertPassword in azure.json).";
     AuthMethodUnsupported, ErrAzureVault, "slowly",
         "What is configured is known, and not offered here: Azure PowerShell, Azure Developer CLI or a browser; the managed identity of Azure Arc, Service Fabric or Cloud Shell.",
         "These belong to a person's computer, or to a platform on which Kubernetes pods do not run.",

@@ -76,11 +76,15 @@ fn sequence<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> 
 
 /// A list within a rule has something in it: an empty one is a mistake.
 fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Vec<T>>, D::Error> {
-    let sequence = Sequence {
+    items(deserializer).map(Some)
+}
+
+/// The same where leaving the key out means no items.
+pub(super) fn items<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    deserializer.deserialize_any(Sequence {
         may_be_empty: false,
         items: PhantomData,
-    };
-    deserializer.deserialize_any(sequence).map(Some)
+    })
 }
 
 struct Sequence<T> {

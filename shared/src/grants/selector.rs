@@ -24,7 +24,7 @@ impl Selector {
 struct Written {
     #[serde(default)]
     match_labels: Equalities,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::file::items")]
     match_expressions: Vec<Requirement>,
 }
 
@@ -69,7 +69,8 @@ impl<'de> Deserialize<'de> for Equalities {
                 Ok(Equalities(all))
             }
         }
-        deserializer.deserialize_map(Pairs)
+        // A key without a value is no map: the rest of the file may be missing.
+        deserializer.deserialize_any(Pairs)
     }
 }
 
@@ -236,6 +237,9 @@ mod tests {
             "{matchLabels: }",
             "{matchLabels: {}}",
             "{matchLabel: {env: prod}}",
+            "{matchLabels: {env: prod}, matchExpressions: }",
+            "{matchLabels: {env: prod}, matchExpressions: []}",
+            "matchLabels:\nmatchExpressions: [{key: env, operator: Exists}]",
             "{matchLabels: {env: prod, env: test}}",
             "{matchLabels: {env: [prod]}}",
             "{matchLabels: {a b: c}}",

@@ -176,7 +176,7 @@ pub(super) fn unusable(path: &Path, cause: impl Into<String>) -> Diagnosis {
         format!("The cloud configuration file {} cannot be used.", path.display()),
         cause,
         "Mount the node's /etc/kubernetes/azure.json into the pod (hostPath, readable for its user), or set AUTH_TYPE \
-         (keyVaultAuth in the chart) to workloadIdentity or environment.",
+         to workloadIdentity or environment.",
     )
 }
 
@@ -198,7 +198,7 @@ fn msi_placeholder(path: &Path) -> Diagnosis {
             path.display()
         ),
         "The node has a managed identity, but useManagedIdentityExtension is not true in the file.",
-        "Set useManagedIdentityExtension to true in the file, or set AUTH_TYPE=managedIdentity (keyVaultAuth in the chart).",
+        "Set useManagedIdentityExtension to true in the file, or set AUTH_TYPE=managedIdentity.",
     )
 }
 

@@ -193,8 +193,12 @@ impl Identity {
         self.slot(vault_tenant, audience).get().await
     }
 
-    /// Tells that a vault did not accept `token`: the next call with the same arguments gets a new one.
+    /// Tells that a vault did not accept `token`: the next call with the same arguments gets a new one. Not so when the vault is
+    /// of a tenant that this identity asks no tokens of: it takes none, and the one it refused serves all other vaults.
     pub(crate) fn reject(&self, vault_tenant: Option<&str>, audience: &str, token: &Arc<Token>) {
+        if self.cloud().allowed_tenants.out_of_reach(self.info(), vault_tenant) {
+            return;
+        }
         self.slot(vault_tenant, audience).reject(token);
     }
 

@@ -51,6 +51,16 @@ impl AllowedTenants {
         let application = is_application(info.method);
         (application && !own.eq_ignore_ascii_case(&wanted) && self.allows(&wanted)).then_some(wanted)
     }
+
+    /// Whether a vault of `vault_tenant` takes none of the tokens that whoever `info` describes can have.
+    pub(super) fn out_of_reach(&self, info: &IdentityInfo, vault_tenant: Option<&str>) -> bool {
+        let (Some(own), Some(wanted)) = (info.tenant_id.as_deref(), vault_tenant) else {
+            return false;
+        };
+        // A tenant written as a domain may be any.
+        let differs = !own.contains('.') && !own.eq_ignore_ascii_case(wanted);
+        differs && self.foreign(info, vault_tenant).is_none()
+    }
 }
 
 fn is_application(method: Method) -> bool {

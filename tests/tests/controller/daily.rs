@@ -29,7 +29,7 @@ async fn after_a_long_absence_everything_is_read_once_and_after_a_short_one_noth
         vault.set_secret(&format!("s{number}"), "value", SecretOptions::default())?;
     }
     stage
-        .apply_many("kv1", OBJECTS.into(), |number| format!("s{number}"))
+        .apply_many("kv1", 0..OBJECTS.into(), |number| format!("s{number}"))
         .await?;
     // Marks settle once the last change lies more than 2 s back.
     stage.emulator.clock().set_offset(10);

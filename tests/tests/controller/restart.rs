@@ -1,6 +1,6 @@
 //! What nothing costs: idle polls, restarts; and what one change costs. Counted exactly.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_testbed::emulator::{Counts, Operation, SecretOptions, VaultHandle};
@@ -10,6 +10,7 @@ use anyhow::Context;
 use k8s_openapi::api::core::v1::{Event, Secret};
 use kube::api::ListParams;
 use kube::{Resource, ResourceExt};
+use sha2::{Digest, Sha256};
 
 const OBJECTS: usize = 1000;
 /// Pages of one LIST of that many secrets, 25 a page.
@@ -17,11 +18,27 @@ const PAGES: u64 = 40;
 /// Long enough for a look to end before the next begins.
 const PERIOD: &str = "--azure-resync-period=4";
 
-fn fill(vault: &VaultHandle, count: usize) -> anyhow::Result<()> {
-    for number in 0..count {
+fn fill(vault: &VaultHandle, numbers: &[usize]) -> anyhow::Result<()> {
+    for number in numbers {
         vault.set_secret(&format!("s{number}"), "value", SecretOptions::default())?;
     }
     Ok(())
+}
+
+/// Numbers of `count` objects whose time of day for the daily read is not near: that read is counted apart. The rule is in
+/// docs/controller.md: the first 48 bits of the SHA-256 of `NAMESPACE/NAME`, in milliseconds, modulo a day.
+fn not_read_daily_soon(count: usize) -> anyhow::Result<Vec<usize>> {
+    const DAY: u64 = 86_400_000;
+    const NEAR: u64 = DAY / 24;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let now = u64::try_from(now % u128::from(DAY))?;
+    let is_far = |number: &usize| {
+        let digest = Sha256::digest(format!("default/s{number}"));
+        let time = digest.iter().take(6).fold(0, |time, byte| time << 8 | u64::from(*byte)) % DAY;
+        let ahead = (time + DAY - now) % DAY;
+        (NEAR..DAY - NEAR).contains(&ahead)
+    };
+    Ok((0..).filter(is_far).take(count).collect())
 }
 
 /// Name and resource version of everything of one type.
@@ -74,8 +91,11 @@ async fn metric(controller: &Running, name: &str) -> anyhow::Result<u64> {
 async fn idle_polls_and_restarts_read_no_secret_and_write_nothing() -> anyhow::Result<()> {
     let stage = Stage::new("restart").await?;
     let vault = stage.vault("kv1");
-    fill(&vault, OBJECTS)?;
-    stage.apply_many("kv1", OBJECTS, |number| format!("s{number}")).await?;
+    let numbers = not_read_daily_soon(OBJECTS)?;
+    fill(&vault, &numbers)?;
+    stage
+        .apply_many("kv1", numbers.iter().copied(), |number| format!("s{number}"))
+        .await?;
     // Marks settle once the last change lies more than 2 s back.
     stage.emulator.clock().set_offset(10);
     let start = Instant::now();
@@ -124,8 +144,9 @@ async fn idle_polls_and_restarts_read_no_secret_and_write_nothing() -> anyhow::R
         written_at: Some(stage.emulator.clock().now() - 3),
         ..SecretOptions::default()
     };
-    vault.set_secret("s7", "other", written)?;
-    stage.wait_for_key("s7", "v", "other").await?;
+    let changed = format!("s{}", numbers[7]);
+    vault.set_secret(&changed, "other", written)?;
+    stage.wait_for_key(&changed, "v", "other").await?;
     until("the event", PATIENCE, async || {
         (differing(&events, &versions::<Event>(&stage).await.ok()?) > 0).then_some(())
     })
@@ -144,9 +165,11 @@ async fn idle_polls_and_restarts_read_no_secret_and_write_nothing() -> anyhow::R
 async fn a_kill_in_the_middle_is_made_up_for() -> anyhow::Result<()> {
     const OBJECTS: usize = 60;
     let stage = Stage::new("kill").await?;
-    fill(&stage.vault("kv1"), OBJECTS)?;
+    fill(&stage.vault("kv1"), &(0..OBJECTS).collect::<Vec<_>>())?;
     let controller = stage.controller(&["--leader-elect=false"]).await?;
-    stage.apply_many("kv1", OBJECTS, |number| format!("s{number}")).await?;
+    stage
+        .apply_many("kv1", 0..OBJECTS, |number| format!("s{number}"))
+        .await?;
     stage.wait_for_key("s3", "v", "value").await?;
     controller.kill().await;
     let controller = stage.controller(&["--leader-elect=false"]).await?;

@@ -9,7 +9,7 @@ const OBJECTS: usize = 500;
 async fn five_hundred_references_to_one_object_cost_one_read() -> anyhow::Result<()> {
     let stage = Stage::new("shared").await?;
     stage.vault("kv1").set_secret("db", "one", SecretOptions::default())?;
-    stage.apply_many("kv1", OBJECTS, |_| "db".to_owned()).await?;
+    stage.apply_many("kv1", 0..OBJECTS, |_| "db".to_owned()).await?;
     let controller = stage.controller(&["--azure-resync-period=3600"]).await?;
     stage.wait_for_synced(OBJECTS).await?;
     let counts = stage.emulator.journal().counts();

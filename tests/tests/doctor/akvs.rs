@@ -10,11 +10,11 @@ use crate::bed::Bed;
 const DB: &str = "{vault: {name: kv1, object: {name: db, type: secret}}, output: {secret: {name: db, dataKey: v}}}";
 
 /// The program, in the stage's namespace.
-async fn report(bed: &Bed) -> anyhow::Result<Value> {
+async fn report(bed: &Bed, object: &str) -> anyhow::Result<Value> {
     bed.json(&[
         "doctor",
         "akvs",
-        "db",
+        object,
         "--controller-namespace",
         bed.ns(),
         "--context",
@@ -29,12 +29,16 @@ async fn an_object_is_followed_from_no_controller_over_a_missing_secret_to_synce
     let bed = Bed::in_namespace(ControlPlane::shared().await?, stage.namespace.name())?;
     let vault = stage.vault("kv1");
     stage.apply("db", DB).await?;
-    let before = report(&bed).await?;
+    let before = report(&bed, "db").await?;
     assert_eq!(before["next"]["code"], "ControllerNotRunning", "{before:#}");
+    let for_the_injector = "{vault: {name: kv1, object: {name: db, type: secret}}}";
+    stage.apply("bare", for_the_injector).await?;
+    let bare = report(&bed, "bare").await?;
+    assert_eq!(bare["healthy"], true, "nobody has to work on it: {bare:#}");
 
     let controller = stage.controller(&[]).await?;
     stage.wait_for_reason("db", "ObjectNotFound").await?;
-    let missing = report(&bed).await?;
+    let missing = report(&bed, "db").await?;
     assert_eq!(missing["next"]["code"], "ObjectNotFound", "{missing:#}");
     assert!(
         missing["next"]["what"]
@@ -45,12 +49,12 @@ async fn an_object_is_followed_from_no_controller_over_a_missing_secret_to_synce
 
     vault.set_secret("db", "canary-value", SecretOptions::default())?;
     stage.wait_for_reason("db", "Synced").await?;
-    let synced = report(&bed).await?;
+    let synced = report(&bed, "db").await?;
     assert_eq!(synced["healthy"], true, "{synced:#}");
     assert!(!synced.to_string().contains("canary"), "{synced:#}");
     controller.stop().await?;
     // It gave its Lease back.
-    let stopped = report(&bed).await?;
+    let stopped = report(&bed, "db").await?;
     assert_eq!(stopped["next"]["code"], "ControllerNotRunning", "{stopped:#}");
     Ok(())
 }

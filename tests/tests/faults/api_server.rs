@@ -159,7 +159,9 @@ async fn an_api_server_that_restarts_in_mid_flight_loses_nothing() -> anyhow::Re
         vault.set_secret(&format!("s{number}"), "one", SecretOptions::default())?;
     }
     let controller = stage.controller(&["--leader-elect=false"]).await?;
-    stage.apply_many("kv1", OBJECTS, |number| format!("s{number}")).await?;
+    stage
+        .apply_many("kv1", 0..OBJECTS, |number| format!("s{number}"))
+        .await?;
     // In the middle of the first syncs.
     stage.cluster.restart_api_server(Duration::from_millis(200)).await?;
     stage.wait_for_synced(OBJECTS).await?;

@@ -170,6 +170,32 @@ async fn the_controller_gets_tokens_for_entra_only_and_only_where_it_was_let_in(
         accounts(&admitted).list_metadata(&ListParams::default()).await.is_err(),
         "only those it is told the name of"
     );
+    // A Secret of this type would be filled with a token that never ends.
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    for type_ in ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"] {
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some("stolen".to_owned()),
+                annotations: Some([("kubernetes.io/service-account.name".to_owned(), "default".to_owned())].into()),
+                ..ObjectMeta::default()
+            },
+            type_: Some(type_.to_owned()),
+            ..Secret::default()
+        };
+        let secrets: Api<Secret> = Api::namespaced(controller.clone(), stranger.name());
+        until(&format!("{type_} to be refused"), PATIENCE, async || {
+            let answer = secrets.create(&dry_run, &secret).await;
+            answer
+                .err()
+                .filter(|error| error.to_string().contains("credentials for the API server"))
+        })
+        .await?;
+        let plain = Secret { type_: None, ..secret };
+        assert!(secrets.create(&dry_run, &plain).await.is_ok(), "its own Secrets");
+    }
     // Others are not concerned.
     cluster
         .service_account_token(stranger.name(), "default", "https://elsewhere.example")

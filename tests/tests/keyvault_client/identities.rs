@@ -104,6 +104,8 @@ async fn a_vault_of_another_tenant_is_named() {
     let error = bed.failure("s").await;
     assert_code(&error, Code::WrongTenant);
     assert!(error.diagnosis.cause.contains(other), "{error}");
+    let tokens = bed.emulator.journal().counts().of(Operation::Token);
+    assert_eq!(tokens, 1, "the token that serves all other vaults is kept");
 }
 
 #[tokio::test]

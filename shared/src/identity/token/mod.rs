@@ -29,6 +29,9 @@ pub struct TokenError {
     pub retry: Retry,
 }
 
+/// No service issues tokens for longer than a day; what an answer says besides may not fit into a time.
+const LONGEST: Duration = Duration::from_hours(48);
+
 /// An access token. It cannot be printed.
 pub struct Token {
     secret: SecretBytes,
@@ -37,9 +40,10 @@ pub struct Token {
 }
 
 impl Token {
-    /// A token that was just issued and lasts for `lifetime`.
+    /// A token that was just issued and lasts for `lifetime`, of which no more than [`LONGEST`] is believed.
     pub(crate) fn new(secret: SecretBytes, lifetime: Duration) -> Self {
         let issued = Instant::now();
+        let lifetime = lifetime.min(LONGEST);
         Self {
             secret,
             issued,
