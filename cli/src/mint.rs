@@ -2,24 +2,17 @@
 
 use std::sync::Arc;
 
-use akv2k8s_shared::diagnosis::{AUDIENCE, Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use akv2k8s_shared::doctor::{Check, try_identity, try_vault};
 use akv2k8s_shared::environment::Environment;
 use akv2k8s_shared::http::{HttpClient, Limits};
 use akv2k8s_shared::identity::{Assertion, AssertionSource, Cloud, Identity, TokenError};
 use akv2k8s_shared::keyvault::{KeyVault, Settings};
 use akv2k8s_shared::reference::{ObjectKind, VaultName};
-use akv2k8s_shared::secret::SecretBytes;
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::PostParams;
-use kube::{Api, Error};
+use kube::Error;
 
 use crate::args::ServiceAccountName;
 use crate::cluster::Cluster;
-
-/// The shortest life the API server gives a token.
-const SECONDS: i64 = 600;
 
 /// Who is tried.
 pub(crate) struct Who {
@@ -62,18 +55,7 @@ pub(crate) async fn checks(
 
 async fn request(cluster: &Cluster, account: &ServiceAccountName) -> Result<Assertion, Box<Check>> {
     const ID: &str = "token-request";
-    let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client.clone(), &account.namespace);
-    let request = TokenRequest {
-        spec: Some(TokenRequestSpec {
-            audiences: Some(vec![AUDIENCE.to_owned()]),
-            expiration_seconds: Some(SECONDS),
-            ..TokenRequestSpec::default()
-        }),
-        ..TokenRequest::default()
-    };
-    let answer = accounts
-        .create_token_request(&account.name, &PostParams::default(), &request)
-        .await;
+    let answer = Assertion::request(&cluster.client, &account.namespace, &account.name).await;
     let refused = |cause: String, fix: &str| {
         let what = format!("The cluster gives no token of service account {account}.");
         Box::new(Check::failed(
@@ -82,13 +64,8 @@ async fn request(cluster: &Cluster, account: &ServiceAccountName) -> Result<Asse
         ))
     };
     match answer {
-        Ok(answer) => {
-            let token = answer
-                .status
-                .map(|status| SecretBytes::from(status.token.unwrap_or_default()));
-            token
-                .and_then(|token| Assertion::parse(&token))
-                .ok_or_else(|| refused("The answer holds no token.".into(), "Look at the API server's log."))
+        Ok(assertion) => {
+            assertion.ok_or_else(|| refused("The answer holds no token.".into(), "Look at the API server's log."))
         }
         Err(Error::Api(status)) if status.code == 403 => Err(Box::new(Check::not_made(
             ID,

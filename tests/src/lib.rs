@@ -9,6 +9,7 @@ pub mod docs;
 pub mod emulator;
 pub mod gate;
 pub mod load;
+pub mod log;
 pub mod provision;
 pub mod proxy;
 pub mod random;

@@ -3,7 +3,7 @@
 use akv2k8s_shared::diagnosis::{AUDIENCE, AssertionClaims, Code, Diagnosis};
 use akv2k8s_shared::doctor::Check;
 use akv2k8s_shared::environment::Environment;
-use akv2k8s_shared::secret::SecretBytes;
+use akv2k8s_shared::identity::Assertion;
 use k8s_openapi::jiff::Timestamp;
 
 const ID: &str = "token-file";
@@ -28,12 +28,7 @@ pub(super) async fn check(environment: &Environment) -> Check {
 }
 
 async fn claims(path: &std::path::Path) -> Result<AssertionClaims, String> {
-    let bytes = tokio::fs::read(path)
-        .await
-        .map(SecretBytes::new)
-        .map_err(|error| format!("{error}."))?;
-    let claims = bytes.expose_str().and_then(AssertionClaims::decode);
-    claims.ok_or_else(|| "The file is empty or holds no service account token.".to_owned())
+    Assertion::from_file(path).await.map(|it| it.claims().clone())
 }
 
 /// Who this pod is at the API server; `None` outside of a cluster.

@@ -1,24 +1,16 @@
-//! Tokens of one ServiceAccount, from the API server's `TokenRequest`, as assertions for Entra.
-//!
-//! API: <https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/>.
+//! Tokens of one ServiceAccount, as assertions for Entra.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use akv2k8s_shared::diagnosis::AUDIENCE;
 use akv2k8s_shared::identity::{Assertion, AssertionSource, TokenError};
-use akv2k8s_shared::secret::SecretBytes;
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::Api;
-use kube::api::PostParams;
 use tokio::sync::Mutex;
 
 use super::{Account, explain};
 
-/// Seconds; the API server's minimum. Entra takes the token once, at once.
-const LIFETIME: u32 = 600;
-/// A token is used again for so long: an Entra that fails must not cost the API server a token for each try.
-const KEPT: Duration = Duration::from_secs(LIFETIME as u64 / 2);
+/// Half of a token's life it is used again: an Entra that fails must not cost the API server a token for each try.
+fn is_kept(since: Instant) -> bool {
+    since.elapsed() < Assertion::REQUESTED_LIFETIME / 2
+}
 
 /// Asks for tokens of one ServiceAccount.
 pub(super) struct TokenRequests {
@@ -38,23 +30,9 @@ impl TokenRequests {
     }
 
     async fn request(&self) -> Result<Assertion, TokenError> {
-        let spec = TokenRequestSpec {
-            audiences: Some(vec![AUDIENCE.to_owned()]),
-            expiration_seconds: Some(LIFETIME.into()),
-            ..TokenRequestSpec::default()
-        };
-        let request = TokenRequest {
-            spec: Some(spec),
-            ..TokenRequest::default()
-        };
-        let api = Api::<ServiceAccount>::namespaced(self.client.clone(), &self.account.namespace);
-        let answer = api
-            .create_token_request(&self.account.name, &PostParams::default(), &request)
+        Assertion::request(&self.client, &self.account.namespace, &self.account.name)
             .await
-            .map_err(|error| explain::token_failed(&self.account, &error))?;
-        let token = answer.status.and_then(|status| status.token).map(SecretBytes::from);
-        token
-            .and_then(|token| Assertion::parse(&token))
+            .map_err(|error| explain::token_failed(&self.account, &error))?
             .ok_or_else(|| explain::no_token(&self.account))
     }
 }
@@ -68,7 +46,7 @@ impl AssertionSource for TokenRequests {
     async fn assertion(&self) -> Result<Assertion, TokenError> {
         let mut kept = self.kept.lock().await;
         if let Some((since, assertion)) = &*kept
-            && since.elapsed() < KEPT
+            && is_kept(*since)
         {
             return Ok(assertion.clone());
         }

@@ -36,7 +36,8 @@ pub fn explain_secret(failure: Diagnosis, secret: &str, client_id: &str) -> Diag
     }
 }
 
-fn is_guid(text: &str) -> bool {
+/// The form of ids at Entra.
+pub(super) fn is_guid(text: &str) -> bool {
     let lengths = text.split('-').map(str::len);
     lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())
 }

@@ -1,7 +1,7 @@
 //! Client assertions: a signed statement of somebody else (a cluster, say) about who asks, exchanged at Entra for a token.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use azure_core::http::ClientMethodOptions;
 use azure_identity::ClientAssertion;
@@ -24,6 +24,16 @@ impl Assertion {
         let claims = AssertionClaims::decode(text)?;
         let text = SecretBytes::from(text);
         Some(Self { text, claims })
+    }
+
+    /// Reads the file in which the kubelet keeps a service account token.
+    ///
+    /// # Errors
+    /// Why it holds none, in a sentence.
+    pub async fn from_file(path: &Path) -> Result<Self, String> {
+        let bytes = tokio::fs::read(path).await.map(SecretBytes::new);
+        let bytes = bytes.map_err(|error| format!("{error}."))?;
+        Self::parse(&bytes).ok_or_else(|| "The file is empty or holds no service account token.".to_owned())
     }
 
     /// What it says: decoded, not verified.
@@ -70,10 +80,9 @@ impl AssertionSource for TokenFile {
 
     /// Read anew for each exchange: the kubelet replaces it every hour.
     async fn assertion(&self) -> Result<Assertion, TokenError> {
-        let bytes = tokio::fs::read(&self.0).await.map(SecretBytes::new);
-        let bytes = bytes.map_err(|error| self.unusable(format!("{error}.")))?;
-        let empty = || self.unusable("The file is empty or holds no service account token.".to_owned());
-        Assertion::parse(&bytes).ok_or_else(empty)
+        Assertion::from_file(&self.0)
+            .await
+            .map_err(|cause| self.unusable(cause))
     }
 }
 

@@ -16,6 +16,8 @@ mod provider;
 mod tenants;
 mod token;
 mod token_proxy;
+#[cfg(feature = "kube")]
+mod token_request;
 mod variables;
 
 use std::fmt;

@@ -5,6 +5,7 @@ use akv2k8s_testbed::emulator::{Firewall, Kind, Policy};
 use anyhow::{Context, ensure};
 use futures::{StreamExt, stream};
 
+use crate::all_well;
 use crate::rows::{Step, assigned, federated, variable, with_secret, with_token};
 use crate::world::World;
 
@@ -50,12 +51,7 @@ async fn of_two_faults_the_first_cause_is_told() -> anyhow::Result<()> {
     let results: Vec<_> = played.buffer_unordered(8).collect().await;
     let well = results.iter().filter(|it| it.is_ok()).count();
     println!("first cause told: {well} of {} compound cases", CASES.len());
-    let failed: Vec<_> = results
-        .into_iter()
-        .filter_map(Result::err)
-        .map(|error| format!("{error:#}"))
-        .collect();
-    ensure!(failed.is_empty(), "{}", failed.join("\n"));
+    all_well(results)?;
     ensure!(CASES.len() >= 10, "ten are promised");
     Ok(())
 }

@@ -7,7 +7,6 @@ mod bed;
 mod binding;
 mod cloud_config;
 mod clouds;
-mod log;
 mod managed;
 mod methods;
 mod openssl;

@@ -215,7 +215,7 @@ async fn where_nothing_works_every_link_of_the_chain_says_why() {
 #[tokio::test]
 async fn no_secret_password_assertion_or_token_is_logged_at_any_level() {
     use tracing_subscriber::fmt::format::FmtSpan;
-    let log = crate::log::Log::default();
+    let log = akv2k8s_testbed::log::Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_span_events(FmtSpan::FULL)

@@ -1,14 +1,13 @@
 //! Proxies, and what is logged on the way.
 
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use akv2k8s_shared::http::{HttpClient, Limits};
 use akv2k8s_shared::identity::{Environment, Identity};
 use akv2k8s_shared::keyvault::{KeyVault, Priority, Settings};
+use akv2k8s_testbed::log::Log;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::bed::{Bed, secret, value};
 
@@ -79,28 +78,6 @@ async fn vaults_and_entra_are_reached_through_the_proxy_and_their_certificates_a
     );
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn logs_at_trace_level_hold_no_value_no_token_and_no_credential() {
     let log = Log::default();
@@ -124,7 +101,7 @@ async fn logs_at_trace_level_hold_no_value_no_token_and_no_credential() {
         .await
         .unwrap();
     assert_eq!(value(&fetched), "canary-value");
-    let text = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    let text = log.text();
     assert!(
         text.contains("kv1.vault.localhost"),
         "requests are logged at all: {} bytes",

@@ -3,6 +3,7 @@
 use super::container::{Presence, Variables};
 use super::service_account::stray;
 use super::{CERTIFICATE, CLIENT_ID, CLIENT_SECRET, PASSWORD, TENANT_ID, USERNAME, Workload};
+use crate::diagnosis::client_secret::is_guid;
 use crate::diagnosis::{Code, Diagnosis};
 use crate::doctor::Check;
 
@@ -114,13 +115,5 @@ pub(super) fn values(workload: &Workload) -> Option<Check> {
 }
 
 fn is_secret_id(name: &str, value: &str) -> bool {
-    const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
-    let groups: Vec<_> = value.trim().split('-').collect();
-    let is_hex = |text: &str| text.bytes().all(|b| b.is_ascii_hexdigit());
-    name == CLIENT_SECRET
-        && groups.len() == GROUPS.len()
-        && groups
-            .iter()
-            .zip(GROUPS)
-            .all(|(group, length)| group.len() == length && is_hex(group))
+    name == CLIENT_SECRET && is_guid(value.trim())
 }
