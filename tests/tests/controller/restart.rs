@@ -25,15 +25,15 @@ fn fill(vault: &VaultHandle, numbers: &[usize]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Numbers of `count` objects whose time of day for the daily read is not near: that read is counted apart. The rule is in
-/// docs/controller.md: the first 48 bits of the SHA-256 of `NAMESPACE/NAME`, in milliseconds, modulo a day.
-fn not_read_daily_soon(count: usize) -> anyhow::Result<Vec<usize>> {
+/// Numbers of `count` objects of `namespace` whose time of day for the daily read is not near: that read is counted apart. The rule is
+/// in docs/controller.md: the first 48 bits of the SHA-256 of `NAMESPACE/NAME`, in milliseconds, modulo a day.
+fn not_read_daily_soon(namespace: &str, count: usize) -> anyhow::Result<Vec<usize>> {
     const DAY: u64 = 86_400_000;
     const NEAR: u64 = DAY / 24;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     let now = u64::try_from(now % u128::from(DAY))?;
     let is_far = |number: &usize| {
-        let digest = Sha256::digest(format!("default/s{number}"));
+        let digest = Sha256::digest(format!("{namespace}/s{number}"));
         let time = digest.iter().take(6).fold(0, |time, byte| time << 8 | u64::from(*byte)) % DAY;
         let ahead = (time + DAY - now) % DAY;
         (NEAR..DAY - NEAR).contains(&ahead)
@@ -91,7 +91,7 @@ async fn metric(controller: &Running, name: &str) -> anyhow::Result<u64> {
 async fn idle_polls_and_restarts_read_no_secret_and_write_nothing() -> anyhow::Result<()> {
     let stage = Stage::new("restart").await?;
     let vault = stage.vault("kv1");
-    let numbers = not_read_daily_soon(OBJECTS)?;
+    let numbers = not_read_daily_soon(stage.namespace.name(), OBJECTS)?;
     fill(&vault, &numbers)?;
     stage
         .apply_many("kv1", numbers.iter().copied(), |number| format!("s{number}"))
