@@ -19,6 +19,7 @@ pub mod environment;
 pub mod grants;
 pub mod http;
 pub mod identity;
+pub mod injection;
 pub mod keyvault;
 pub mod object;
 mod problem;

@@ -1,0 +1,8 @@
+//! What webhook, broker and exec wrapper agree on.
+//!
+//! ```text
+//!  webhook ──names──▶ pod spec ──names──▶ exec wrapper ──wire──▶ broker
+//! ```
+
+pub mod names;
+pub mod wire;
