@@ -1,0 +1,5 @@
+//! What becomes of a pod at admission.
+
+mod lookup;
+
+pub use lookup::{ImageConfig, ImageLookup, ImageQuery, LookupError};
