@@ -16,7 +16,7 @@ pub struct Args {
     #[command(subcommand)]
     pub command: Command,
 
-    /// Kubeconfig file; default: `KUBECONFIG`, else ~/.kube/config, else the pod's own service account.
+    /// Kubeconfig file; default: `KUBECONFIG`, else ~/.kube/config, else the pod's own ServiceAccount.
     #[arg(long, global = true)]
     pub kubeconfig: Option<PathBuf>,
 
@@ -60,9 +60,9 @@ pub enum Subject {
         /// Its name.
         name: String,
     },
-    /// The identity that a service account stands for.
+    /// The identity that a ServiceAccount stands for.
     Identity {
-        /// NAMESPACE/NAME of the service account.
+        /// NAMESPACE/NAME of the ServiceAccount.
         #[arg(long = "serviceaccount", value_name = "NAMESPACE/NAME")]
         service_account: ServiceAccountName,
         /// Whether to try it.
@@ -82,7 +82,7 @@ pub enum Subject {
 /// Whether to try it, and where.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Mint {
-    /// Really try it: ask the API server for a token of the service account, exchange it at Entra, and ask the vault.
+    /// Really try it: ask the API server for a token of the ServiceAccount, exchange it at Entra, and ask the vault.
     #[arg(long)]
     pub mint: bool,
 
@@ -91,7 +91,7 @@ pub struct Mint {
     pub vault: Option<VaultName>,
 }
 
-/// `NAMESPACE/NAME` of a service account.
+/// `NAMESPACE/NAME` of a ServiceAccount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceAccountName {
     /// Its namespace.

@@ -33,7 +33,7 @@ impl Cluster {
                 .context("cannot use the kubeconfig")?,
             (None, None) => Config::infer()
                 .await
-                .context("there is neither a kubeconfig nor a service account to use")?,
+                .context("there is neither a kubeconfig nor a ServiceAccount to use")?,
         };
         let namespace = args
             .namespace

@@ -68,7 +68,7 @@ async fn identity(
         checks.extend(mint::checks(cluster, who, try_it.vault.as_ref(), environment).await);
     }
     Ok(Report {
-        subject: format!("identity of service account {account}"),
+        subject: format!("identity of ServiceAccount {account}"),
         checks,
     })
 }

@@ -1,4 +1,4 @@
-//! Trying it: a token of the service account, exchanged at Entra, shown to the vault.
+//! Trying it: a token of the ServiceAccount, exchanged at Entra, shown to the vault.
 
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ async fn request(cluster: &Cluster, account: &ServiceAccountName) -> Result<Asse
     const ID: &str = "token-request";
     let answer = Assertion::request(&cluster.client, &account.namespace, &account.name).await;
     let refused = |cause: String, fix: &str| {
-        let what = format!("The cluster gives no token of service account {account}.");
+        let what = format!("The cluster gives no token of ServiceAccount {account}.");
         Box::new(Check::failed(
             ID,
             Diagnosis::new(Code::ServiceAccountTokenRefused, what, cause, fix),
@@ -70,12 +70,12 @@ async fn request(cluster: &Cluster, account: &ServiceAccountName) -> Result<Asse
         Err(Error::Api(status)) if status.code == 403 => Err(Box::new(Check::not_made(
             ID,
             format!(
-                "A token of service account {account}: no right to create serviceaccounts/token there, so nothing was tried."
+                "A token of ServiceAccount {account}: no right to create serviceaccounts/token there, so nothing was tried."
             ),
         ))),
         Err(Error::Api(status)) => Err(refused(
             format!("The API server says: {}", status.message),
-            "Create the service account, or name another one.",
+            "Create the ServiceAccount, or name another one.",
         )),
         Err(error) => Err(refused(format!("{error}."), "Check the connection to the API server.")),
     }
@@ -93,7 +93,7 @@ fn become_it(who: Who, assertion: Assertion, environment: &Environment) -> Resul
         .tenant_id
         .or_else(|| environment.get("AZURE_TENANT_ID").map(str::to_owned));
     let Some(tenant_id) = tenant_id else {
-        let why = "A token from Entra: neither pod nor service account names the tenant; set AZURE_TENANT_ID for this command.";
+        let why = "A token from Entra: neither pod nor ServiceAccount names the tenant; set AZURE_TENANT_ID for this command.";
         return Err(Box::new(Check::not_made(ID, why)));
     };
     let http = HttpClient::from_environment(environment, Limits::default()).map_err(failed)?;

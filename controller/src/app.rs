@@ -333,12 +333,12 @@ fn client(cluster: &kube::Config, silence: Duration) -> anyhow::Result<kube::Cli
 /// A client of the cluster that `config` names, for a few questions.
 ///
 /// # Errors
-/// There is neither a kubeconfig nor a service account.
+/// There is neither a kubeconfig nor a ServiceAccount.
 pub(crate) async fn connect(config: &Config) -> anyhow::Result<kube::Client> {
     client(&cluster(config).await?, ANSWER)
 }
 
-/// The cluster to talk to: kubeconfig, else the pod's service account.
+/// The cluster to talk to: kubeconfig, else the pod's ServiceAccount.
 async fn cluster(config: &Config) -> anyhow::Result<kube::Config> {
     use kube::config::{KubeConfigOptions, Kubeconfig};
     let mut cluster = match &config.args.kubeconfig {
@@ -351,7 +351,7 @@ async fn cluster(config: &Config) -> anyhow::Result<kube::Config> {
         }
         None => kube::Config::infer()
             .await
-            .context("there is neither a kubeconfig nor a service account to use")?,
+            .context("there is neither a kubeconfig nor a ServiceAccount to use")?,
     };
     // The client would keep a refused write back for minutes, and one of the few places for writes with it. The queue tries
     // again, too, and the status says why.

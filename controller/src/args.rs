@@ -10,7 +10,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::doctor::DoctorArgs;
 
-/// Keeps Kubernetes Secrets and config maps equal to objects in Azure Key Vault.
+/// Keeps Kubernetes Secrets and ConfigMaps equal to objects in Azure Key Vault.
 #[derive(Debug, Clone, Parser)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[command(name = "akv2k8s-controller", disable_version_flag = true, args_override_self = true)]
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub logging_format: LogFormat,
 
-    /// Kubeconfig file; default: the pod's own service account.
+    /// Kubeconfig file; default: the pod's own ServiceAccount.
     #[arg(long)]
     pub kubeconfig: Option<PathBuf>,
 
@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(long, default_value = "auto")]
     pub change_detection: ChangeDetection,
 
-    /// `false`: neither list nor watch Secrets and config maps; write all outputs again once a day instead.
+    /// `false`: neither list nor watch Secrets and ConfigMaps; write all outputs again once a day instead.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub watch_outputs: bool,
 

@@ -1,4 +1,4 @@
-//! Identities: of a service account, and of a pod.
+//! Identities: of a ServiceAccount, and of a pod.
 
 use akv2k8s_shared::diagnosis::UNSEEN;
 use akv2k8s_shared::diagnosis::workload::{self, Federation, Intent, intent, issuer_check, service_account_checks};
@@ -7,7 +7,7 @@ use akv2k8s_shared::doctor::Check;
 use crate::args::ServiceAccountName;
 use crate::gather::{Identity, Pod};
 
-/// The checks of a service account's identity. `tried`: Entra is asked as well, so it need not be said what it would have to hold.
+/// The checks of a ServiceAccount's identity. `tried`: Entra is asked as well, so it need not be said what it would have to hold.
 pub(crate) fn identity(facts: &Identity, tried: bool) -> Vec<Check> {
     let ServiceAccountName { namespace, name } = &facts.name;
     let mut checks = vec![issuer_check(&facts.issuer)];

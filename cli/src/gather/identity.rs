@@ -1,4 +1,4 @@
-//! A service account and the cluster's issuer.
+//! A ServiceAccount and the cluster's issuer.
 
 use akv2k8s_shared::diagnosis::workload::{CLIENT_ID_ANNOTATION, TENANT_ID_ANNOTATION};
 use akv2k8s_shared::doctor::Seen;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::args::ServiceAccountName;
 use crate::cluster::{Cluster, seen};
 
-/// What is known of a service account's identity.
+/// What is known of a ServiceAccount's identity.
 pub(crate) struct Identity {
     pub(crate) name: ServiceAccountName,
     pub(crate) account: Seen<ServiceAccount>,
@@ -32,17 +32,17 @@ impl Identity {
     }
 }
 
-/// Reads the service account `name`.
+/// Reads the ServiceAccount `name`.
 pub(crate) async fn identity(cluster: &Cluster, name: &ServiceAccountName) -> anyhow::Result<Identity> {
     let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client.clone(), &name.namespace);
     Ok(Identity {
-        account: seen(accounts.get(&name.name).await, "the service account")?,
+        account: seen(accounts.get(&name.name).await, "the ServiceAccount")?,
         issuer: issuer(&cluster.client).await?,
         name: name.clone(),
     })
 }
 
-/// The issuer of service account tokens, as the cluster's discovery document names it.
+/// The issuer of ServiceAccount tokens, as the cluster's discovery document names it.
 pub(super) async fn issuer(client: &Client) -> anyhow::Result<Seen<String>> {
     let request = hyper::Request::get("/.well-known/openid-configuration").body(Vec::new())?;
     let document = seen(

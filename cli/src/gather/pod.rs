@@ -19,7 +19,7 @@ pub(crate) struct Pod {
 }
 
 impl Pod {
-    /// The service account it runs as.
+    /// The ServiceAccount it runs as.
     pub(crate) fn account(&self) -> ServiceAccountName {
         let metadata = &self.workload.pod.metadata;
         ServiceAccountName {
@@ -42,7 +42,7 @@ pub(crate) async fn pod(cluster: &Cluster, name: &str) -> anyhow::Result<Pod> {
     Ok(Pod {
         issuer: issuer(client).await?,
         workload: Workload {
-            service_account: seen(account, "the pod's service account")?,
+            service_account: seen(account, "the pod's ServiceAccount")?,
             namespace: seen(namespaces.get(namespace).await, "the namespace")?,
             owner: owner::of(client, namespace, &pod.metadata).await?,
             webhooks: seen(webhooks, "the mutating webhooks")?,

@@ -70,7 +70,7 @@ pub(crate) async fn run(args: &DoctorArgs, config: &Config) -> ExitCode {
 /// Makes the checks with the configuration the controller would run with.
 ///
 /// # Errors
-/// There is neither a kubeconfig nor a service account.
+/// There is neither a kubeconfig nor a ServiceAccount.
 pub async fn report(args: &DoctorArgs, config: &Config) -> anyhow::Result<Report> {
     let client = connect(config).await?;
     let mut checks = vec![rights::check(&client, config).await];

@@ -111,7 +111,7 @@ fn verdict(needed: usize, missing: &[String], manifest: &str) -> Check {
         Diagnosis::new(
             Code::ApiServerForbidden,
             format!("The API server denies {}.", missing.join(", ")),
-            "The Role or ClusterRole of the controller lacks them, or is not bound to its service account.",
+            "The Role or ClusterRole of the controller lacks them, or is not bound to its ServiceAccount.",
             format!("kubectl apply -f {manifest}"),
         ),
     )

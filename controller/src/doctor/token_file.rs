@@ -1,4 +1,4 @@
-//! The service account token that is exchanged at Entra, read without verifying it.
+//! The ServiceAccount token that is exchanged at Entra, read without verifying it.
 
 use akv2k8s_shared::diagnosis::{AUDIENCE, AssertionClaims, Code, Diagnosis};
 use akv2k8s_shared::doctor::Check;
@@ -13,12 +13,12 @@ const OWN_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 /// Check `token-file`: it is there, is for Entra, is ours, and is valid now.
 pub(super) async fn check(environment: &Environment) -> Check {
     let Some(path) = environment.path("AZURE_FEDERATED_TOKEN_FILE") else {
-        return Check::not_made(ID, "The service account token: no variable names its file.");
+        return Check::not_made(ID, "The ServiceAccount token: no variable names its file.");
     };
     let claims = match claims(&path).await {
         Ok(claims) => claims,
         Err(cause) => {
-            let what = format!("The service account token {} cannot be used.", path.display());
+            let what = format!("The ServiceAccount token {} cannot be used.", path.display());
             let fix = "Label the pod azure.workload.identity/use=true, and re-create it.";
             return Check::failed(ID, Diagnosis::new(Code::TokenFileUnreadable, what, cause, fix));
         }
@@ -41,7 +41,7 @@ fn verdict(claims: &AssertionClaims, own: Option<&AssertionClaims>, now: i64) ->
     if !claims.audience.split(',').any(|audience| audience == AUDIENCE) {
         return failed(
             Code::FederatedAudienceWrong,
-            "The service account token is for another audience.",
+            "The ServiceAccount token is for another audience.",
             format!(
                 "Entra exchanges tokens for {AUDIENCE}; this one's audience is '{}'.",
                 claims.audience
@@ -54,7 +54,7 @@ fn verdict(claims: &AssertionClaims, own: Option<&AssertionClaims>, now: i64) ->
     {
         return failed(
             Code::FederatedSubjectMismatch,
-            "The service account token is another service account's.",
+            "The ServiceAccount token is another ServiceAccount's.",
             format!(
                 "The pod runs as {}, the token's subject is {}.",
                 own.subject, claims.subject
@@ -65,7 +65,7 @@ fn verdict(claims: &AssertionClaims, own: Option<&AssertionClaims>, now: i64) ->
     if claims.expires.is_some_and(|expires| expires <= now) {
         return failed(
             Code::AssertionOutsideValidity,
-            "The service account token has expired.",
+            "The ServiceAccount token has expired.",
             "The kubelet no longer renews the file, or the node's clock is wrong.".to_owned(),
             "Re-create the pod; if that does not help, check the node's clock and kubelet.",
         );
@@ -73,7 +73,7 @@ fn verdict(claims: &AssertionClaims, own: Option<&AssertionClaims>, now: i64) ->
     Check::passed(
         ID,
         format!(
-            "The service account token says issuer {}, subject {}, audience {}.",
+            "The ServiceAccount token says issuer {}, subject {}, audience {}.",
             claims.issuer, claims.subject, claims.audience
         ),
     )

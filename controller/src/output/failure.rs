@@ -67,7 +67,7 @@ impl Attempt<'_> {
                 self.forbidden("The API server does not accept the controller's token."),
                 Retry::Changed,
             ),
-            403 if is_rbac(status) => (self.forbidden("Its service account lacks the right."), Retry::Changed),
+            403 if is_rbac(status) => (self.forbidden("Its ServiceAccount lacks the right."), Retry::Changed),
             422 if is_immutable(status) => (self.immutable(), Retry::Changed),
             422 if is_type_mismatch(status) => (self.type_immutable(), Retry::Changed),
             408 | 429 | 500.. => (
@@ -101,7 +101,7 @@ impl Attempt<'_> {
             format!("The controller may not {verb} {}.", self.object()),
             cause,
             format!(
-                "Grant {with} on {plural} in namespace {} to the controller's service account.",
+                "Grant {with} on {plural} in namespace {} to the controller's ServiceAccount.",
                 self.namespace
             ),
         )

@@ -1,4 +1,4 @@
-//! A service account token, read without verifying it: what is wrong with it can be said before, and better than, Entra does.
+//! A ServiceAccount token, read without verifying it: what is wrong with it can be said before, and better than, Entra does.
 //!
 //! Claims: <https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#schema-for-service-account-private-claims>.
 
@@ -9,10 +9,13 @@ use zeroize::Zeroizing;
 
 use super::{Code, Diagnosis};
 
-/// What Entra wants a service account token to be for.
+/// What Entra wants a ServiceAccount token to be for.
 pub const AUDIENCE: &str = "api://AzureADTokenExchange";
+/// Variable: the proxy in the cluster at which tokens are exchanged in place of Entra (AKS identity binding). Microsoft's SDKs
+/// read it, and the webhook sets it in pods; `AZURE_KUBERNETES_TOKEN_ENDPOINT`, its name in drafts, means nothing to them.
+pub const TOKEN_PROXY: &str = "AZURE_KUBERNETES_TOKEN_PROXY";
 
-/// What a service account token says of itself; decoded, not verified.
+/// What a ServiceAccount token says of itself; decoded, not verified.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct AssertionClaims {
     /// `iss`: the cluster's OIDC issuer.

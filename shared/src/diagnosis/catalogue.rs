@@ -129,7 +129,7 @@ catalogue! {
 }
 "Workload identity in the cluster" {
     OidcIssuerNotEnabled, ErrAzureVault, "slowly",
-        "The service account token names an issuer that only the cluster itself can reach, such as `https://kubernetes.default.svc`.",
+        "The ServiceAccount token names an issuer that only the cluster itself can reach, such as `https://kubernetes.default.svc`.",
         "The cluster has no public OIDC issuer, so Entra cannot check its tokens (the token's issuer is '{issuer}').",
         "Enable issuer and workload identity, then re-create the pods: `az aks update --resource-group GROUP --name CLUSTER --enable-oidc-issuer --enable-workload-identity`";
     WorkloadIdentityWebhookMissing, Itself, "",
@@ -138,35 +138,35 @@ catalogue! {
         "Enable it, then re-create the pods: `az aks update --resource-group GROUP --name CLUSTER --enable-oidc-issuer --enable-workload-identity`";
     ServiceAccountIdentitiesOff, Itself, "edit; start with the other flag",
         "`spec.vault.serviceAccountName` is set, and the controller was not started with `--service-account-identities`.",
-        "Reading vaults as somebody's service account is off in this installation, and the controller's own identity does not step in.",
+        "Reading vaults as somebody's ServiceAccount is off in this installation, and the controller's own identity does not step in.",
         "Start the controller with --service-account-identities, or leave serviceAccountName out to read with the controller's own identity.";
     ServiceAccountNotFound, Itself, "slowly",
-        "The service account does not exist.",
-        "The namespace has no service account of that name; a Deployment's name is often taken for it.",
+        "The ServiceAccount does not exist.",
+        "The namespace has no ServiceAccount of that name; a Deployment's name is often taken for it.",
         "Create it, or correct the name: `kubectl get serviceaccounts --namespace {namespace}`";
     ServiceAccountNotAnnotated, Itself, "slowly",
-        "The service account lacks the annotation `azure.workload.identity/client-id`.",
-        "The annotation says which identity the service account stands for; without it there is none.",
+        "The ServiceAccount lacks the annotation `azure.workload.identity/client-id`.",
+        "The annotation says which identity the ServiceAccount stands for; without it there is none.",
         "Annotate it, then re-create its pods: `kubectl annotate serviceaccount {serviceaccount} --namespace {namespace} azure.workload.identity/client-id={client_id}`";
     ServiceAccountForbidden, Itself, "slowly",
-        "The controller may not look at the service account, or not ask for its token (`TokenRequest`).",
+        "The controller may not look at the ServiceAccount, or not ask for its token (`TokenRequest`).",
         "No RoleBinding in the namespace gives the controller the right.",
         "Let the namespace in: `kubectl create rolebinding akv2k8s-service-account-identities --namespace {namespace} --clusterrole akv2k8s-service-account-identities --serviceaccount akv2k8s:akv2k8s-controller`";
     ServiceAccountTokenRefused, Itself, "slowly",
-        "An admission policy keeps the service account's token from the controller (`TokenRequest`).",
+        "An admission policy keeps the ServiceAccount's token from the controller (`TokenRequest`).",
         "Most often the namespace lacks the label that the policy of examples/isolation asks for.",
         "Label the namespace: `kubectl label namespace {namespace} akv2k8s.spv.no/service-account-identities=enabled`";
     WorkloadIdentityLabelMissing, Itself, "",
         "The pod lacks the label `azure.workload.identity/use: \"true\"`.",
-        "The webhook looks at pods with this label only. On a Deployment it belongs into spec.template.metadata.labels; on the Deployment itself or on the service account it does nothing.",
+        "The webhook looks at pods with this label only. On a Deployment it belongs into spec.template.metadata.labels; on the Deployment itself or on the ServiceAccount it does nothing.",
         "Put it on the pod template: `kubectl patch {workload} --namespace {namespace} --patch '{\"spec\":{\"template\":{\"metadata\":{\"labels\":{\"azure.workload.identity/use\":\"true\"}}}}}'`";
     PodOlderThanSetUp, Itself, "",
-        "The pod was created before its service account was annotated, or before the webhook was there.",
+        "The pod was created before its ServiceAccount was annotated, or before the webhook was there.",
         "The webhook changes pods only when they are created.",
         "Re-create the pod: `kubectl rollout restart {workload} --namespace {namespace}`";
     ClientIdMismatch, Itself, "",
-        "The annotation of the service account differs from `AZURE_CLIENT_ID` in the pod.",
-        "The service account says {expected}, the pod {actual}: the annotation changed after the pod was created, or the pod sets the variable itself.",
+        "The annotation of the ServiceAccount differs from `AZURE_CLIENT_ID` in the pod.",
+        "The ServiceAccount says {expected}, the pod {actual}: the annotation changed after the pod was created, or the pod sets the variable itself.",
         "Take AZURE_CLIENT_ID out of the pod's own variables, and re-create the pod: `kubectl rollout restart {workload} --namespace {namespace}`";
 }
 "Environment and files" {
@@ -191,7 +191,7 @@ catalogue! {
         "The word msi stands for the node's managed identity; it is no application's id.",
         "Set useManagedIdentityExtension to true in the file, or choose another method: AUTH_TYPE=workloadIdentity.";
     VariableMalformed, ErrAzureVault, "start",
-        "The value of an `AZURE_…` variable has quotes at an end; in a pod or an annotation of a service account also blanks.",
+        "The value of an `AZURE_…` variable has quotes at an end; in a pod or an annotation of a ServiceAccount also blanks.",
         "Quotes belong to YAML or to the shell, not to the value; here they came along.",
         "Write the value without them: {names}";
     SecretShadowsWorkloadIdentity, ErrAzureVault, "slowly",
@@ -200,18 +200,18 @@ catalogue! {
         "Remove the variable AZURE_CLIENT_SECRET, or choose explicitly: AUTH_TYPE=workloadIdentity";
     WorkloadIdentityIncomplete, ErrAzureVault, "slowly",
         "Some of `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` and `AZURE_FEDERATED_TOKEN_FILE` are set, not all.",
-        "The service account names no identity, or the workload identity webhook did not see this pod.",
-        "Annotate the service account with azure.workload.identity/client-id, label the pod azure.workload.identity/use=true, and re-create the pod.";
+        "The ServiceAccount names no identity, or the workload identity webhook did not see this pod.",
+        "Annotate the ServiceAccount with azure.workload.identity/client-id, label the pod azure.workload.identity/use=true, and re-create the pod.";
     EnvironmentIncomplete, ErrAzureVault, "slowly; start for the proxy",
         "A method is configured in part: the message names what is missing for each. Or `HTTPS_PROXY` is no URL of an HTTP proxy.",
         "Every method needs all of its variables.",
         "Set what is missing, or remove the rest of that method.";
     TokenFileUnreadable, ErrAzureVault, "slowly",
-        "The service account token of `AZURE_FEDERATED_TOKEN_FILE` is missing, empty, or no token.",
+        "The ServiceAccount token of `AZURE_FEDERATED_TOKEN_FILE` is missing, empty, or no token.",
         "Its volume is not mounted, or somebody else's file is.",
         "Check that the workload identity webhook mounted its volume: pod label azure.workload.identity/use=true, then re-create the pod.";
     FederatedAudienceWrong, ErrAzureVault, "slowly",
-        "The service account token is for another audience than `api://AzureADTokenExchange`.",
+        "The ServiceAccount token is for another audience than `api://AzureADTokenExchange`.",
         "The token's audience is '{audience}': it is the API server's own token, or a volume with another audience.",
         "Let the workload identity webhook mount the token, or write audience: api://AzureADTokenExchange in the volume's serviceAccountToken source.";
     ClientCertificateUnreadable, ErrAzureVault, "slowly",
@@ -243,7 +243,7 @@ catalogue! {
     ImdsUnreachable, ErrAzureVault, "soon",
         "Nothing answers at the address of the instance metadata service.",
         "This is not an Azure node, or a network policy or aad-pod-identity blocks the address.",
-        "On AKS use workload identity: label the pod azure.workload.identity/use=true and annotate its service account with azure.workload.identity/client-id.";
+        "On AKS use workload identity: label the pod azure.workload.identity/use=true and annotate its ServiceAccount with azure.workload.identity/client-id.";
     ImdsGateway, ErrAzureVault, "soon",
         "502 or 504: something answered in place of the instance metadata service.",
         "Something between this pod and the metadata service answered in its place, most often a proxy.",
@@ -271,7 +271,7 @@ catalogue! {
         "AZURE_TENANT_ID is {tenant_id}.",
         "Set AZURE_TENANT_ID to the tenant's id: `az account show --query tenantId`";
     ManagedIdentityNotFound, ErrAzureVault, "slowly",
-        "`AADSTS700016` after a service account token was sent: nothing has that client id.",
+        "`AADSTS700016` after a ServiceAccount token was sent: nothing has that client id.",
         "The managed identity was deleted or never existed, the annotation has its object id in place of its client id, or the tenant is another.",
         "Look for it: `az identity list --query \"[?clientId=='{client_id}']\"`. If it is gone: create it anew, federate it, give it its role, and write its new client id into the annotation azure.workload.identity/client-id.";
     AppNotFoundInTenant, ErrAzureVault, "slowly",
@@ -303,7 +303,7 @@ catalogue! {
         "AZURE_USERNAME or AZURE_PASSWORD is wrong.",
         "Check both. Users with multi-factor authentication cannot sign in this way at all.";
     AssertionOutsideValidity, ErrAzureVault, "slowly",
-        "`AADSTS700024`: the service account token is expired or not yet valid.",
+        "`AADSTS700024`: the ServiceAccount token is expired or not yet valid.",
         "The token in the file is expired, or a clock is wrong.",
         "Check the clock of the node, and that the kubelet still renews the token file.";
     FederatedIssuerMismatch, ErrAzureVault, "slowly",
@@ -312,14 +312,14 @@ catalogue! {
         "`az identity federated-credential create --name akv2k8s --identity-name IDENTITY --resource-group GROUP --issuer '{issuer}' --subject '{subject}' --audiences '{audience}'` (IDENTITY: the one with client id {client_id}; a new credential takes up to 5 minutes to work)";
     FederatedSubjectMismatch, ErrAzureVault, "slowly",
         "`AADSTS700213`: no federated credential of this issuer has the token's subject.",
-        "The token's subject is '{subject}', and no federated credential has it: another namespace, a Deployment's name in place of the service account's, or blanks or quotes in the subject.",
+        "The token's subject is '{subject}', and no federated credential has it: another namespace, a Deployment's name in place of the ServiceAccount's, or blanks or quotes in the subject.",
         "`az identity federated-credential create --name akv2k8s --identity-name IDENTITY --resource-group GROUP --issuer '{issuer}' --subject '{subject}' --audiences '{audience}'` (IDENTITY: the one with client id {client_id}; a new credential takes up to 5 minutes to work)";
     FederatedAudienceMismatch, ErrAzureVault, "slowly",
         "`AADSTS700212`: the federated credential wants another audience than `api://AzureADTokenExchange`.",
         "The token's audience is '{audience}', as it should be; the federated credential for subject '{subject}' has another.",
         "`az identity federated-credential update --name NAME --identity-name IDENTITY --resource-group GROUP --issuer '{issuer}' --subject '{subject}' --audiences '{audience}'` (IDENTITY: the one with client id {client_id}; a change takes up to 5 minutes to work)";
     NoFederatedCredential, ErrAzureVault, "slowly",
-        "`AADSTS70021`: the identity has no federated credential that matches the service account token.",
+        "`AADSTS70021`: the identity has no federated credential that matches the ServiceAccount token.",
         "The token says issuer '{issuer}', subject '{subject}', audience '{audience}'; all three must match.",
         "`az identity federated-credential create --name akv2k8s --identity-name IDENTITY --resource-group GROUP --issuer '{issuer}' --subject '{subject}' --audiences '{audience}'` (IDENTITY: the one with client id {client_id}; a new credential takes up to 5 minutes to work)";
     NoMethodWorked, ErrAzureVault, "slowly",
@@ -430,11 +430,11 @@ catalogue! {
         "Nothing to do: it is tried again.";
     ApiServerForbidden, Itself, "slowly",
         "The controller lacks a right.",
-        "No Role gives the controller's service account the right that the message names.",
+        "No Role gives the controller's ServiceAccount the right that the message names.",
         "Grant it; all rights: [controller-rbac.yaml](../examples/install/controller-rbac.yaml)";
     OutputTypeRefused, Itself, "slowly",
         "Secrets of that type give rights in the cluster and are never written.",
-        "Whoever may write such a Secret can make tokens of service accounts.",
+        "Whoever may write such a Secret can make tokens of ServiceAccounts.",
         "Choose another type.";
     OutputConflict, ErrResourceExists, "slowly, and when the other one goes; soon in the second case",
         "An older AzureKeyVaultSecret has that key; or the output changed in the moment it was written.",

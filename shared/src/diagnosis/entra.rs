@@ -86,7 +86,7 @@ impl TokenRefusal<'_> {
             ),
             Some(70_021) => self.mismatch(
                 Code::NoFederatedCredential,
-                "no federated credential matches this service account token",
+                "no federated credential matches this ServiceAccount token",
             ),
             Some(90_002 | 900_023) => row(Code::TenantNotFound, "there is no such tenant"),
             _ => self.other(body),
@@ -114,7 +114,7 @@ impl TokenRefusal<'_> {
     fn outside_validity(&self) -> Diagnosis {
         let mut diagnosis = Diagnosis::of(
             Code::AssertionOutsideValidity,
-            self.what("the service account token is outside its validity"),
+            self.what("the ServiceAccount token is outside its validity"),
             &[],
         );
         if let Some(AssertionClaims {

@@ -21,7 +21,7 @@ pub mod workload;
 use std::fmt;
 use std::time::Duration;
 
-pub use assertion::{AUDIENCE, AssertionClaims};
+pub use assertion::{AUDIENCE, AssertionClaims, TOKEN_PROXY};
 pub use catalogue::{Code, EventReason, Row, SECTIONS, Section};
 pub use client_secret::{explain_secret, mistaken_secret};
 pub use entra::TokenRefusal;

@@ -25,9 +25,9 @@ use crate::doctor::{Check, Seen};
 
 /// Label that a pod must carry, value `true`, for the webhook to see it.
 pub const USE_LABEL: &str = "azure.workload.identity/use";
-/// Annotation of a service account: the client id of its identity.
+/// Annotation of a ServiceAccount: the client id of its identity.
 pub const CLIENT_ID_ANNOTATION: &str = "azure.workload.identity/client-id";
-/// Annotation of a service account: its identity's tenant, where that is not the webhook's default.
+/// Annotation of a ServiceAccount: its identity's tenant, where that is not the webhook's default.
 pub const TENANT_ID_ANNOTATION: &str = "azure.workload.identity/tenant-id";
 /// Annotation of a pod: containers, parted by semicolons, that the webhook leaves alone.
 const SKIP_ANNOTATION: &str = "azure.workload.identity/skip-containers";
@@ -47,7 +47,7 @@ const PASSWORD: &str = "AZURE_PASSWORD";
 pub struct Workload {
     /// The pod.
     pub pod: Pod,
-    /// The service account it runs as.
+    /// The ServiceAccount it runs as.
     pub service_account: Seen<ServiceAccount>,
     /// Its namespace.
     pub namespace: Seen<Namespace>,
@@ -81,7 +81,7 @@ impl Workload {
         self.pod.metadata.name.as_deref().unwrap_or_default()
     }
 
-    /// The name of the service account the pod runs as.
+    /// The name of the ServiceAccount the pod runs as.
     pub fn service_account_name(&self) -> &str {
         service_account_name(&self.pod)
     }
@@ -114,7 +114,7 @@ impl Workload {
         }
     }
 
-    /// The identity that the pod's variables or its service account name, for trying it; client id, tenant.
+    /// The identity that the pod's variables or its ServiceAccount name, for trying it; client id, tenant.
     pub fn who(&self) -> (Option<String>, Option<String>) {
         let of_variable = |name: &str| {
             let variables = self.variables();
@@ -132,7 +132,7 @@ impl Workload {
     }
 }
 
-/// The name of the service account `pod` runs as.
+/// The name of the ServiceAccount `pod` runs as.
 pub fn service_account_name(pod: &Pod) -> &str {
     let name = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref());
     name.filter(|name| !name.is_empty()).unwrap_or("default")
@@ -141,7 +141,7 @@ pub fn service_account_name(pod: &Pod) -> &str {
 /// By which method a pod means to become somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intent {
-    /// A service account token, exchanged at Entra.
+    /// A ServiceAccount token, exchanged at Entra.
     WorkloadIdentity,
     /// An application's secret, certificate or a user's password, in variables.
     Variables,

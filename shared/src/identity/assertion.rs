@@ -26,14 +26,14 @@ impl Assertion {
         Some(Self { text, claims })
     }
 
-    /// Reads the file in which the kubelet keeps a service account token.
+    /// Reads the file in which the kubelet keeps a ServiceAccount token.
     ///
     /// # Errors
     /// Why it holds none, in a sentence.
     pub async fn from_file(path: &Path) -> Result<Self, String> {
         let bytes = tokio::fs::read(path).await.map(SecretBytes::new);
         let bytes = bytes.map_err(|error| format!("{error}."))?;
-        Self::parse(&bytes).ok_or_else(|| "The file is empty or holds no service account token.".to_owned())
+        Self::parse(&bytes).ok_or_else(|| "The file is empty or holds no ServiceAccount token.".to_owned())
     }
 
     /// What it says: decoded, not verified.
@@ -69,7 +69,7 @@ pub trait AssertionSource: Send + Sync {
     async fn assertion(&self) -> Result<Assertion, TokenError>;
 }
 
-/// The file in which the kubelet keeps a service account token.
+/// The file in which the kubelet keeps a ServiceAccount token.
 pub(super) struct TokenFile(pub(super) PathBuf);
 
 #[async_trait::async_trait]
@@ -91,7 +91,7 @@ impl TokenFile {
         TokenError {
             diagnosis: Diagnosis::new(
                 Code::TokenFileUnreadable,
-                format!("The service account token {} cannot be used.", self.0.display()),
+                format!("The ServiceAccount token {} cannot be used.", self.0.display()),
                 cause,
                 "Check that the workload identity webhook mounted its volume: pod label azure.workload.identity/use=true, \
                  then re-create the pod.",

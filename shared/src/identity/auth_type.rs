@@ -15,7 +15,7 @@ pub enum AuthType {
     Environment,
     /// The order of Microsoft's `DefaultAzureCredential`: environment, workload identity, managed identity, Azure CLI.
     EnvironmentAzidentity,
-    /// The pod's service account token, exchanged at Entra.
+    /// The pod's ServiceAccount token, exchanged at Entra.
     WorkloadIdentity,
     /// The identity of the node or container.
     ManagedIdentity,

@@ -18,7 +18,7 @@ use crate::secret::SecretBytes;
 pub(super) enum Plan {
     ClientSecret(SecretBytes),
     ClientCertificate(CertificateFile),
-    UserPassword { user: String, password: SecretBytes },
+    UsernamePassword { user: String, password: SecretBytes },
     WorkloadIdentity { token_file: PathBuf },
     ManagedIdentity(UserAssigned),
     AzureCli { program: PathBuf },
@@ -29,7 +29,7 @@ impl Plan {
         match self {
             Self::ClientSecret(_) => Method::ClientSecret,
             Self::ClientCertificate(_) => Method::ClientCertificate,
-            Self::UserPassword { .. } => Method::UserPassword,
+            Self::UsernamePassword { .. } => Method::UsernamePassword,
             Self::WorkloadIdentity { .. } => Method::WorkloadIdentity,
             Self::ManagedIdentity(_) => Method::ManagedIdentity,
             Self::AzureCli { .. } => Method::AzureCli,
@@ -174,7 +174,7 @@ impl Chooser<'_> {
         const ORDER: [Set; 4] = [
             Set::ClientSecret,
             Set::ClientCertificate,
-            Set::UserPassword,
+            Set::UsernamePassword,
             Set::WorkloadIdentity,
         ];
         if let Some(choice) = self.first_complete(&ORDER, "AUTH_TYPE=environment")? {
@@ -197,7 +197,7 @@ impl Chooser<'_> {
 
     /// Microsoft's order, with each link's reason for not being used.
     fn chain(&self, links: Links) -> Result<Choice, Box<Diagnosis>> {
-        const ENVIRONMENT: [Set; 3] = [Set::ClientSecret, Set::ClientCertificate, Set::UserPassword];
+        const ENVIRONMENT: [Set; 3] = [Set::ClientSecret, Set::ClientCertificate, Set::UsernamePassword];
         let because = "AUTH_TYPE=environment-azidentity";
         let left_out = |link: &str| format!("{link}: left out by AZURE_TOKEN_CREDENTIALS.");
         let mut not_used = Vec::new();

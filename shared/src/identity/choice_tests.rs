@@ -42,7 +42,7 @@ fn environment_follows_upstreams_order() {
             &[CLIENT, TENANT, CERTIFICATE, USER, PASSWORD, FILE],
             Method::ClientCertificate,
         ),
-        (&[CLIENT, TENANT, USER, PASSWORD, FILE], Method::UserPassword),
+        (&[CLIENT, TENANT, USER, PASSWORD, FILE], Method::UsernamePassword),
         (&[CLIENT, TENANT, FILE], Method::WorkloadIdentity),
         (&[CLIENT, TENANT], Method::ManagedIdentity),
         (&[CLIENT], Method::ManagedIdentity),

@@ -58,7 +58,7 @@ impl Credential {
         Ok(match plan {
             Plan::ClientSecret(secret) => Self::Secret(secret.clone()),
             Plan::ClientCertificate(file) => Self::Certificate(file.clone()),
-            Plan::UserPassword { user, password } => Self::Password {
+            Plan::UsernamePassword { user, password } => Self::Password {
                 user: user.clone(),
                 password: password.clone(),
             },

@@ -48,8 +48,8 @@ pub enum Method {
     /// An application's certificate.
     ClientCertificate,
     /// A person's user name and password.
-    UserPassword,
-    /// A Kubernetes service account token, exchanged at Entra.
+    UsernamePassword,
+    /// A Kubernetes ServiceAccount token, exchanged at Entra.
     WorkloadIdentity,
     /// The identity of the node or container, from the instance metadata service.
     ManagedIdentity,
@@ -63,7 +63,7 @@ impl Method {
         match self {
             Self::ClientSecret => "clientSecret",
             Self::ClientCertificate => "clientCertificate",
-            Self::UserPassword => "userPassword",
+            Self::UsernamePassword => "usernamePassword",
             Self::WorkloadIdentity => "workloadIdentity",
             Self::ManagedIdentity => "managedIdentity",
             Self::AzureCli => "azureCli",

@@ -67,7 +67,7 @@ fn is_application(method: Method) -> bool {
     match method {
         Method::ClientSecret | Method::ClientCertificate | Method::WorkloadIdentity => true,
         // A person is a guest in other tenants at best, and would be asked for consent there.
-        Method::UserPassword | Method::AzureCli | Method::ManagedIdentity => false,
+        Method::UsernamePassword | Method::AzureCli | Method::ManagedIdentity => false,
     }
 }
 

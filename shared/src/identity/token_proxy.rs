@@ -1,4 +1,4 @@
-//! AKS identity binding: service account tokens are exchanged at a proxy in the cluster, in place of Entra itself.
+//! AKS identity binding: ServiceAccount tokens are exchanged at a proxy in the cluster, in place of Entra itself.
 //!
 //! Concept: <https://learn.microsoft.com/azure/aks/identity-bindings-concepts>. The variables, which the workload identity
 //! webhook sets, and what they mean are those of Microsoft's SDKs: the request is the one that Entra would get, sent to the
@@ -13,7 +13,7 @@ use rustls::pki_types::ServerName;
 use url::Url;
 
 use super::token::TokenError;
-use crate::diagnosis::{Code, Diagnosis, Retry};
+use crate::diagnosis::{Code, Diagnosis, Retry, TOKEN_PROXY};
 use crate::environment::Environment;
 use crate::http::{HttpClient, Limits, Peer};
 
@@ -45,11 +45,10 @@ impl TokenProxy {
     /// # Errors
     /// The address is not https or more than an address, the name is no DNS name, or the variables contradict each other.
     pub(super) fn from_environment(environment: &Environment) -> Result<Option<Self>, Box<Diagnosis>> {
-        const PROXY: &str = "AZURE_KUBERNETES_TOKEN_PROXY";
         let name = environment.get("AZURE_KUBERNETES_SNI_NAME");
         let file = environment.path("AZURE_KUBERNETES_CA_FILE");
         let data = environment.get("AZURE_KUBERNETES_CA_DATA");
-        let Some(address) = environment.get(PROXY) else {
+        let Some(address) = environment.get(TOKEN_PROXY) else {
             if name.is_none() && file.is_none() && data.is_none() {
                 return Ok(None);
             }

@@ -14,7 +14,7 @@ use crate::secret::SecretBytes;
 pub(super) enum Set {
     ClientSecret,
     ClientCertificate,
-    UserPassword,
+    UsernamePassword,
     WorkloadIdentity,
 }
 
@@ -22,7 +22,7 @@ impl Set {
     pub(super) const ALL: [Self; 4] = [
         Self::ClientSecret,
         Self::ClientCertificate,
-        Self::UserPassword,
+        Self::UsernamePassword,
         Self::WorkloadIdentity,
     ];
 
@@ -31,7 +31,7 @@ impl Set {
         match self {
             Self::ClientSecret => "AZURE_CLIENT_SECRET",
             Self::ClientCertificate => "AZURE_CLIENT_CERTIFICATE_PATH or AZURE_CERTIFICATE_PATH",
-            Self::UserPassword => "AZURE_USERNAME",
+            Self::UsernamePassword => "AZURE_USERNAME",
             Self::WorkloadIdentity => "AZURE_FEDERATED_TOKEN_FILE",
         }
     }
@@ -111,7 +111,7 @@ impl<'a> Variables<'a> {
         match set {
             Set::ClientSecret => self.secret.is_some(),
             Set::ClientCertificate => self.certificate.is_some(),
-            Set::UserPassword => self.user.is_some() || self.password.is_some(),
+            Set::UsernamePassword => self.user.is_some() || self.password.is_some(),
             Set::WorkloadIdentity => self.token_file.is_some(),
         }
     }
@@ -124,7 +124,7 @@ impl<'a> Variables<'a> {
         let own = match set {
             Set::ClientSecret => vec![(set.own_variable(), self.secret.is_some())],
             Set::ClientCertificate => vec![(set.own_variable(), self.certificate.is_some())],
-            Set::UserPassword => vec![
+            Set::UsernamePassword => vec![
                 ("AZURE_USERNAME", self.user.is_some()),
                 ("AZURE_PASSWORD", self.password.is_some()),
             ],
@@ -149,7 +149,7 @@ impl<'a> Variables<'a> {
                 password: self.certificate_password.map(SecretBytes::from),
                 send_chain: self.send_chain,
             }),
-            Set::UserPassword => Plan::UserPassword {
+            Set::UsernamePassword => Plan::UsernamePassword {
                 user: self.user.unwrap_or_default().to_owned(),
                 password: secret(self.password),
             },
@@ -178,7 +178,7 @@ impl<'a> Variables<'a> {
             match set {
                 Set::ClientSecret => "the client secret's variables",
                 Set::ClientCertificate => "the client certificate's variables",
-                Set::UserPassword => "the variables of user name and password",
+                Set::UsernamePassword => "the variables of user name and password",
                 Set::WorkloadIdentity => "workload identity's variables",
             },
             missing.join(" and ")

@@ -1,4 +1,4 @@
-//! An issuer of service account tokens: an HTTPS endpoint with openid-configuration and JWKS, as an API server has them.
+//! An issuer of ServiceAccount tokens: an HTTPS endpoint with openid-configuration and JWKS, as an API server has them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

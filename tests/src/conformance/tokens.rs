@@ -1,4 +1,4 @@
-//! Service account tokens that should and should not convince Entra: of an issuer of our own, which can be told to err, and of
+//! ServiceAccount tokens that should and should not convince Entra: of an issuer of our own, which can be told to err, and of
 //! a real API server.
 
 use std::fs;

@@ -117,7 +117,7 @@ impl Local {
         Ok(())
     }
 
-    /// Its controllers work when the default namespace has its service account.
+    /// Its controllers work when the default namespace has its ServiceAccount.
     async fn start_controller_manager(&mut self, program: &Path, pki: &Pki) -> Result<(), Error> {
         let arguments = controller_manager_arguments(&self.access.kubeconfig, pki);
         let mut process = start(Program::ControllerManager, program, &arguments, self.folder.path())?;

@@ -54,7 +54,7 @@ pub use self::namespace::Namespace;
 /// The variable that names a kubeconfig of an existing cluster.
 pub const KUBECONFIG_VARIABLE: &str = "AKV2K8S_TEST_KUBECONFIG";
 
-/// How long a fresh namespace may wait for its service account.
+/// How long a fresh namespace may wait for its ServiceAccount.
 const NAMESPACE_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running control plane: one of our own, or a cluster that was there before.
@@ -140,7 +140,7 @@ impl ControlPlane {
         self.access.client_as(user, groups)
     }
 
-    /// A new client that acts as a service account.
+    /// A new client that acts as a ServiceAccount.
     pub fn client_as_service_account(&self, namespace: &str, name: &str) -> Result<Client, Error> {
         let user = format!("system:serviceaccount:{namespace}:{name}");
         let group = format!("system:serviceaccounts:{namespace}");
@@ -170,7 +170,7 @@ impl ControlPlane {
             .map_err(Error::io("read the API server's certificate"))
     }
 
-    /// The issuer of service account tokens, as its own discovery document names it.
+    /// The issuer of ServiceAccount tokens, as its own discovery document names it.
     pub async fn issuer(&self) -> Result<String, Error> {
         let what = "read the issuer's discovery document";
         let request = hyper::Request::get("/.well-known/openid-configuration").body(Vec::new());
@@ -179,7 +179,7 @@ impl ControlPlane {
         Ok(document["issuer"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// A fresh namespace, named `prefix` and something random, with its service account `default`.
+    /// A fresh namespace, named `prefix` and something random, with its ServiceAccount `default`.
     pub async fn namespace(&self, prefix: &str) -> Result<Namespace, Error> {
         let client = self.client()?;
         let metadata = ObjectMeta {
@@ -200,11 +200,11 @@ impl ControlPlane {
         let name = name.expect("the server names what it created");
         let accounts: Api<ServiceAccount> = Api::namespaced(client, &name);
         let account = async || accounts.get("default").await.ok();
-        until(&format!("service account default in {name}"), NAMESPACE_LIMIT, account).await?;
+        until(&format!("ServiceAccount default in {name}"), NAMESPACE_LIMIT, account).await?;
         Ok(Namespace::new(name, self.local.is_none().then(|| self.kubectl.clone())))
     }
 
-    /// A token of a service account for one audience, valid for an hour.
+    /// A token of a ServiceAccount for one audience, valid for an hour.
     pub async fn service_account_token(&self, namespace: &str, name: &str, audience: &str) -> Result<String, Error> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client()?, namespace);
         let spec = TokenRequestSpec {
@@ -218,7 +218,7 @@ impl ControlPlane {
         let answer = accounts
             .create_token_request(name, &PostParams::default(), &request)
             .await;
-        let answer = answer.map_err(Error::api(format!("get a token of service account {namespace}/{name}")))?;
+        let answer = answer.map_err(Error::api(format!("get a token of ServiceAccount {namespace}/{name}")))?;
         Ok(answer
             .status
             .and_then(|status| status.token)

@@ -22,7 +22,7 @@ pub(super) struct Pki {
     pub(super) server_certificate_file: PathBuf,
     /// Its key, PEM.
     pub(super) server_key_file: PathBuf,
-    /// The key that signs service account tokens, PEM.
+    /// The key that signs ServiceAccount tokens, PEM.
     pub(super) service_account_key_file: PathBuf,
     /// Its public half, PEM.
     pub(super) service_account_public_key_file: PathBuf,

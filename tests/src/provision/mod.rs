@@ -21,7 +21,7 @@ pub enum Program {
     Etcd,
     /// The API server.
     ApiServer,
-    /// Garbage collection, default service accounts, token Secrets, namespace deletion.
+    /// Garbage collection, default ServiceAccounts, token Secrets, namespace deletion.
     ControllerManager,
     /// What users type.
     Kubectl,

@@ -1,6 +1,6 @@
 //! Everything at once: a control plane, an emulator that trusts its tokens, and the real controller program between them.
 //!
-//! The program runs as it would in a cluster: as the service account `akv2k8s/akv2k8s-controller`, with the rights of
+//! The program runs as it would in a cluster: as the ServiceAccount `akv2k8s/akv2k8s-controller`, with the rights of
 //! `examples/install/controller-rbac.yaml` and no others, and with workload identity.
 
 mod controller;
@@ -21,7 +21,7 @@ use crate::emulator::{AppHandle, Emulator, FederatedCredential, Options, Role, V
 
 /// Where the controller is installed.
 pub const NAMESPACE: &str = "akv2k8s";
-/// The service account it runs as.
+/// The ServiceAccount it runs as.
 pub const SERVICE_ACCOUNT: &str = "akv2k8s-controller";
 /// The audience of the tokens that Entra exchanges.
 const ENTRA_AUDIENCE: &str = "api://AzureADTokenExchange";
@@ -51,7 +51,7 @@ impl Stack {
         Self::build(options, include_str!("../../../examples/install/controller-rbac.yaml")).await
     }
 
-    /// The same with other rights for the controller: manifests (YAML) with its namespace and service account.
+    /// The same with other rights for the controller: manifests (YAML) with its namespace and ServiceAccount.
     pub async fn with_rights(rights: &str) -> anyhow::Result<Self> {
         Self::build(Options::default(), rights).await
     }
@@ -87,7 +87,7 @@ impl Stack {
         Ok(stack)
     }
 
-    /// Lets the controller's service account become [`Self::app`]: the federated credential that its documentation asks for.
+    /// Lets the controller's ServiceAccount become [`Self::app`]: the federated credential that its documentation asks for.
     pub async fn federate(&self) -> anyhow::Result<()> {
         let issuer = self.cluster.issuer().await?;
         let credential = FederatedCredential::service_account(&issuer, NAMESPACE, SERVICE_ACCOUNT);

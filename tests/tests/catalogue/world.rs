@@ -37,7 +37,7 @@ pub(crate) struct World {
     pub(crate) issuer: String,
     /// `system:serviceaccount:…:default`.
     pub(crate) subject: String,
-    /// A service account token as the webhook mounts it.
+    /// A ServiceAccount token as the webhook mounts it.
     pub(crate) token: String,
     /// The same for an audience that Entra does not want.
     pub(crate) elsewhere: String,
@@ -237,8 +237,8 @@ pub(crate) fn object(kind: ObjectKind, name: &str) -> ObjectRef {
     }
 }
 
-/// What the service account token in the variables' file says of itself that is wrong.
+/// What the ServiceAccount token in the variables' file says of itself that is wrong.
 pub(crate) fn findings_of_token(token: &str) -> Vec<Diagnosis> {
-    let claims = AssertionClaims::decode(token).expect("a service account token");
+    let claims = AssertionClaims::decode(token).expect("a ServiceAccount token");
     claims.findings("The token.")
 }

@@ -87,7 +87,7 @@ impl Bed {
         &self.namespace
     }
 
-    /// From now on the program runs as a service account with the rights that Kubernetes' own role `view` gives in the namespace.
+    /// From now on the program runs as a ServiceAccount with the rights that Kubernetes' own role `view` gives in the namespace.
     pub(crate) async fn become_reader(&mut self) -> anyhow::Result<()> {
         let ns = self.namespace.clone();
         let rights = format!(

@@ -186,7 +186,7 @@ async fn nothing_leaks(flags: &[&str]) -> anyhow::Result<()> {
         if let Some(leak) = canary::leak(text) {
             bail!("a value in {place}: {leak}");
         }
-        // How every JSON web token begins: access tokens, and the service account's own.
+        // How every JSON web token begins: access tokens, and the ServiceAccount's own.
         let token = text.lines().find(|line| line.contains("eyJ"));
         ensure!(token.is_none(), "a token in {place}: {token:?}");
     }

@@ -1,7 +1,7 @@
 //! AKS identity binding: tokens by way of a proxy in the cluster.
 //!
 //! What is known of the real one: its address, name and authority come by variables, it is asked as Entra would be, and its
-//! service account tokens have an audience of their own. The one here checks that, and vouches for the caller to Entra.
+//! ServiceAccount tokens have an audience of their own. The one here checks that, and vouches for the caller to Entra.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -158,7 +158,7 @@ fn certificate() -> (String, ServerConfig) {
     (ca_pem, config)
 }
 
-/// A service account token as the webhook projects it for identity binding; only the proxy could verify it.
+/// A ServiceAccount token as the webhook projects it for identity binding; only the proxy could verify it.
 fn service_account_token(bed: &Bed) -> String {
     let part = |json: &str| BASE64_URL_SAFE_NO_PAD.encode(json);
     let now = bed.emulator.clock().now();

@@ -161,7 +161,7 @@ async fn user_name_and_password_read_and_a_wrong_password_is_told() {
     let with =
         |password: &'static str| app.with(&[("AZURE_USERNAME", "ann@example.com"), ("AZURE_PASSWORD", password)]);
     let identity = bed.chosen(AuthType::Environment, &with("p&ss wörd%")).await.unwrap();
-    assert_eq!(identity.info().method, Method::UserPassword);
+    assert_eq!(identity.info().method, Method::UsernamePassword);
     assert_eq!(bed.read(&identity).await.unwrap(), "v");
     let wrong = bed.chosen(AuthType::Environment, &with("wrong")).await.unwrap();
     assert_code(&bed.failure(&wrong).await, Code::UserPasswordInvalid);

@@ -16,7 +16,7 @@ pub(super) enum Presence {
     Set,
     /// It has none, or an empty one.
     Unset,
-    /// It may come with all the others from a Secret or config map, which was not read.
+    /// It may come with all the others from a Secret or ConfigMap, which was not read.
     Unknown,
 }
 

@@ -7,11 +7,8 @@ use super::{
     AUDIENCE, CERTIFICATE, CLIENT_ID, CLIENT_ID_ANNOTATION, CLIENT_SECRET, PASSWORD, TENANT_ID, TENANT_ID_ANNOTATION,
     TOKEN_FILE, USERNAME, Workload, service_account, set_up,
 };
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Code, Diagnosis, TOKEN_PROXY};
 use crate::doctor::Check;
-
-/// Set where tokens are exchanged at an endpoint in the cluster (AKS identity binding): the audience is another there.
-const TOKEN_PROXY: [&str; 2] = ["AZURE_KUBERNETES_TOKEN_PROXY", "AZURE_KUBERNETES_TOKEN_ENDPOINT"];
 
 /// Checks `variables`, `client-id`, `tenant-id`, `token-volume` and `shadowing`.
 pub(super) fn checks(workload: &Workload) -> Vec<Check> {
@@ -46,7 +43,7 @@ fn variables(workload: &Workload, all: &[Variables<'_>]) -> Check {
     if concerned.iter().any(|it| has(it, Presence::Unknown)) {
         return Check::not_made(
             ID,
-            "Some variables may come from Secrets or config maps (envFrom), which are not read.",
+            "Some variables may come from Secrets or ConfigMaps (envFrom), which are not read.",
         );
     }
     Check::passed(ID, format!("{} are set.", NEEDED.join(", ")))
@@ -65,12 +62,12 @@ fn incomplete(workload: &Workload, container: &str, missing: &[&str]) -> Diagnos
     if missing == [CLIENT_ID] && annotated(CLIENT_ID_ANNOTATION)
         || missing == [TENANT_ID] && annotated(TENANT_ID_ANNOTATION)
     {
-        let cause = "The service account was annotated after the pod was created.";
+        let cause = "The ServiceAccount was annotated after the pod was created.";
         return Diagnosis::new(Code::PodOlderThanSetUp, what, cause, workload.recreate());
     }
     let (cause, fix) = if missing == [TENANT_ID] {
         (
-            "The webhook has no tenant of its own, and the service account names none.",
+            "The webhook has no tenant of its own, and the ServiceAccount names none.",
             format!(
                 "kubectl annotate serviceaccount {} -n {} {TENANT_ID_ANNOTATION}=TENANT_ID, then {}",
                 workload.service_account_name(),
@@ -101,7 +98,7 @@ fn same(workload: &Workload, all: &[Variables<'_>], id: &'static str, variable: 
             .is_some_and(|value| !value.eq_ignore_ascii_case(annotated))
     };
     let Some(found) = all.iter().find(differs) else {
-        return Check::passed(id, format!("{variable} is what the service account's annotation says."));
+        return Check::passed(id, format!("{variable} is what the ServiceAccount's annotation says."));
     };
     if workload
         .owner
@@ -110,7 +107,7 @@ fn same(workload: &Workload, all: &[Variables<'_>], id: &'static str, variable: 
     {
         return Check::passed(
             id,
-            format!("{variable} is set by the pod template, and goes before the service account's annotation."),
+            format!("{variable} is set by the pod template, and goes before the ServiceAccount's annotation."),
         );
     }
     let value = found.literal(variable).unwrap_or_default();
@@ -119,7 +116,7 @@ fn same(workload: &Workload, all: &[Variables<'_>], id: &'static str, variable: 
         Diagnosis::new(
             Code::ClientIdMismatch,
             format!(
-                "Container {} of {} has {variable}={value}, and the service account says {annotated}.",
+                "Container {} of {} has {variable}={value}, and the ServiceAccount says {annotated}.",
                 found.container.name,
                 workload.subject()
             ),
@@ -135,7 +132,8 @@ fn token_volume(workload: &Workload, all: &[Variables<'_>]) -> Check {
     let volumes = spec.and_then(|spec| spec.volumes.as_deref()).unwrap_or_default();
     for it in all {
         let Some(file) = it.literal(TOKEN_FILE) else { continue };
-        let proxied = TOKEN_PROXY.iter().any(|name| it.presence(name) == Presence::Set);
+        // With AKS identity binding the audience is another one.
+        let proxied = it.presence(TOKEN_PROXY) == Presence::Set;
         match source(it, volumes, file) {
             Source::Unmounted => return Check::failed(ID, unmounted(workload, it, file)),
             Source::Opaque(volume) => {
@@ -148,13 +146,13 @@ fn token_volume(workload: &Workload, all: &[Variables<'_>]) -> Check {
     }
     Check::passed(
         ID,
-        format!("A service account token for {AUDIENCE} is mounted where the variable says."),
+        format!("A ServiceAccount token for {AUDIENCE} is mounted where the variable says."),
     )
 }
 
 /// What lies at a path in a container.
 enum Source<'a> {
-    /// A service account token for this audience.
+    /// A ServiceAccount token for this audience.
     Token(Option<&'a str>),
     /// Something in this volume.
     Opaque(&'a str),

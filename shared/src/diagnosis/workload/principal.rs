@@ -31,7 +31,7 @@ pub(super) fn checks(workload: &Workload) -> Vec<Check> {
     vec![if open {
         Check::not_made(
             ID,
-            "Some variables may come from Secrets or config maps (envFrom), which are not read.",
+            "Some variables may come from Secrets or ConfigMaps (envFrom), which are not read.",
         )
     } else {
         Check::passed(ID, "The variables of an application's credential are all set.")

@@ -1,4 +1,4 @@
-//! What workload identity needs of a service account and of the cluster.
+//! What workload identity needs of a ServiceAccount and of the cluster.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 
@@ -16,7 +16,7 @@ pub struct Federation {
 }
 
 impl Federation {
-    /// For the service account `namespace/name`.
+    /// For the ServiceAccount `namespace/name`.
     pub fn of(namespace: &str, name: &str, issuer: Option<String>) -> Self {
         let subject = format!("system:serviceaccount:{namespace}:{name}");
         Self { issuer, subject }
@@ -78,20 +78,20 @@ fn is_public(issuer: &str) -> bool {
         .is_some_and(|rest| !rest.starts_with("kubernetes.default"))
 }
 
-/// Whether the service account `namespace/name` exists and names an identity: checks `service-account` and
+/// Whether the ServiceAccount `namespace/name` exists and names an identity: checks `service-account` and
 /// `client-id-annotation`. `explicit`: a client id that stands in the pod itself makes the annotation needless.
 pub fn checks(namespace: &str, name: &str, account: &Seen<ServiceAccount>, explicit: bool) -> Vec<Check> {
     const ID: &str = "service-account";
     match account {
         Seen::NotAllowed => vec![Check::not_made(
             ID,
-            format!("Service account {namespace}/{name}: no right to read it."),
+            format!("ServiceAccount {namespace}/{name}: no right to read it."),
         )],
         Seen::Missing => vec![Check::failed(
             ID,
             Diagnosis::new(
                 Code::ServiceAccountNotFound,
-                format!("Service account {namespace}/{name} does not exist."),
+                format!("ServiceAccount {namespace}/{name} does not exist."),
                 "Its name is misspelt (a Deployment's in its place?), or it is in another namespace.",
                 format!(
                     "kubectl create serviceaccount {name} -n {namespace}, then annotate it with its identity's client id"
@@ -99,7 +99,7 @@ pub fn checks(namespace: &str, name: &str, account: &Seen<ServiceAccount>, expli
             ),
         )],
         Seen::Found(account) => {
-            let exists = Check::passed(ID, format!("Service account {namespace}/{name} exists."));
+            let exists = Check::passed(ID, format!("ServiceAccount {namespace}/{name} exists."));
             vec![exists, annotated(namespace, name, account, explicit)]
         }
     }
@@ -119,7 +119,7 @@ fn annotated(namespace: &str, name: &str, account: &ServiceAccount, explicit: bo
                 ID,
                 Diagnosis::new(
                     Code::VariableMalformed,
-                    format!("The annotation {which} of service account {namespace}/{name} holds {stray}."),
+                    format!("The annotation {which} of ServiceAccount {namespace}/{name} holds {stray}."),
                     "It is taken as it stands, and Entra knows nobody of that name.",
                     command(which, value.trim_matches(is_stray)),
                 ),
@@ -133,7 +133,7 @@ fn annotated(namespace: &str, name: &str, account: &ServiceAccount, explicit: bo
             ID,
             Diagnosis::new(
                 Code::ServiceAccountNotAnnotated,
-                format!("Service account {namespace}/{name} lacks the annotation {CLIENT_ID_ANNOTATION}."),
+                format!("ServiceAccount {namespace}/{name} lacks the annotation {CLIENT_ID_ANNOTATION}."),
                 without_annotation(account),
                 command(CLIENT_ID_ANNOTATION, "CLIENT_ID (az identity show --query clientId)"),
             ),

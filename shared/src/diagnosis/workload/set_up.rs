@@ -15,7 +15,7 @@ use crate::doctor::{Check, Seen};
 /// The name of the webhook itself, wherever and however it was installed.
 const WEBHOOK: &str = "mutation.azure-workload-identity.io";
 
-/// The service account tokens that `volume` projects.
+/// The ServiceAccount tokens that `volume` projects.
 pub(super) fn tokens(volume: &Volume) -> impl Iterator<Item = &ServiceAccountTokenProjection> {
     let sources = volume.projected.iter().flat_map(|it| it.sources.iter().flatten());
     sources.filter_map(|source| source.service_account_token.as_ref())
@@ -133,7 +133,7 @@ fn why_unlabelled(workload: &Workload, found: Option<&str>) -> String {
     let account = workload.service_account.found();
     if account.is_some_and(|account| account.metadata.labels.as_ref().is_some_and(is_true)) {
         return format!(
-            "The label is on the service account {}, and the webhook looks at the pod's.",
+            "The label is on the ServiceAccount {}, and the webhook looks at the pod's.",
             workload.service_account_name()
         );
     }
@@ -177,7 +177,7 @@ fn set_up(workload: &Workload, done: bool) -> Check {
     let cause = if later(known.and_then(|(configuration, _)| configuration.metadata.creation_timestamp.as_ref())) {
         "The webhook was installed after the pod was created, and it changes pods only as they are created."
     } else if later(account.and_then(annotated_at)) {
-        "The service account was annotated after the pod was created, and pods are changed only as they are created."
+        "The ServiceAccount was annotated after the pod was created, and pods are changed only as they are created."
     } else {
         "The webhook did not answer when the pod was created, or the label was put on the running pod."
     };
@@ -209,7 +209,7 @@ fn blind_to(webhook: &MutatingWebhook, workload: &Workload) -> Option<String> {
     ))
 }
 
-/// When whoever set the client id's annotation last changed the service account.
+/// When whoever set the client id's annotation last changed the ServiceAccount.
 fn annotated_at(account: &ServiceAccount) -> Option<&Time> {
     let field = format!("f:{CLIENT_ID_ANNOTATION}");
     let entries = account.metadata.managed_fields.iter().flatten();

@@ -89,7 +89,7 @@ fn with(pod: &str, from: &str, to: &str) -> Workload {
 /// Code, words of what and why, words of the fix, and who has it.
 type Case = (Code, &'static str, &'static str, Workload);
 
-/// The webhook and the service account.
+/// The webhook and the ServiceAccount.
 fn broken_in_the_cluster() -> Vec<Case> {
     let mut no_webhook = workload(BARE);
     no_webhook.webhooks = Seen::Found(vec![yaml("{metadata: {name: other}, webhooks: []}")]);
@@ -165,7 +165,7 @@ fn broken_by_the_label() -> Vec<Case> {
         ),
         (
             Code::WorkloadIdentityLabelMissing,
-            "on the service account web",
+            "on the ServiceAccount web",
             "metadata.labels",
             on_account,
         ),
@@ -261,6 +261,17 @@ fn broken_in_the_pod() -> Vec<Case> {
             "this one's audience is https://kubernetes.default.svc",
             "api://AzureADTokenExchange",
             with(INJECTED, "api://AzureADTokenExchange", "https://kubernetes.default.svc"),
+        ),
+        (
+            Code::FederatedAudienceWrong,
+            "this one's audience is api://AKSIdentityBinding",
+            "api://AzureADTokenExchange",
+            // The name of drafts, which no SDK reads: tokens go to Entra.
+            with(
+                &INJECTED.replace("api://AzureADTokenExchange", "api://AKSIdentityBinding"),
+                "    volumeMounts",
+                "    - {name: AZURE_KUBERNETES_TOKEN_ENDPOINT, value: https://proxy}\n    volumeMounts",
+            ),
         ),
         (
             Code::SecretShadowsWorkloadIdentity,
@@ -474,7 +485,7 @@ fn healthy() -> Vec<(&'static str, Workload)> {
         ),
     );
     add(
-        "variables from a Secret and a config map",
+        "variables from a Secret and a ConfigMap",
         with(
             &INJECTED.replace("    env:", "    envFrom: [{configMapRef: {name: azure}}]\n    env:"),
             "{name: AZURE_TENANT_ID, value: t-1}",
@@ -539,10 +550,7 @@ fn healthy() -> Vec<(&'static str, Workload)> {
         "{{serviceAccountName: web, containers: [{{name: web, env: [{ids}, {{name: AZURE_CLIENT_SECRET, value: abc~def}}]}}]}}"
     ));
     shared_account.service_account = Seen::Found(yaml(ACCOUNT));
-    add(
-        "a secret, under a service account that others annotated",
-        shared_account,
-    );
+    add("a secret, under a ServiceAccount that others annotated", shared_account);
     all
 }
 

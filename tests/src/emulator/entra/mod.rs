@@ -56,7 +56,7 @@ pub struct FederatedCredential {
 }
 
 impl FederatedCredential {
-    /// For a Kubernetes service account, with the usual audience `api://AzureADTokenExchange`.
+    /// For a Kubernetes ServiceAccount, with the usual audience `api://AzureADTokenExchange`.
     pub fn service_account(issuer: &str, namespace: &str, name: &str) -> Self {
         Self {
             issuer: issuer.into(),

@@ -1,4 +1,4 @@
-//! Plain values, multi-key values and transforms, in Secrets and config maps.
+//! Plain values, multi-key values and transforms, in Secrets and ConfigMaps.
 
 use super::*;
 
