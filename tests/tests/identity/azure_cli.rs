@@ -121,7 +121,7 @@ async fn a_program_that_fails_prints_rubbish_or_never_ends_is_told() {
     let error = bed.failure(&slow).await;
     assert_code(&error, Code::AzureCliFailed);
     assert!(error.diagnosis.cause.contains("stopped"), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(14), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ impl Bed {
     pub(crate) async fn becomes(&self, provider: &Provider, method: Method) -> Identity {
         let found = async || provider.identity().await.ok().filter(|it| it.info().method == method);
         let what = format!("the method {method:?}");
-        wait::until(&what, Duration::from_secs(15), found).await.unwrap()
+        wait::until(&what, Duration::from_mins(1), found).await.unwrap()
     }
 
     /// A cloud file that describes this emulator off Azure: no metadata service answers.
@@ -132,7 +132,7 @@ impl Bed {
                 .filter(|error| error.diagnosis.code == code)
         };
         let what = format!("the code {code}");
-        wait::until(&what, Duration::from_secs(15), fails).await.unwrap()
+        wait::until(&what, Duration::from_mins(1), fails).await.unwrap()
     }
 
     /// Waits until reading succeeds.

@@ -94,7 +94,8 @@ async fn a_throttled_vault_does_not_delay_another() {
     bed.failure("s").await;
     let start = Instant::now();
     assert_eq!(value(&bed.get(&secret("kv2", "s")).await.unwrap()), "v2");
-    assert!(start.elapsed() < Duration::from_secs(1));
+    // Far from the other vault's minute, on a busy machine too.
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
 #[tokio::test]
@@ -105,7 +106,7 @@ async fn a_stalled_body_ends_at_the_deadline() {
         bed.emulator.faults().add(Fault::vault("kv1", kind));
         let start = Instant::now();
         assert_code(&bed.failure("s").await, Code::VaultUnavailable);
-        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     }
 }
 
@@ -119,7 +120,8 @@ async fn those_who_wait_for_the_first_answer_of_a_silent_vault_have_the_same_dea
     for error in futures::future::join_all(names.iter().map(|name| bed.failure(name))).await {
         assert_code(&error, Code::VaultUnavailable);
     }
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    // One after the other they would take 16 s.
+    assert!(start.elapsed() < Duration::from_secs(12), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

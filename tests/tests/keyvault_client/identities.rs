@@ -1,6 +1,6 @@
 //! Tokens: how they are had, kept, renewed, and why there is none.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use akv2k8s_shared::diagnosis::Code;
 use akv2k8s_shared::identity::Identity;
@@ -115,6 +115,7 @@ async fn short_lived_tokens_are_renewed_ahead_of_their_end() {
     for number in 0..8 {
         bed.set(&format!("s-{number}"), "v");
     }
+    let start = Instant::now();
     for number in 0..8 {
         bed.secret(&format!("s-{number}")).await.unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -125,9 +126,10 @@ async fn short_lived_tokens_are_renewed_ahead_of_their_end() {
         1,
         "no expired token was ever sent"
     );
+    let most = 1 + start.elapsed().as_secs() / 3;
     assert!(
-        (2..=3).contains(&counts.of(Operation::Token)),
-        "{}",
+        (2..=most).contains(&counts.of(Operation::Token)),
+        "{} of at most {most}",
         counts.of(Operation::Token)
     );
 }

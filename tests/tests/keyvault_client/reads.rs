@@ -178,7 +178,7 @@ async fn a_list_on_a_small_budget_takes_its_time_and_new_work_overtakes_it() {
         "13 requests at 2 a second: {:?}",
         start.elapsed()
     );
-    assert!(waited.as_millis() <= 2500, "{waited:?}");
+    assert!(waited < start.elapsed() / 2, "{waited:?} of {:?}", start.elapsed());
 }
 
 #[tokio::test]
