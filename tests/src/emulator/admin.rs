@@ -93,7 +93,7 @@ fn overview(shared: &Shared) -> Value {
         "imdsEndpoint": shared.imds_url(),
         "appService": { "identityEndpoint": endpoint, "identityHeader": header },
         "cloud": shared.cloud(),
-        "caPem": shared.ca_pem,
+        "caPem": shared.tls_authority.pem(),
         "vaults": vaults,
         "principals": *shared.names(),
         "requests": [

@@ -32,7 +32,7 @@ pub mod crypto;
 mod delivery;
 mod entra;
 mod fault;
-mod http;
+pub(crate) mod http;
 mod imds;
 mod journal;
 mod jwt;
@@ -99,7 +99,8 @@ pub(crate) struct Shared {
     vaults: vault::Vaults,
     authority: Arc<vault::LazyAuthority>,
     names: Mutex<seed::Names>,
-    ca_pem: String,
+    /// Signs the certificates of this emulator's servers.
+    tls_authority: pki::Authority,
     gate: RwLock<Option<SharedGate>>,
     address: SocketAddr,
     imds_address: SocketAddr,
@@ -170,7 +171,10 @@ impl Emulator {
             "localhost",
             "127.0.0.1",
         ];
-        let identity = pki::create(&names.map(str::to_owned)).context("cannot make the emulator's certificates")?;
+        let tls_authority = pki::Authority::create().context("cannot make the emulator's authority")?;
+        let identity = tls_authority
+            .identity(&names.map(str::to_owned))
+            .context("cannot make the emulator's certificate")?;
         let cloud = bind(options.listen).await?;
         let imds = bind(options.imds_listen).await?;
         let shared = Arc::new(Shared {
@@ -182,7 +186,7 @@ impl Emulator {
             vaults: vault::Vaults::default(),
             authority: Arc::default(),
             names: Mutex::default(),
-            ca_pem: identity.ca_pem,
+            tls_authority,
             gate: RwLock::default(),
             address: cloud.local_addr()?,
             imds_address: imds.local_addr()?,
@@ -201,7 +205,12 @@ impl Emulator {
 
     /// The authority clients must trust, PEM.
     pub fn ca_pem(&self) -> &str {
-        &self.shared.ca_pem
+        self.shared.tls_authority.pem()
+    }
+
+    /// TLS of another server for `names`, that whoever trusts this emulator trusts too.
+    pub(crate) fn tls_for(&self, names: &[String]) -> anyhow::Result<pki::ServerIdentity> {
+        self.shared.tls_authority.identity(names)
     }
 
     /// Port of vaults and Entra.
@@ -221,7 +230,7 @@ impl Emulator {
 
     /// Writes the authority's certificate (PEM) for `SSL_CERT_FILE`, `REQUESTS_CA_BUNDLE`, `NODE_EXTRA_CA_CERTS`.
     pub fn write_ca_file(&self, path: &Path) -> anyhow::Result<()> {
-        std::fs::write(path, &self.shared.ca_pem).with_context(|| format!("cannot write {}", path.display()))
+        std::fs::write(path, self.ca_pem()).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Writes the cloud description `AZURE_ENVIRONMENT_FILEPATH` points to (used with
