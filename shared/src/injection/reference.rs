@@ -132,7 +132,7 @@ impl fmt::Display for Reference {
 
 fn akvs(value: &str) -> Option<Reference> {
     let (name, rest) = value.split_at_checked(value.find('@')?)?;
-    let query = optional_query(rest.strip_prefix(MARK)?)?;
+    let query = optional_query(rest.strip_prefix(MARK)?).ok()?;
     let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
     let valid = (1..=LONGEST_NAME).contains(&name.len())
         && name.bytes().all(inner)
@@ -147,7 +147,7 @@ fn akvs(value: &str) -> Option<Reference> {
 fn direct(rest: &str) -> Result<Reference, ReferenceError> {
     let end = rest.find('?').unwrap_or(rest.len());
     let (path, query) = rest.split_at(end);
-    let query = optional_query(query).ok_or(ReferenceError::Query)?;
+    let query = optional_query(query)?;
     let mut parts = path.split('/');
     let (Some(vault), Some(collection), Some(name), version, None) =
         (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
@@ -169,12 +169,16 @@ fn direct(rest: &str) -> Result<Reference, ReferenceError> {
     Ok(Reference::Direct { object, query })
 }
 
-/// Nothing, `?`, or `?QUERY`; `None` when it is anything else.
-fn optional_query(text: &str) -> Option<Option<Query>> {
+/// Nothing, `?`, or `?QUERY`.
+///
+/// # Errors
+/// It is anything else.
+fn optional_query(text: &str) -> Result<Option<Query>, ReferenceError> {
     if text.is_empty() || text == "?" {
-        return Some(None);
+        return Ok(None);
     }
-    Query::parse(text.strip_prefix('?')?).map(Some)
+    let query = text.strip_prefix('?').and_then(Query::parse);
+    query.map(Some).ok_or(ReferenceError::Query)
 }
 
 #[cfg(test)]
