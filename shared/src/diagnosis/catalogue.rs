@@ -117,6 +117,12 @@ catalogue! {
         "A key holds letters, digits, hyphens, underscores and dots only, is no longer than 253 characters, and is neither . nor .. nor begins with ..",
         "In the specification: correct dataKey. In a multi-key value: correct the pair in the vault.";
 }
+"The env injector" {
+    ServingCertificateUnusable, Itself, "soon",
+        "The injector's own certificates, or those in the folder of `TLS_CERT_DIR`, cannot be read, or key and certificate do not belong together; the message names the part.",
+        "Somebody or something else changed them.",
+        "Restore them; they are read again by themselves.";
+}
 "Grants" {
     VaultGrantsUnreadable, Itself, "soon after the file was corrected",
         "The file of `--vault-grants` is missing, cannot be read or breaks its own rules; the message names line and key.",

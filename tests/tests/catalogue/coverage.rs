@@ -13,6 +13,7 @@ use crate::rows::ROWS;
 const ELSEWHERE: &[(&str, &[Code])] = &[
     ("tests/tests/faults/names.rs", &[Code::InvalidSpec]),
     ("shared/src/api/parse/tests.rs", &[Code::DataKeyMissing]),
+    ("tests/tests/pki/chains.rs", &[Code::ServingCertificateUnusable]),
     ("tests/tests/faults/values.rs", &[
         Code::DataKeyInvalid, Code::TransformFailed, Code::ValueMalformed, Code::ValueTooLarge, Code::CertificateUnreadable,
         Code::CertificatePasswordProtected,

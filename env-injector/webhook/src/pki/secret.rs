@@ -1,0 +1,120 @@
+//! The Secret in which all replicas find the same state. It has no owner, so that it outlives the installation.
+
+use std::collections::BTreeMap;
+
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::secret::SecretBytes;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::PostParams;
+
+use super::state::State;
+use super::unusable;
+
+/// The Secret's place.
+pub(super) struct Store {
+    secrets: Api<Secret>,
+    namespace: String,
+    name: String,
+}
+
+/// What was read.
+pub(super) struct Kept {
+    pub(super) state: State,
+    secret: Secret,
+}
+
+impl Store {
+    pub(super) fn new(client: kube::Client, namespace: &str, name: &str) -> Self {
+        Self {
+            secrets: Api::namespaced(client, namespace),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// The state as it is kept now; `None`: there is no Secret.
+    pub(super) async fn read(&self) -> Result<Option<Kept>, Box<Diagnosis>> {
+        let found = self.secrets.get_opt(&self.name).await;
+        let Some(secret) = found.map_err(|error| self.failed("read", "get", &error))? else {
+            return Ok(None);
+        };
+        let part = |name: &str| {
+            let data = secret.data.as_ref()?;
+            data.get(name).map(|bytes| SecretBytes::new(bytes.0.clone()))
+        };
+        let state = State::read(part).map_err(|error| {
+            let Self { namespace, name, .. } = self;
+            unusable(
+                &format!("The injector's certificates in Secret '{name}' of namespace '{namespace}' cannot be used."),
+                error,
+                format!(
+                    "Delete it: an injector that has run since before it broke writes it again as it was. If none has, new \
+                     authorities are made, and pods that were prepared before have to be created anew: \
+                     kubectl delete secret {name} --namespace {namespace}"
+                ),
+            )
+        })?;
+        Ok(Some(Kept { state, secret }))
+    }
+
+    /// Makes the Secret. `false`: another replica was faster.
+    pub(super) async fn create(&self, state: &State) -> Result<bool, Box<Diagnosis>> {
+        let mut secret = Secret::default();
+        secret.metadata.name = Some(self.name.clone());
+        secret.metadata.labels = Some(BTreeMap::from([(
+            "app.kubernetes.io/managed-by".to_owned(),
+            "akv2k8s-envinjector".to_owned(),
+        )]));
+        secret.data = Some(data(state));
+        let created = self.secrets.create(&PostParams::default(), &secret).await;
+        self.outcome("create", created)
+    }
+
+    /// Puts `state` in the place of what was read. `false`: it has changed since.
+    pub(super) async fn replace(&self, kept: Kept, state: &State) -> Result<bool, Box<Diagnosis>> {
+        // The resource version in it makes the API server refuse to overwrite anything newer.
+        let mut secret = kept.secret;
+        secret.data = Some(data(state));
+        let replaced = self.secrets.replace(&self.name, &PostParams::default(), &secret).await;
+        self.outcome("update", replaced)
+    }
+
+    fn outcome(&self, verb: &str, outcome: kube::Result<Secret>) -> Result<bool, Box<Diagnosis>> {
+        match outcome {
+            Ok(_) => Ok(true),
+            // A Secret that is gone by now is a change, too.
+            Err(kube::Error::Api(status)) if status.code == 409 || status.is_not_found() && verb == "update" => {
+                Ok(false)
+            }
+            Err(error) => Err(self.failed("written", verb, &error).into()),
+        }
+    }
+
+    fn failed(&self, done: &str, verb: &str, error: &kube::Error) -> Diagnosis {
+        let Self { namespace, name, .. } = self;
+        let what = format!("Secret '{name}' of namespace '{namespace}' cannot be {done}.");
+        of_api(what, &format!("{verb} secrets in namespace '{namespace}'"), error)
+    }
+}
+
+fn data(state: &State) -> BTreeMap<String, ByteString> {
+    let parts = state.parts().into_iter();
+    parts
+        .map(|(name, bytes)| (name.to_owned(), ByteString(bytes.expose().to_vec())))
+        .collect()
+}
+
+/// A request that the API server refused, or did not get. `right` is what RBAC has to allow.
+pub(super) fn of_api(what: String, right: &str, error: &kube::Error) -> Diagnosis {
+    let forbidden = matches!(error, kube::Error::Api(status) if status.is_forbidden());
+    let (code, fix) = if forbidden {
+        let fix = format!("Give the injector's ServiceAccount the right to {right}.");
+        (Code::ApiServerForbidden, fix)
+    } else {
+        let fix = "Nothing to do if it passes: it is tried again.".to_owned();
+        (Code::ApiServerUnavailable, fix)
+    };
+    Diagnosis::new(code, what, format!("{error}."), fix)
+}
