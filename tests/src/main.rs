@@ -29,6 +29,8 @@ enum Command {
     Verify,
     /// Run Microsoft's Python and JavaScript SDKs against the emulator
     Conformance(conformance::Options),
+    /// Make the test vectors of `shared` anew with Microsoft's SDKs
+    Vectors(conformance::Options),
     /// Run the part of the same list that suits a real vault, as whoever you are logged in as; removes what it created
     Live(conformance::LiveOptions),
 }
@@ -54,6 +56,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Docs => docs::write()?,
         Command::Verify => verify::verify(verify::STAGES, &mut io::stdout())?,
         Command::Conformance(options) => conformance::run(options).await?,
+        Command::Vectors(options) => conformance::write_vectors(options).await?,
         Command::Live(options) => conformance::live(options).await?,
     }
     Ok(())

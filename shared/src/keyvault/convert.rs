@@ -137,6 +137,9 @@ macro_rules! from_attributes {
 }
 from_attributes!(SecretAttributes, CertificateAttributes, KeyAttributes);
 
+#[cfg(all(test, feature = "kube"))]
+mod sdk_vectors;
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

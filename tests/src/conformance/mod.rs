@@ -7,6 +7,7 @@ mod material;
 mod sdk;
 mod target;
 mod tokens;
+mod vectors;
 
 use std::env;
 use std::fs;
@@ -16,7 +17,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 
-pub use sdk::{Installation, Language, Outcome};
+pub use sdk::{Installation, Language, Outcome, Program};
 
 use self::target::EmulatorTarget;
 use crate::controlplane::ControlPlane;
@@ -40,16 +41,30 @@ pub struct LiveOptions {
     language: Option<Language>,
 }
 
-/// Runs the list against an emulator of its own, and with tokens of a real API server too; fails when a check failed.
+/// Runs the list against an emulator of its own, and with tokens of a real API server too, then makes vectors there and
+/// compares what this project's library makes of the same objects; fails when a check failed or something differs.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let installations = prepare(options.language).await?;
     let cluster = ControlPlane::shared().await?;
     let mut outcomes = Vec::new();
     for (_, installation) in installations {
         let target = EmulatorTarget::start(cluster).await?;
-        outcomes.push(installation.run(&target.file(), Some(&target.ca_file())).await?);
+        let ca = target.ca_file();
+        outcomes.push(installation.run(Program::Checks, &[&target.file()], Some(&ca)).await?);
+        outcomes.push(vectors::compare(&installation, &target).await?);
     }
     conclude(&outcomes)
+}
+
+/// Makes the vectors that the library's own tests use, one file for each language.
+pub async fn write_vectors(options: Options) -> anyhow::Result<()> {
+    let installations = prepare(options.language).await?;
+    let cluster = ControlPlane::shared().await?;
+    for (_, installation) in installations {
+        let target = EmulatorTarget::start(cluster).await?;
+        vectors::commit(&installation, &target).await?;
+    }
+    Ok(())
 }
 
 /// Runs the part of the list that makes sense there against a real vault, as whoever the caller's environment says;
@@ -69,7 +84,7 @@ pub async fn live(options: LiveOptions) -> anyhow::Result<()> {
     fs::write(&file, target.to_string()).context("write the target file")?;
     let mut outcomes = Vec::new();
     for (_, installation) in installations {
-        outcomes.push(installation.run(&file, None).await?);
+        outcomes.push(installation.run(Program::Checks, &[&file], None).await?);
     }
     conclude(&outcomes)
 }

@@ -72,6 +72,25 @@ impl Language {
     }
 }
 
+/// A program that each language has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// `run TARGET`: the list of checks.
+    Checks,
+    /// `vectors TARGET OUT`: makes test vectors.
+    Vectors,
+}
+
+impl Program {
+    /// The file, without the language's extension.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Checks => "run",
+            Self::Vectors => "vectors",
+        }
+    }
+}
+
 /// An SDK that is installed.
 pub struct Installation {
     language: Language,
@@ -80,7 +99,7 @@ pub struct Installation {
 
 /// How a list ended.
 pub struct Outcome {
-    /// `python: 80 passed, 0 failed`.
+    /// The last line of what it printed, such as `python: 80 passed, 0 failed`.
     pub closing_line: String,
     /// Whether every check passed.
     pub passed: bool,
@@ -119,6 +138,11 @@ impl Installation {
         Ok(installation)
     }
 
+    /// What it is for.
+    pub fn language(&self) -> Language {
+        self.language
+    }
+
     async fn install_python(&self) -> anyhow::Result<()> {
         let mut venv = Command::new("python3");
         venv.args(["-m", "venv"]).arg(&self.folder);
@@ -154,16 +178,16 @@ impl Installation {
             .context("packages from npm (is registry.npmjs.org, or the configured mirror, in reach?)")
     }
 
-    /// Runs the list against the target file, printing its lines as they come.
+    /// Runs a program of the list's folder with these files as arguments, printing its lines as they come.
     /// `ca` is what the emulator's certificate is signed by; without it the target is Azure, reached with the caller's own environment.
-    pub async fn run(&self, target: &Path, ca: Option<&Path>) -> anyhow::Result<Outcome> {
+    pub async fn run(&self, program: Program, arguments: &[&Path], ca: Option<&Path>) -> anyhow::Result<Outcome> {
         // Module resolution of Node starts at the importing file: its list is laid beside the packages for the run.
         let stage = tempfile::tempdir().context("create a temporary folder")?;
         let mut command = match self.language {
-            Language::Python => self.python_command(),
-            Language::JavaScript => self.javascript_command(stage.path())?,
+            Language::Python => self.python_command(program),
+            Language::JavaScript => self.javascript_command(program, stage.path())?,
         };
-        command.arg(target);
+        command.args(arguments);
         if let Some(ca) = ca {
             isolate(&mut command);
             command.env("REQUESTS_CA_BUNDLE", ca).env("NODE_EXTRA_CA_CERTS", ca);
@@ -180,15 +204,15 @@ impl Installation {
         })
     }
 
-    fn python_command(&self) -> Command {
+    fn python_command(&self, program: Program) -> Command {
         let mut command = Command::new(self.folder.join("bin/python"));
         command
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .arg(self.language.sources().join("run.py"));
+            .arg(self.language.sources().join(format!("{}.py", program.name())));
         command
     }
 
-    fn javascript_command(&self, stage: &Path) -> anyhow::Result<Command> {
+    fn javascript_command(&self, program: Program, stage: &Path) -> anyhow::Result<Command> {
         let node = stage.join("node");
         copy_folder(&self.language.sources(), &node)?;
         fs::copy(Path::new(SOURCES).join("checks.json"), stage.join("checks.json")).context("copy checks.json")?;
@@ -198,7 +222,7 @@ impl Installation {
         command
             .args(["--no-deprecation", "--require"])
             .arg(node.join("resolve.cjs"))
-            .arg(node.join("run.js"));
+            .arg(node.join(format!("{}.js", program.name())));
         Ok(command)
     }
 }

@@ -23,12 +23,17 @@ const FOREIGN_TENANT: &str = "f0000000-0000-4000-8000-000000000001";
 const USER: (&str, &str) = ("reader@conformance.example", "user's pässword");
 const TARGET_FILE: &str = "target.json";
 const CA_FILE: &str = "emulator-ca.pem";
+const CLOUD_FILE: &str = "cloud.json";
+/// The vault that the list is mostly about.
+pub(super) const MAIN_VAULT: &str = "conformance";
 /// Long ago, Unix seconds.
 const LONG_AGO: i64 = 1_000_000_000;
 
 /// An emulator with the state the list needs; everything stops and is removed when dropped.
 pub(super) struct EmulatorTarget {
     folder: TempDir,
+    /// The variables of whoever may do everything with the main vault.
+    owner: Vec<(&'static str, String)>,
     /// Held because they stop when dropped.
     _running: (Emulator, Issuer),
 }
@@ -53,8 +58,18 @@ impl EmulatorTarget {
         };
         let facts = seed.plant(&material)?;
         emulator.write_ca_file(&folder.path().join(CA_FILE))?;
+        emulator.write_cloud_file(&folder.path().join(CLOUD_FILE))?;
         fs::write(folder.path().join(TARGET_FILE), facts.to_string()).context("write the target file")?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let owner = &facts["apps"]["owner"];
         Ok(Self {
+            owner: vec![
+                ("AZURE_TENANT_ID", text(&facts["tenant"])),
+                ("AZURE_CLIENT_ID", text(&owner["clientId"])),
+                ("AZURE_CLIENT_SECRET", text(&owner["secret"])),
+                ("AZURE_ENVIRONMENT_FILEPATH", path_text(&folder, CLOUD_FILE)),
+                ("SSL_CERT_FILE", path_text(&folder, CA_FILE)),
+            ],
             folder,
             _running: (emulator, issuer),
         })
@@ -69,6 +84,20 @@ impl EmulatorTarget {
     pub(super) fn ca_file(&self) -> PathBuf {
         self.folder.path().join(CA_FILE)
     }
+
+    /// The environment of a program that may do everything with the main vault.
+    pub(super) fn owner(&self) -> &[(&'static str, String)] {
+        &self.owner
+    }
+
+    /// A file of the target's own folder that nothing else has.
+    pub(super) fn scratch_file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+fn path_text(folder: &TempDir, file: &str) -> String {
+    folder.path().join(file).to_string_lossy().into_owned()
 }
 
 /// What the state is made with.
@@ -82,7 +111,7 @@ struct Seed<'a> {
 impl Seed<'_> {
     /// Makes all state; gives the facts of the target file.
     fn plant(&self, material: &Material) -> anyhow::Result<Value> {
-        let main = self.vault("conformance")?;
+        let main = self.vault(MAIN_VAULT)?;
         let policy = self.vault("conformance-policy")?;
         let (owner, owner_facts) = self.app();
         main.grant(&owner, Role::Administrator);

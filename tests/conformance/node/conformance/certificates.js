@@ -34,7 +34,7 @@ export const checks = {
 };
 
 /** A self-signed certificate for two DNS names; `options` change or add to that. */
-const policy = (options) => ({
+export const policy = (options) => ({
   issuerName: "Self",
   subject: "CN=conformance.example",
   subjectAlternativeNames: { dnsNames: ["conformance.example", "www.conformance.example"] },

@@ -28,11 +28,15 @@ export const checks = {
   "keys.delete-recover-purge": deleteRecoverPurge,
 };
 
-const base64url = (bytes) => Buffer.from(bytes).toString("base64url");
+/** The unpadded base64 of JWK members. */
+export const base64url = (bytes) => Buffer.from(bytes).toString("base64url");
+
+/** The name that a standard JWK has for a curve of Key Vault's. */
+export const standardCurve = (crv) => CURVES[crv][0];
 
 /** The public key of a vault's key, built by OpenSSL (which checks that an EC point is on its curve). */
 export function publicKey(key) {
-  if (key.kty === "RSA") {
+  if (key.n) {
     return createPublicKey({ format: "jwk", key: { kty: "RSA", n: base64url(key.n), e: base64url(key.e) } });
   }
   const [crv, , size] = CURVES[key.crv];
