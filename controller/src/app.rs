@@ -7,9 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use akv2k8s_shared::diagnosis::Diagnosis;
 use akv2k8s_shared::http::{HttpClient, Limits as HttpLimits};
-use akv2k8s_shared::identity::{Cloud, Provider};
+use akv2k8s_shared::identity::Provider;
 use akv2k8s_shared::keyvault::{KeyVault, Settings};
 use anyhow::Context as _;
 use k8s_openapi::jiff::Timestamp;
@@ -53,7 +52,6 @@ pub struct Controller {
     listener: TcpListener,
     vault: KeyVault,
     http: HttpClient,
-    cloud: Result<Cloud, Box<Diagnosis>>,
     identity: Provider,
 }
 
@@ -66,7 +64,6 @@ impl Controller {
         let cluster = cluster(&config).await?;
         let (client, watching) = (client(&cluster, ANSWER)?, client(&cluster, WATCH)?);
         let http = HttpClient::from_environment(&config.environment, HttpLimits::default())?;
-        let cloud = Cloud::from_environment(&config.environment);
         let identity = config.identity(&http);
         let settings = Settings {
             requests_per_10s: config.args.vault_requests_per_10s,
@@ -81,7 +78,6 @@ impl Controller {
             listener,
             vault,
             http,
-            cloud,
             identity,
         })
     }
@@ -106,7 +102,6 @@ impl Controller {
             listener,
             vault,
             http: vault_http,
-            cloud,
             identity,
         } = self;
         let health = Arc::new(Health::default());
@@ -145,10 +140,10 @@ impl Controller {
         let in_flight = Arc::clone(&writes);
         let is_busy = move || reconcile::is_busy(&in_flight);
         let (events, event_writer) = Events::new(client.clone(), me, metrics.events_lost(), is_busy);
-        let accounts = config.args.service_account_identities.then(|| {
-            let tenant = config.environment.get("AZURE_TENANT_ID").map(str::to_owned);
-            ServiceAccounts::new(client.clone(), cloud, tenant, vault_http)
-        });
+        let accounts = config
+            .args
+            .service_account_identities
+            .then(|| ServiceAccounts::new(client.clone(), identity.clone(), vault_http));
         let context = Arc::new(Context {
             client,
             vault,

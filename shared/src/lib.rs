@@ -16,6 +16,8 @@ pub mod diagnosis;
 pub mod doctor;
 mod encoding;
 pub mod environment;
+pub mod file;
+pub mod follow;
 pub mod grants;
 pub mod http;
 pub mod identity;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use akv2k8s_shared::doctor::Check;
+use akv2k8s_shared::file;
 use akv2k8s_shared::grants::{Grants, Namespace};
 
 use super::vaults::Asked;
@@ -15,9 +16,8 @@ pub(super) async fn check(file: Option<&Path>, asked: Vec<Asked>) -> (Check, Vec
     let Some(path) = file else {
         return (open(), asked);
     };
-    let text = tokio::fs::read_to_string(path)
-        .await
-        .map_err(|error| format!("{error}."));
+    let text = file::read(path).await.map_err(|error| format!("{error}."));
+    let text = text.and_then(|text| Ok(text.expose_str().ok_or("The file is not UTF-8 text.")?.to_owned()));
     match text.and_then(|text| Grants::parse(&text).map_err(|error| error.to_string())) {
         Ok(grants) => apply(&grants, asked),
         Err(cause) => {

@@ -18,9 +18,10 @@ use std::time::Duration;
 
 use akv2k8s_shared::api;
 use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::follow::Follower;
 use akv2k8s_shared::grants::{Grants, Namespace};
 use akv2k8s_shared::reference::ObjectRef;
-use file::{Follower, Read};
+use file::Read;
 use labels::{Labels, Seen};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -78,7 +79,7 @@ impl VaultGrants {
     }
 
     /// Reads the file as it is now; gives who notices when it changes.
-    pub(crate) async fn load(&self) -> Follower {
+    pub(crate) async fn load(&self) -> Follower<Read> {
         let mut follower = Follower::default();
         if let Some(path) = &self.file {
             let read = file::read(path).await;
@@ -128,7 +129,7 @@ impl VaultGrants {
     /// Follows the file until dropped. Objects about which the answer changes are synced.
     pub(crate) async fn follow_file(
         self: Arc<Self>,
-        mut follower: Follower,
+        mut follower: Follower<Read>,
         objects: Arc<Objects>,
         queue: Arc<Queue<Key>>,
     ) {

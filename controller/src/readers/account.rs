@@ -81,7 +81,9 @@ pub(super) fn federation(
         return Err(not_annotated(account, CLIENT_ID, "CLIENT_ID", cause));
     }
     let Some(tenant_id) = value(TENANT_ID).or(default_tenant) else {
-        let cause = format!("Neither its annotation {TENANT_ID} nor the controller's AZURE_TENANT_ID names a tenant.");
+        let cause = format!(
+            "Neither its annotation {TENANT_ID} nor the controller's AZURE_TENANT_ID or azure.json names a tenant."
+        );
         return Err(not_annotated(account, TENANT_ID, "TENANT_ID", cause));
     };
     if !tenant_id.split('.').all(is_id) {

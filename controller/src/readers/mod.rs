@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use akv2k8s_shared::diagnosis::{Diagnosis, Retry};
 use akv2k8s_shared::http::HttpClient;
-use akv2k8s_shared::identity::{Cloud, Identity, Provider, TokenError};
+use akv2k8s_shared::identity::{Identity, Provider, TokenError};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
 use tracing::info;
@@ -123,9 +123,8 @@ fn slowly(diagnosis: Diagnosis) -> TokenError {
 /// ServiceAccounts that vaults are read as.
 pub(crate) struct ServiceAccounts {
     client: kube::Client,
-    cloud: Result<Cloud, Box<Diagnosis>>,
-    /// The tenant of those whose annotations name none.
-    tenant: Option<String>,
+    /// Says in which cloud they all are, and the tenant of those whose annotations name none.
+    home: Provider,
     http: HttpClient,
     known: Mutex<HashMap<Account, Arc<tokio::sync::Mutex<Known>>>>,
 }
@@ -140,17 +139,11 @@ struct Known {
 }
 
 impl ServiceAccounts {
-    /// None is looked at yet. `tenant` is that of ServiceAccounts without the annotation.
-    pub(crate) fn new(
-        client: kube::Client,
-        cloud: Result<Cloud, Box<Diagnosis>>,
-        tenant: Option<String>,
-        http: HttpClient,
-    ) -> Self {
+    /// None is looked at yet. They are at home where `home` says, whoever that is itself.
+    pub(crate) fn new(client: kube::Client, home: Provider, http: HttpClient) -> Self {
         Self {
             client,
-            cloud,
-            tenant,
+            home,
             http,
             known: Mutex::default(),
         }
@@ -182,15 +175,15 @@ impl ServiceAccounts {
         let meta = api.get_metadata(&account.name).await;
         let meta = meta.map_err(|error| explain::look_failed(account, &error))?;
         let annotations = meta.metadata.annotations.unwrap_or_default();
-        let federation = federation(account, &annotations, self.tenant.as_deref()).map_err(slowly)?;
-        if let Some(before) = before.filter(|it| federation.is_of(it.info())) {
+        let home = self.home.home().await.map_err(|diagnosis| slowly(*diagnosis))?;
+        let federation = federation(account, &annotations, home.tenant_id.as_deref()).map_err(slowly)?;
+        if let Some(before) = before.filter(|it| federation.is_of(it.info()) && *it.cloud() == home.cloud) {
             return Ok(before.clone());
         }
-        let cloud = self.cloud.clone().map_err(|diagnosis| slowly(*diagnosis))?;
         let Federation { client_id, tenant_id } = federation;
         info!(%account, client_id, tenant_id, "vaults are read as this ServiceAccount");
         let source = TokenRequests::new(self.client.clone(), account.clone());
-        Identity::federated(cloud, client_id, tenant_id, account.subject(), source, &self.http)
+        Identity::federated(home.cloud, client_id, tenant_id, account.subject(), source, &self.http)
             .map_err(|diagnosis| slowly(*diagnosis))
     }
 

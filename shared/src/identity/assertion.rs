@@ -8,6 +8,7 @@ use azure_identity::ClientAssertion;
 
 use super::token::TokenError;
 use crate::diagnosis::{AssertionClaims, Code, Diagnosis, Retry};
+use crate::file;
 use crate::secret::SecretBytes;
 
 /// A compact JWT, and what it says of itself. It cannot be printed.
@@ -31,8 +32,7 @@ impl Assertion {
     /// # Errors
     /// Why it holds none, in a sentence.
     pub async fn from_file(path: &Path) -> Result<Self, String> {
-        let bytes = tokio::fs::read(path).await.map(SecretBytes::new);
-        let bytes = bytes.map_err(|error| format!("{error}."))?;
+        let bytes = file::read(path).await.map_err(|error| format!("{error}."))?;
         Self::parse(&bytes).ok_or_else(|| "The file is empty or holds no ServiceAccount token.".to_owned())
     }
 

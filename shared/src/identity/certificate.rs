@@ -15,14 +15,12 @@ use super::assertion::Assertion;
 use super::token::TokenError;
 use crate::certificate::Signer;
 use crate::diagnosis::{Code, Diagnosis, Retry};
+use crate::file;
 use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 /// How long an assertion is good for, in seconds: as short as Microsoft advises.
 const LIFETIME: i64 = 600;
-
-/// Largest file that is read, in bytes.
-const MAX_SIZE: u64 = 1024 * 1024;
 
 /// A file with an application's certificate and its private key.
 #[derive(Clone, PartialEq, Eq)]
@@ -63,8 +61,7 @@ impl CertificateFile {
     }
 
     async fn signer(&self) -> Result<Signer, TokenError> {
-        let file = self
-            .read()
+        let file = file::read(&self.path)
             .await
             .map_err(|error| self.unreadable(format!("{error}.")))?;
         let password = self.password.clone();
@@ -80,15 +77,6 @@ impl CertificateFile {
             Ok(Err(problem)) => Err(self.unreadable(self.cause(problem))),
             Err(_) => Err(self.unreadable("Reading it was interrupted.".to_owned())),
         }
-    }
-
-    async fn read(&self) -> std::io::Result<SecretBytes> {
-        if tokio::fs::metadata(&self.path).await?.len() > MAX_SIZE {
-            return Err(std::io::Error::other(
-                "it is larger than 1 MiB, which no certificate is",
-            ));
-        }
-        tokio::fs::read(&self.path).await.map(SecretBytes::new)
     }
 
     fn cause(&self, problem: Problem) -> String {

@@ -41,13 +41,15 @@ impl Plan {
 #[derive(Default)]
 pub struct Files {
     /// The cloud configuration file; read for [`AuthType::AzureCloudConfig`] only.
-    pub cloud_config: Option<CloudConfigFile>,
+    pub cloud_config: Option<FoundFile>,
+    /// The file of `AZURE_ENVIRONMENT_FILEPATH`, where that is set.
+    pub cloud: Option<FoundFile>,
     /// The program `az`, when it is on the `PATH`; looked for where it could be used.
     pub azure_cli: Option<PathBuf>,
 }
 
-/// A cloud configuration file as it was found. It may hold a secret: no `Debug`.
-pub struct CloudConfigFile {
+/// A file as it was found. It may hold a secret: no `Debug`.
+pub struct FoundFile {
     /// Where it was looked for.
     pub path: PathBuf,
     /// Its content, or why it could not be read (what the system says).
@@ -101,7 +103,7 @@ pub fn choose(auth_type: AuthType, environment: &Environment, files: &Files) -> 
     if auth_type == AuthType::AzureCloudConfig {
         return of_cloud_config(environment, files);
     }
-    by_variables(auth_type, environment, Cloud::from_environment(environment)?, files)
+    by_variables(auth_type, environment, Cloud::found(environment, files)?, files)
 }
 
 /// The same in a given cloud, for all that goes by variables.
@@ -131,19 +133,33 @@ pub(super) fn by_variables(
     }
 }
 
-fn of_cloud_config(environment: &Environment, files: &Files) -> Result<Choice, Box<Diagnosis>> {
-    let Some(CloudConfigFile { path, content }) = &files.cloud_config else {
+/// The node's file, parsed.
+pub(super) fn parsed_config(files: &Files) -> Result<CloudConfig<'_>, Box<Diagnosis>> {
+    let Some(FoundFile { path, content }) = &files.cloud_config else {
         return Err(cloud_config::unusable(std::path::Path::new("azure.json"), "It was not read.").into());
     };
     let text = content
         .as_ref()
         .map_err(|error| cloud_config::unusable(path, format!("{error}.")))?;
-    let file = CloudConfig::parse(path, text)?;
+    CloudConfig::parse(path, text)
+}
+
+/// The cloud that the node's file names, or else the variables.
+pub(super) fn cloud_of_config(
+    environment: &Environment,
+    files: &Files,
+    file: &CloudConfig<'_>,
+) -> Result<Cloud, Box<Diagnosis>> {
+    match file.cloud() {
+        Some(name) => Cloud::found(&environment.with("AZURE_ENVIRONMENT", name), files),
+        None => Cloud::found(environment, files),
+    }
+}
+
+fn of_cloud_config(environment: &Environment, files: &Files) -> Result<Choice, Box<Diagnosis>> {
+    let file = parsed_config(files)?;
     let stated = file.stated()?;
-    let cloud = match file.cloud() {
-        Some(name) => Cloud::from_environment(&environment.with("AZURE_ENVIRONMENT", name))?,
-        None => Cloud::from_environment(environment)?,
-    };
+    let cloud = cloud_of_config(environment, files, &file)?;
     let info = IdentityInfo {
         method: stated.plan.method(),
         client_id: stated.client_id,

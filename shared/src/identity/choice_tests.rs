@@ -12,8 +12,8 @@ const FILE: (&str, &str) = ("AZURE_FEDERATED_TOKEN_FILE", "/token");
 
 fn with_az(auth_type: AuthType, variables: &[(&str, &str)], az: bool) -> Result<Choice, Box<Diagnosis>> {
     let files = Files {
-        cloud_config: None,
         azure_cli: az.then(|| "/usr/bin/az".into()),
+        ..Files::default()
     };
     choose(auth_type, &variables.iter().copied().collect(), &files)
 }
@@ -267,11 +267,11 @@ fn quotes_that_came_along_are_found_before_entra_wonders() {
 
 fn of_file(json: Result<&str, &str>, variables: &[(&str, &str)]) -> Result<Choice, Box<Diagnosis>> {
     let files = Files {
-        cloud_config: Some(CloudConfigFile {
+        cloud_config: Some(FoundFile {
             path: "/etc/kubernetes/azure.json".into(),
             content: json.map(SecretBytes::from).map_err(str::to_owned),
         }),
-        azure_cli: None,
+        ..Files::default()
     };
     choose(AuthType::AzureCloudConfig, &variables.iter().copied().collect(), &files)
 }

@@ -6,9 +6,11 @@ use serde::Deserialize;
 use url::Url;
 
 use super::AllowedTenants;
+use super::choice::Files;
 use crate::diagnosis::{Code, Diagnosis};
 use crate::environment::Environment;
 use crate::reference::VaultName;
+use crate::secret::SecretBytes;
 
 /// The address of the instance metadata service on every Azure node.
 const IMDS: &str = "http://169.254.169.254/";
@@ -64,19 +66,44 @@ impl Cloud {
     /// `AZURE_AUTHORITY_HOST`, which the workload identity webhook sets, replaces the authority of a named cloud.
     ///
     /// `AZURE_ADDITIONALLY_ALLOWED_TENANTS` and `AZURE_AUXILIARY_TENANT_IDS`: see [`AllowedTenants`].
+    ///
+    /// Waits for the file, however long: for programs that do one thing.
     pub fn from_environment(environment: &Environment) -> Result<Self, Box<Diagnosis>> {
-        Ok(Self {
-            allowed_tenants: AllowedTenants::from_environment(environment),
-            ..Self::described(environment)?
+        let read = |path: &Path| {
+            let text = std::fs::read(path).map(SecretBytes::new);
+            text.map_err(|error| error.to_string())
+        };
+        Self::described(environment, read)
+    }
+
+    /// The same with the file as it was found.
+    pub(super) fn found(environment: &Environment, files: &Files) -> Result<Self, Box<Diagnosis>> {
+        Self::described(environment, |_| match &files.cloud {
+            Some(file) => file.content.clone(),
+            None => Err("it was not read".to_owned()),
         })
     }
 
-    fn described(environment: &Environment) -> Result<Self, Box<Diagnosis>> {
+    fn described(
+        environment: &Environment,
+        read: impl Fn(&Path) -> Result<SecretBytes, String>,
+    ) -> Result<Self, Box<Diagnosis>> {
+        let described = |path: &Path| Self::of_file(path, read(path));
+        Ok(Self {
+            allowed_tenants: AllowedTenants::from_environment(environment),
+            ..Self::by_variables(environment, described)?
+        })
+    }
+
+    fn by_variables(
+        environment: &Environment,
+        from_file: impl Fn(&Path) -> Result<Self, Box<Diagnosis>>,
+    ) -> Result<Self, Box<Diagnosis>> {
         let name = environment.get("AZURE_ENVIRONMENT");
         let file = environment.path("AZURE_ENVIRONMENT_FILEPATH");
         match (name, file) {
-            (None, Some(path)) => Self::from_file(&path),
-            (Some(name), Some(path)) if name.eq_ignore_ascii_case(FROM_FILE) => Self::from_file(&path),
+            (None, Some(path)) => from_file(&path),
+            (Some(name), Some(path)) if name.eq_ignore_ascii_case(FROM_FILE) => from_file(&path),
             (Some(name), None) if name.eq_ignore_ascii_case(FROM_FILE) => Err(unusable(
                 "AZURE_ENVIRONMENT is AzureStackCloud, but no file describes it.",
                 "AZURE_ENVIRONMENT_FILEPATH is not set.",
@@ -115,14 +142,14 @@ impl Cloud {
         })
     }
 
-    fn from_file(path: &Path) -> Result<Self, Box<Diagnosis>> {
-        let text = std::fs::read(path).map_err(|error| {
+    fn of_file(path: &Path, text: Result<SecretBytes, String>) -> Result<Self, Box<Diagnosis>> {
+        let text = text.map_err(|error| {
             unusable(
                 format!("The cloud file {} cannot be read.", path.display()),
                 format!("{error}."),
             )
         })?;
-        Self::parse(&text).map_err(|mut diagnosis| {
+        Self::parse(text.expose()).map_err(|mut diagnosis| {
             diagnosis.what = format!("The cloud file {} cannot be used.", path.display());
             diagnosis
         })

@@ -12,9 +12,6 @@ use super::managed::UserAssigned;
 use crate::diagnosis::{Code, Diagnosis};
 use crate::secret::SecretBytes;
 
-/// Largest file that is read, in bytes.
-pub(super) const MAX_SIZE: u64 = 10 * 1024 * 1024;
-
 /// What a node writes in place of a client id and a secret when it has a managed identity.
 const PLACEHOLDER: &str = "msi";
 
@@ -85,6 +82,11 @@ impl<'a> CloudConfig<'a> {
     /// The name of the cloud; `None` when the file leaves it open.
     pub(super) fn cloud(&self) -> Option<&str> {
         filled(self.fields.cloud.as_deref())
+    }
+
+    /// The node's tenant; `None` when the file leaves it open.
+    pub(super) fn tenant_id(&self) -> Option<&str> {
+        filled(self.fields.tenant_id.as_deref())
     }
 
     /// Upstream's order: managed identity, client secret, client certificate.

@@ -1,28 +1,39 @@
 //! The identity of a process, as its variables and files say **now**: what is missing may appear, and what is there may change.
+//!
+//! Files are looked at in the background. Whoever asks while a file system hangs goes on with what was seen last.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Bytes;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::choice::{Choice, CloudConfigFile, Files, choose};
-use super::{AuthType, Identity, Method, azure_cli, cloud_config};
-use crate::diagnosis::Diagnosis;
+use super::choice::{Choice, Files, FoundFile, choose};
+use super::home::{Home, home};
+use super::{AuthType, Identity, Method, azure_cli};
+use crate::diagnosis::{Code, Diagnosis};
 use crate::environment::Environment;
+use crate::file::{self, ReadError};
+use crate::follow::Follower;
 use crate::http::HttpClient;
-use crate::secret::SecretBytes;
+use crate::single_flight::{Flight, launch};
 
 /// How old an answer may be: files are looked at again after this time.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// Off Azure nothing answers at the metadata service's address; on Azure it is on the same machine.
 const PROBE: Duration = Duration::from_secs(1);
+
+/// How long whoever has something to go on with waits for something newer.
+const MEANWHILE: Duration = Duration::from_secs(1);
+
+/// How long all others wait for a look: two files and the metadata service, each with its own limit, and some more.
+const LOOK: Duration = Duration::from_secs(15);
 
 /// Gives the identity to use. Cheap to clone, cheap to ask.
 #[derive(Clone)]
@@ -33,15 +44,20 @@ struct Inner {
     auth_type: AuthType,
     cloud_config: PathBuf,
     http: HttpClient,
+    /// Whether the metadata service was found to be there.
+    has_imds: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     looked: Option<Instant>,
+    look: Option<(Instant, Flight<()>)>,
+    follower: Follower<Found>,
     outcome: Option<Result<Current, Box<Diagnosis>>>,
-    /// Whether the metadata service was found to be there.
-    has_imds: bool,
+    home: Option<Result<Home, Box<Diagnosis>>>,
+    /// Whether the last look ended without an answer from some file.
+    is_silent: bool,
 }
 
 #[derive(Clone)]
@@ -49,6 +65,13 @@ struct Current {
     /// By which a change is noticed.
     choice: Choice,
     identity: Identity,
+}
+
+/// What one look saw.
+#[derive(Clone, PartialEq, Eq)]
+struct Found {
+    choice: Result<Choice, Box<Diagnosis>>,
+    home: Result<Home, Box<Diagnosis>>,
 }
 
 impl Provider {
@@ -59,24 +82,111 @@ impl Provider {
             auth_type,
             cloud_config,
             http,
+            has_imds: AtomicBool::new(false),
             state: Mutex::default(),
         }))
     }
 
-    /// Who this process is now. The same identity as before, with its tokens, while nothing changed; each change is logged.
+    /// Who this process is now. The same identity as before, with its tokens, while nothing changed; each change is logged, and
+    /// counts once two looks in a row, a second apart, showed it. The first identity counts at once.
+    ///
+    /// Files that do not answer leave the identity as it was; they keep nobody waiting who has one.
     ///
     /// # Errors
     /// Nobody, and why. Asking again later may go better, without a restart.
     pub async fn identity(&self) -> Result<Identity, Box<Diagnosis>> {
-        let inner = &*self.0;
-        let mut state = inner.state.lock().await;
-        if let Some(outcome) = &state.outcome
-            && state.looked.is_some_and(|looked| looked.elapsed() < FRESH)
-        {
-            return told(outcome);
+        self.look().await;
+        match &self.0.state().outcome {
+            Some(outcome) => outcome.as_ref().map(|it| it.identity.clone()).map_err(Clone::clone),
+            None => Err(Box::new(unanswered())),
         }
-        let found = inner.look(&mut state.has_imds).await;
-        let outcome = match (found, &state.outcome) {
+    }
+
+    /// Where the process is at home now, whether or not it is anybody there. It follows the files as [`Self::identity`] does;
+    /// files that cannot be used leave it as it was.
+    ///
+    /// # Errors
+    /// It was not known yet, and why.
+    pub async fn home(&self) -> Result<Home, Box<Diagnosis>> {
+        self.look().await;
+        match &self.0.state().home {
+            Some(home) => home.clone(),
+            None => Err(Box::new(unanswered())),
+        }
+    }
+
+    /// Brings the state up to date, or waits long enough for that.
+    async fn look(&self) {
+        let (flight, until) = {
+            let mut state = self.0.state();
+            if state.looked.is_some_and(|looked| looked.elapsed() < FRESH) {
+                return;
+            }
+            let wait = match (state.is_in_force(), state.is_silent) {
+                (true, true) => Duration::ZERO,
+                (true, false) => MEANWHILE,
+                (false, _) => LOOK,
+            };
+            let new = || (Instant::now(), launch(look(Arc::clone(&self.0))));
+            let (began, flight) = state.look.get_or_insert_with(new);
+            (flight.clone(), *began + wait)
+        };
+        if let Ok(None) = tokio::time::timeout_at(until, flight.clone()).await {
+            // What panicked once may not stand in the way of the next look.
+            let mut state = self.0.state();
+            if state.look.as_ref().is_some_and(|(_, it)| it.ptr_eq(&flight)) {
+                state.look = None;
+            }
+        }
+    }
+}
+
+/// One look, to its end.
+async fn look(inner: Arc<Inner>) {
+    let seen = inner.see().await;
+    let mut state = inner.state();
+    state.look = None;
+    state.looked = Some(Instant::now());
+    state.take(seen, &inner);
+}
+
+impl State {
+    fn is_in_force(&self) -> bool {
+        matches!(self.outcome, Some(Ok(_))) || matches!(self.home, Some(Ok(_)))
+    }
+
+    /// Takes over what a look saw, or which file did not answer.
+    fn take(&mut self, seen: Result<Found, Box<Diagnosis>>, inner: &Inner) {
+        let found = match seen {
+            Ok(found) => found,
+            Err(silent) if self.is_in_force() => {
+                if !self.is_silent {
+                    warn!(code = silent.code.as_str(), error = %silent, "the identity stays as it is");
+                }
+                self.is_silent = true;
+                return;
+            }
+            Err(silent) => {
+                self.outcome = Some(Err(silent.clone()));
+                self.home = Some(Err(silent));
+                return;
+            }
+        };
+        if std::mem::take(&mut self.is_silent) {
+            info!("the files of the identity answer again");
+        }
+        if self.is_in_force() {
+            if let Some(found) = self.follower.look(found) {
+                self.adopt(found, inner);
+            }
+        } else {
+            self.follower.took(found.clone());
+            self.adopt(found, inner);
+        }
+    }
+
+    fn adopt(&mut self, found: Found, inner: &Inner) {
+        let outcome = match (found.choice, &self.outcome) {
             (Ok(choice), Some(Ok(current))) if current.choice == choice => Ok(current.clone()),
             (Ok(choice), _) => Identity::from_choice(&choice, &inner.environment, &inner.http).map(|identity| {
                 announce(&choice);
@@ -84,16 +194,11 @@ impl Provider {
             }),
             (Err(diagnosis), _) => Err(diagnosis),
         };
-        state.looked = Some(Instant::now());
-        told(state.outcome.insert(outcome))
+        self.outcome = Some(outcome);
+        if found.home.is_ok() || !matches!(self.home, Some(Ok(_))) {
+            self.home = Some(found.home);
+        }
     }
-}
-
-fn told(outcome: &Result<Current, Box<Diagnosis>>) -> Result<Identity, Box<Diagnosis>> {
-    outcome
-        .as_ref()
-        .map(|current| current.identity.clone())
-        .map_err(Clone::clone)
 }
 
 fn announce(choice: &Choice) {
@@ -116,118 +221,266 @@ fn announce(choice: &Choice) {
 }
 
 impl Inner {
-    async fn look(&self, has_imds: &mut bool) -> Result<Choice, Box<Diagnosis>> {
+    /// Looks at files and, where it decides, for the metadata service.
+    ///
+    /// # Errors
+    /// Which file did not answer.
+    async fn see(&self) -> Result<Found, Box<Diagnosis>> {
         let files = Files {
             cloud_config: match self.auth_type {
-                AuthType::AzureCloudConfig => Some(read(&self.cloud_config).await),
+                AuthType::AzureCloudConfig => Some(read(&self.cloud_config).await?),
                 _ => None,
             },
-            azure_cli: match self.auth_type {
-                AuthType::AzureCli | AuthType::EnvironmentAzidentity => {
-                    self.environment.get("PATH").and_then(azure_cli::find)
+            cloud: match self.environment.path("AZURE_ENVIRONMENT_FILEPATH") {
+                Some(path) => Some(read(&path).await?),
+                None => None,
+            },
+            azure_cli: match (self.auth_type, self.environment.get("PATH")) {
+                (AuthType::AzureCli | AuthType::EnvironmentAzidentity, Some(path)) => {
+                    let path = path.to_owned();
+                    let found = tokio::task::spawn_blocking(move || azure_cli::find(&path));
+                    found.await.unwrap_or_default()
                 }
                 _ => None,
             },
         };
-        let choice = choose(self.auth_type, &self.environment, &files)?;
+        let home = home(self.auth_type, &self.environment, &files);
+        let choice = match choose(self.auth_type, &self.environment, &files) {
+            Ok(choice) => Ok(self.settled(choice).await),
+            Err(diagnosis) => Err(diagnosis),
+        };
+        Ok(Found { choice, home })
+    }
+
+    /// `choice`, or what comes in its place where no metadata service answers.
+    async fn settled(&self, choice: Choice) -> Choice {
         match choice.otherwise() {
-            Some(otherwise) if !self.answers(&choice, has_imds).await => Ok(otherwise.clone()),
-            _ => Ok(choice),
+            Some(otherwise) if !self.answers(&choice).await => otherwise.clone(),
+            _ => choice,
         }
     }
 
     /// Whether anything is there to ask for the managed identity's token. A refusal is an answer, too.
-    async fn answers(&self, choice: &Choice, has_imds: &mut bool) -> bool {
-        if *has_imds || self.environment.get("IDENTITY_ENDPOINT").is_some() {
+    async fn answers(&self, choice: &Choice) -> bool {
+        if self.has_imds.load(Ordering::Relaxed) || self.environment.get("IDENTITY_ENDPOINT").is_some() {
             return true;
         }
         let request = Request::get(choice.cloud().imds_endpoint.as_str()).body(Full::new(Bytes::new()));
-        if let Ok(request) = request {
-            *has_imds = tokio::time::timeout(PROBE, self.http.send(request))
-                .await
-                .is_ok_and(|answer| answer.is_ok());
-        }
-        *has_imds
+        let Ok(request) = request else { return false };
+        let answer = tokio::time::timeout(PROBE, self.http.send(request)).await;
+        let is_there = answer.is_ok_and(|answer| answer.is_ok());
+        self.has_imds.store(is_there, Ordering::Relaxed);
+        is_there
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn read(path: &Path) -> CloudConfigFile {
-    let content = async {
-        let size = tokio::fs::metadata(path).await?.len();
-        if size > cloud_config::MAX_SIZE {
-            return Err(std::io::Error::other("it is larger than 10 MiB"));
+/// # Errors
+/// The file does not answer.
+async fn read(path: &Path) -> Result<FoundFile, Box<Diagnosis>> {
+    let content = match file::read(path).await {
+        Err(silent @ ReadError::Silent) => {
+            return Err(Box::new(Diagnosis::new(
+                Code::CloudConfigUnreadable,
+                format!("The file {} cannot be read.", path.display()),
+                format!("{silent}."),
+                "Look at the mount that holds it; it is read again by itself.",
+            )));
         }
-        tokio::fs::read(path).await.map(SecretBytes::new)
+        content => content.map_err(|error| error.to_string()),
     };
-    CloudConfigFile {
+    Ok(FoundFile {
         path: path.to_owned(),
-        content: content.await.map_err(|error| error.to_string()),
-    }
+        content,
+    })
+}
+
+/// All files have a limit of their own; only the folders of the `PATH` have none.
+fn unanswered() -> Diagnosis {
+    let what = "The Azure CLI cannot be looked for: the folders of the PATH do not answer.";
+    Diagnosis::of(Code::AzureCliMissing, what, &[])
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileTypeExt;
+
     use super::*;
-    use crate::diagnosis::Code;
     use crate::http::Limits;
 
-    fn provider(auth_type: AuthType, variables: &[(&str, &str)], cloud_config: &Path) -> Provider {
-        let http = HttpClient::from_environment(&Environment::default(), Limits::default()).unwrap();
-        let environment = variables.iter().copied().collect();
-        Provider::new(environment, auth_type, cloud_config.to_owned(), http)
+    const FIRST: &str =
+        r#"{"cloud": "AzureChinaCloud", "tenantId": "t-1", "aadClientId": "c-1", "aadClientSecret": "s"}"#;
+    const MANAGED: &str = r#"{"tenantId": "t-2", "useManagedIdentityExtension": true, "userAssignedIdentityID": "u"}"#;
+
+    struct Bed {
+        folder: tempfile::TempDir,
+        provider: Provider,
     }
 
-    /// Lets an answer grow old.
-    async fn later() {
-        tokio::time::sleep(FRESH).await;
+    impl Bed {
+        fn new(auth_type: AuthType, variables: &[(&str, &str)]) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let http = HttpClient::from_environment(&Environment::default(), Limits::default()).unwrap();
+            let environment = variables.iter().copied().collect();
+            let provider = Provider::new(environment, auth_type, folder.path().join("azure.json"), http);
+            Self { folder, provider }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.folder.path().join("azure.json")
+        }
+
+        fn write(&self, text: &str) {
+            std::fs::write(self.path(), text).unwrap();
+        }
+
+        /// In place of the file something that answers nobody who reads.
+        fn hang(&self) {
+            let fresh = self.folder.path().join("fifo");
+            let made = std::process::Command::new("mkfifo").arg(&fresh).status().unwrap();
+            assert!(made.success());
+            std::fs::rename(fresh, self.path()).unwrap();
+            assert!(std::fs::metadata(self.path()).unwrap().file_type().is_fifo());
+        }
+
+        /// One look that is newer than the last one.
+        async fn look(&self) -> Result<Identity, Box<Diagnosis>> {
+            self.provider.0.state().looked = None;
+            self.provider.identity().await
+        }
+
+        /// As many looks as a change needs.
+        async fn looks(&self) -> Result<Identity, Box<Diagnosis>> {
+            let _first = self.look().await;
+            self.look().await
+        }
+
+        async fn home(&self) -> (String, Option<String>) {
+            let home = self.provider.home().await.unwrap();
+            (home.cloud.name, home.tenant_id)
+        }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_cloud_config_file_that_appears_changes_and_goes_is_followed_without_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("azure.json");
-        let provider = provider(AuthType::AzureCloudConfig, &[], &path);
-        let missing = provider.identity().await.unwrap_err();
+        let bed = Bed::new(AuthType::AzureCloudConfig, &[]);
+        let missing = bed.look().await.unwrap_err();
         assert_eq!(missing.code, Code::CloudConfigUnreadable);
         assert!(missing.to_string().contains("azure.json"), "{missing}");
+        assert!(bed.provider.home().await.is_err(), "no cloud is guessed");
 
-        std::fs::write(
-            &path,
-            r#"{"tenantId": "t", "aadClientId": "c-1", "aadClientSecret": "s"}"#,
-        )
-        .unwrap();
-        later().await;
-        let first = provider.identity().await.unwrap();
-        assert_eq!(first.info().client_id.as_deref(), Some("c-1"));
-        later().await;
-        assert_eq!(provider.identity().await.unwrap(), first, "nothing changed");
+        bed.write(FIRST);
+        let first = bed.look().await.unwrap();
+        assert_eq!(
+            first.info().client_id.as_deref(),
+            Some("c-1"),
+            "the first one counts at once"
+        );
+        assert_eq!(bed.home().await, ("AzureChinaCloud".to_owned(), Some("t-1".to_owned())));
+        assert_eq!(bed.looks().await.unwrap(), first, "nothing changed");
 
-        std::fs::write(
-            &path,
-            r#"{"useManagedIdentityExtension": true, "userAssignedIdentityID": "u"}"#,
-        )
-        .unwrap();
-        later().await;
-        let second = provider.identity().await.unwrap();
+        bed.write(MANAGED);
+        let second = bed.looks().await.unwrap();
         assert_eq!(
             (second.info().method, second.info().client_id.as_deref()),
             (Method::ManagedIdentity, Some("u"))
         );
+        assert_eq!(
+            bed.home().await,
+            ("AzurePublicCloud".to_owned(), Some("t-2".to_owned()))
+        );
 
-        std::fs::remove_file(&path).unwrap();
-        later().await;
-        assert!(provider.identity().await.is_err());
+        std::fs::remove_file(bed.path()).unwrap();
+        assert!(bed.looks().await.is_err());
+        assert_eq!(bed.home().await.1.as_deref(), Some("t-2"), "home stays where it was");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
+    async fn a_file_that_is_being_written_does_not_replace_an_identity() {
+        let bed = Bed::new(AuthType::AzureCloudConfig, &[]);
+        bed.write(FIRST);
+        let first = bed.look().await.unwrap();
+        for half in ["", &FIRST[..40], r#"{"useManagedIdentityExtension": true}"#, "{"] {
+            bed.write(half);
+            assert_eq!(bed.look().await.unwrap(), first, "{half:?}");
+            assert_eq!(bed.home().await.0, "AzureChinaCloud", "{half:?}");
+        }
+        bed.write(MANAGED);
+        assert_eq!(bed.look().await.unwrap(), first);
+        assert_ne!(bed.look().await.unwrap(), first, "seen twice, it counts");
+    }
+
+    #[tokio::test]
     async fn files_are_looked_at_once_a_second_at_most() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("azure.json");
-        let provider = provider(AuthType::AzureCloudConfig, &[], &path);
-        assert!(provider.identity().await.is_err());
-        std::fs::write(&path, r#"{"useManagedIdentityExtension": true}"#).unwrap();
-        assert!(provider.identity().await.is_err(), "the answer is fresh");
-        later().await;
-        assert!(provider.identity().await.is_ok());
+        let bed = Bed::new(AuthType::AzureCloudConfig, &[]);
+        let began = std::time::Instant::now();
+        assert!(bed.provider.identity().await.is_err());
+        bed.write(r#"{"useManagedIdentityExtension": true}"#);
+        let found = loop {
+            let found = bed.provider.identity().await;
+            if found.is_ok() {
+                break found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert!(began.elapsed() >= FRESH, "{:?}", began.elapsed());
+        assert!(found.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_hangs_leaves_the_identity_as_it_is_and_keeps_nobody_waiting() {
+        let bed = Bed::new(AuthType::AzureCloudConfig, &[]);
+        bed.write(FIRST);
+        let first = bed.look().await.unwrap();
+        bed.hang();
+        for asker in 0..5 {
+            let began = std::time::Instant::now();
+            assert_eq!(bed.look().await.unwrap(), first);
+            // The first ones wait for a moment whether something newer comes; none waits for the file.
+            assert!(began.elapsed() < file::LIMIT, "asker {asker}: {:?}", began.elapsed());
+        }
+        while !bed.provider.0.state().is_silent {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(bed.look().await.unwrap(), first, "after the limit, too");
+        assert_eq!(bed.home().await.0, "AzureChinaCloud");
+
+        // The mount is back. A read that is still under way gets what comes first.
+        let hung = bed.folder.path().join("hung");
+        std::fs::rename(bed.path(), &hung).unwrap();
+        bed.write(MANAGED);
+        std::fs::write(&hung, "").unwrap();
+        let back = async {
+            while bed.look().await.unwrap() == first {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), back).await.unwrap();
+        assert!(!bed.provider.0.state().is_silent);
+    }
+
+    #[tokio::test]
+    async fn without_an_identity_a_file_that_hangs_is_named_in_time() {
+        for variable in [None, Some("AZURE_ENVIRONMENT_FILEPATH")] {
+            let auth_type = variable.map_or(AuthType::AzureCloudConfig, |_| AuthType::ManagedIdentity);
+            let bed = Bed::new(auth_type, &[]);
+            bed.hang();
+            let path = bed.path().display().to_string();
+            let bed = match variable {
+                Some(name) => Bed {
+                    provider: Bed::new(auth_type, &[(name, &path)]).provider,
+                    folder: bed.folder,
+                },
+                None => bed,
+            };
+            let error = bed.provider.identity().await.unwrap_err();
+            assert_eq!(error.code, Code::CloudConfigUnreadable);
+            assert!(error.what.contains(&path) && error.cause.contains("hangs"), "{error}");
+            assert_eq!(bed.provider.home().await.unwrap_err(), error);
+            std::fs::write(bed.path(), "").unwrap();
+        }
     }
 }

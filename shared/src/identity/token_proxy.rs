@@ -15,6 +15,7 @@ use url::Url;
 use super::token::TokenError;
 use crate::diagnosis::{Code, Diagnosis, Retry, TOKEN_PROXY};
 use crate::environment::Environment;
+use crate::file;
 use crate::http::{HttpClient, Limits, Peer};
 
 /// A proxied token endpoint.
@@ -79,12 +80,14 @@ impl TokenProxy {
         let roots = match &self.authority {
             Authority::System => None,
             Authority::Data(pem) => Some(pem.clone().into_bytes()),
-            Authority::File(path) => Some(tokio::fs::read(path).await.map_err(|error| {
-                unusable(Diagnosis {
-                    cause: format!("{}: {error}.", path.display()),
-                    ..incomplete("AZURE_KUBERNETES_CA_FILE cannot be read.")
-                })
-            })?),
+            Authority::File(path) => Some(file::read(path).await.map(|pem| pem.expose().to_vec()).map_err(
+                |error| {
+                    unusable(Diagnosis {
+                        cause: format!("{}: {error}.", path.display()),
+                        ..incomplete("AZURE_KUBERNETES_CA_FILE cannot be read.")
+                    })
+                },
+            )?),
         };
         let peer = Peer {
             roots,
