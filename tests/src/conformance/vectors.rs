@@ -200,7 +200,12 @@ mod tests {
         assert!(compared("value", "ones").is_err() && compared("value", "on").is_err());
         assert!(compared("other", "one").is_err());
         assert_eq!(
-            write.request("v", "n", &write.objects[0]).unwrap().object.name.as_str(),
+            write
+                .request("vault", "n", &write.objects[0])
+                .unwrap()
+                .object
+                .name
+                .as_str(),
             "n"
         );
     }
