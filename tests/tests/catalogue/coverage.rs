@@ -33,6 +33,9 @@ const ELSEWHERE: &[(&str, &[Code])] = &[
     ("tests/tests/isolation/off.rs", &[Code::ServiceAccountIdentitiesOff]),
     ("tests/tests/isolation/setup.rs", &[Code::ServiceAccountForbidden, Code::ServiceAccountTokenRefused]),
     ("tests/tests/grants/reload.rs", &[Code::VaultGrantsUnreadable, Code::VaultNotGranted]),
+    ("env-injector/webhook/src/admission/tests.rs", &[
+        Code::InjectionImpossible, Code::InjectionSettingInvalid, Code::ReferenceInvalid, Code::AkvsNotFound,
+    ]),
     ("shared/src/diagnosis/workload/tests.rs", &[
         Code::WorkloadIdentityWebhookMissing, Code::ServiceAccountNotFound, Code::ServiceAccountNotAnnotated, Code::WorkloadIdentityLabelMissing,
         Code::PodOlderThanSetUp, Code::ClientIdMismatch, Code::VariableMalformed, Code::SecretShadowsWorkloadIdentity,

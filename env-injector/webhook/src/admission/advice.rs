@@ -1,0 +1,74 @@
+//! What looks like a slip of the pen in a reference.
+
+use std::fmt;
+
+use akv2k8s_shared::injection::reference::Query;
+use serde_json::Value;
+
+use super::mutate::Facts;
+use super::wanted::{Mention, Wanted};
+
+/// How alike a name has to be to be suggested: 1.0 is equal.
+const ALIKE: f64 = 0.7;
+/// What a certificate can be asked for.
+const OF_CERTIFICATES: [&str; 3] = ["tls.crt", "tls.key", "raw"];
+
+/// The end of a sentence without a suggestion.
+const END: &str = ".";
+
+/// A variable of a container.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'p> {
+    container: &'p str,
+    variable: &'p str,
+}
+
+impl<'p> Place<'p> {
+    pub(super) fn new(wanted: &Wanted<'p>, mention: &Mention<'p>) -> Self {
+        Self {
+            container: wanted.container.name(),
+            variable: mention.variable,
+        }
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Variable {} of container '{}'", self.variable, self.container)
+    }
+}
+
+/// The sentence about an AKVS that is not there.
+pub(super) fn missing(place: Place<'_>, name: &str, facts: &Facts<'_>) -> String {
+    let namespace = facts.namespace;
+    let suggestion = suggestion(name, facts.specs.keys().map(String::as_str));
+    format!("{place}: namespace '{namespace}' has no AzureKeyVaultSecret '{name}'{suggestion}")
+}
+
+/// The sentence about a query that the AKVS cannot answer, if that can be told without its value.
+pub(super) fn query(place: Place<'_>, name: &str, query: Option<&Query>, spec: &Value) -> Option<String> {
+    let query = query?.as_str();
+    if spec["vault"]["object"]["type"] != "certificate" || OF_CERTIFICATES.contains(&query) {
+        return None;
+    }
+    let suggestion = match suggestion(query, OF_CERTIFICATES) {
+        none if none == END => format!("; it has {}.", OF_CERTIFICATES.join(", ")),
+        some => some,
+    };
+    Some(format!(
+        "{place}: the certificate '{name}' has no '{query}'{suggestion}"
+    ))
+}
+
+/// How the sentence ends: `; did you mean 'NEAREST'?`, or [`END`] when nothing is near.
+fn suggestion<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
+    let likeness = |candidate: &'n str| (strsim::jaro_winkler(name, candidate), candidate);
+    let nearest = known
+        .into_iter()
+        .map(likeness)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other));
+    match nearest {
+        Some((likeness, nearest)) if likeness >= ALIKE => format!("; did you mean '{nearest}'?"),
+        _ => END.to_owned(),
+    }
+}
