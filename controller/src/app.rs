@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use akv2k8s_program::api_server;
+use akv2k8s_program::listen::listen;
 use akv2k8s_shared::http::{HttpClient, Limits as HttpLimits};
 use akv2k8s_shared::identity::Provider;
 use akv2k8s_shared::keyvault::{KeyVault, Settings};
@@ -38,12 +40,6 @@ use crate::{http, identity, process};
 /// How long work in flight may take after the signal to stop; below Kubernetes' usual 30 s.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Longest silence of the API server while a request waits for its answer; it ends requests after a minute itself. A
-/// connection that died without a word would else keep its request, and the object behind it, for ever.
-const ANSWER: Duration = Duration::from_secs(65);
-/// Longest silence of a watch; the API server ends one after 290 s.
-const WATCH: Duration = Duration::from_mins(5);
-
 /// A controller that listens for probes and is ready to run.
 pub struct Controller {
     config: Config,
@@ -62,7 +58,10 @@ impl Controller {
     /// What makes running pointless: no kubeconfig, a port in use, an unreadable CA file.
     pub async fn new(config: Config) -> anyhow::Result<Self> {
         let cluster = cluster(&config).await?;
-        let (client, watching) = (client(&cluster, ANSWER)?, client(&cluster, WATCH)?);
+        let (client, watching) = (
+            api_server::client(&cluster, api_server::ANSWER)?,
+            api_server::client(&cluster, api_server::WATCH)?,
+        );
         let http = HttpClient::from_environment(&config.environment, HttpLimits::default())?;
         let identity = config.identity(&http);
         let settings = Settings {
@@ -70,7 +69,7 @@ impl Controller {
             ..Settings::default()
         };
         let vault = KeyVault::new(http.clone(), settings);
-        let listener = http::listen(config.http_port).await?;
+        let listener = listen(config.http_port, "HTTP_PORT").await?;
         Ok(Self {
             config,
             client,
@@ -317,58 +316,20 @@ fn jitter(random: &RandomState, key: &Key) -> f64 {
     f64::from(u32::try_from(hasher.finish() >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }
 
-/// A client that gives up a connection on which an answer is due and nothing comes for `silence`.
-fn client(cluster: &kube::Config, silence: Duration) -> anyhow::Result<kube::Client> {
-    let mut cluster = cluster.clone();
-    cluster.read_timeout = Some(silence);
-    cluster.reset_reader_on_write = true;
-    kube::Client::try_from(cluster).context("cannot set up the Kubernetes client")
-}
-
 /// A client of the cluster that `config` names, for a few questions.
 ///
 /// # Errors
 /// There is neither a kubeconfig nor a ServiceAccount.
 pub(crate) async fn connect(config: &Config) -> anyhow::Result<kube::Client> {
-    client(&cluster(config).await?, ANSWER)
+    api_server::client(&cluster(config).await?, api_server::ANSWER)
 }
 
-/// The cluster to talk to: kubeconfig, else the pod's ServiceAccount.
 async fn cluster(config: &Config) -> anyhow::Result<kube::Config> {
-    use kube::config::{KubeConfigOptions, Kubeconfig};
-    let mut cluster = match &config.args.kubeconfig {
-        Some(path) => {
-            let kubeconfig = Kubeconfig::read_from(path)
-                .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
-            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-                .await
-                .with_context(|| format!("cannot use the kubeconfig {}", path.display()))?
-        }
-        None => kube::Config::infer()
-            .await
-            .context("there is neither a kubeconfig nor a ServiceAccount to use")?,
-    };
-    // The client would keep a refused write back for minutes, and one of the few places for writes with it. The queue tries
-    // again, too, and the status says why.
-    cluster.default_retry = false;
+    let mut cluster = api_server::cluster(config.args.kubeconfig.as_deref()).await?;
     if let Some(master) = &config.args.master {
         cluster.cluster_url = master
             .parse()
             .with_context(|| format!("--master={master:?} is not a URL"))?;
     }
     Ok(cluster)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn an_api_server_that_accepts_and_never_answers_is_given_up() {
-        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", silent.local_addr().unwrap());
-        let client = client(&kube::Config::new(url.parse().unwrap()), Duration::from_millis(200)).unwrap();
-        let answer = tokio::time::timeout(Duration::from_secs(30), client.apiserver_version()).await;
-        assert!(answer.expect("it does not wait for ever").is_err());
-    }
 }

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use akv2k8s_shared::environment::parse_bool;
+use akv2k8s_program::command_line::{KlogArgs, LogFormat, boolean, two_dashes};
 use akv2k8s_shared::keyvault::changes::ChangeDetection;
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 use crate::doctor::DoctorArgs;
 
@@ -101,46 +101,6 @@ pub enum Command {
     Doctor(DoctorArgs),
 }
 
-/// `--logging-format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// klog's remaining flags. Old manifests set them; where logs go is not ours to decide in a container.
-#[derive(Debug, Clone, ClapArgs)]
-struct KlogArgs {
-    #[arg(long = "logtostderr", hide = true, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    _logtostderr: Option<bool>,
-    #[arg(long = "alsologtostderr", hide = true, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    _alsologtostderr: Option<bool>,
-    #[arg(long = "legacy_stderr_threshold_behavior", hide = true, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    _legacy_stderr_threshold_behavior: Option<bool>,
-    #[arg(long = "skip_headers", hide = true, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    _skip_headers: Option<bool>,
-    #[arg(long = "skip_log_headers", hide = true, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    _skip_log_headers: Option<bool>,
-    #[arg(long = "add_dir_header", hide = true, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    _add_dir_header: Option<bool>,
-    #[arg(long = "one_output", hide = true, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    _one_output: Option<bool>,
-    #[arg(long = "stderrthreshold", hide = true)]
-    _stderrthreshold: Option<String>,
-    #[arg(long = "vmodule", hide = true)]
-    _vmodule: Option<String>,
-    #[arg(long = "log_dir", hide = true)]
-    _log_dir: Option<String>,
-    #[arg(long = "log_file", hide = true)]
-    _log_file: Option<String>,
-    #[arg(long = "log_file_max_size", hide = true)]
-    _log_file_max_size: Option<u64>,
-    #[arg(long = "log_backtrace_at", hide = true)]
-    _log_backtrace_at: Option<String>,
-}
-
 impl Args {
     /// Parses a command line, program name first. Go's habit of one dash before a long name is understood.
     pub fn from_command_line(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
@@ -150,22 +110,6 @@ impl Args {
     /// Time between two looks at a vault.
     pub fn poll_period(&self) -> Duration {
         Duration::from_secs(self.azure_resync_period.into())
-    }
-}
-
-fn boolean(text: &str) -> Result<bool, &'static str> {
-    parse_bool(text).ok_or("write true or false (1, t, T, TRUE, True, 0, f, F, FALSE and False are understood, too)")
-}
-
-/// `-name` and `-name=value` → `--name…`; `-v=2`, `-h` and everything else stay as they are.
-fn two_dashes(argument: OsString) -> OsString {
-    let Some(text) = argument.to_str() else { return argument };
-    let name = text.strip_prefix('-').and_then(|rest| rest.split('=').next());
-    match name {
-        Some(name) if name.len() > 1 && name.starts_with(|c: char| c.is_ascii_alphabetic()) => {
-            format!("-{text}").into()
-        }
-        _ => argument,
     }
 }
 

@@ -1,6 +1,5 @@
 //! The HTTP server: `/healthz`, `/readyz`, `/metrics`.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -13,18 +12,6 @@ use tokio::net::TcpListener;
 
 use crate::health::Health;
 use crate::metrics::Metrics;
-
-/// Listens on `port` of every address; 0 lets the system choose. Without IPv6, on every IPv4 address.
-pub(crate) async fn listen(port: u16) -> anyhow::Result<TcpListener> {
-    let listener = match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await {
-        Ok(listener) => listener,
-        Err(_) => TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
-            .await
-            .with_context(|| format!("cannot listen on port {port}: set HTTP_PORT to a free one"))?,
-    };
-    tracing::info!("listening on port {}", listener.local_addr()?.port());
-    Ok(listener)
-}
 
 /// Serves until the future is dropped. Without `metrics`, `/metrics` does not exist.
 pub(crate) async fn serve(

@@ -19,7 +19,6 @@ mod health;
 mod http;
 mod identity;
 mod leader;
-pub mod logging;
 mod metrics;
 mod names;
 mod objects;
@@ -35,10 +34,10 @@ mod term;
 mod watch;
 
 pub use app::Controller;
-pub use process::stop_signal;
 
 use std::process::ExitCode;
 
+use akv2k8s_program::{logging, stop_signal};
 use akv2k8s_shared::environment::Environment;
 use args::{Args, Command};
 use config::Config;
@@ -57,7 +56,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             let config = Config::new(args, Environment::from_process())?;
             return Ok(doctor::run(&doctor, &config).await);
         }
-        None => logging::init(&args),
+        None => logging::init("akv2k8s_controller", args.logging_format, args.verbosity),
     }
     let config = Config::new(args, Environment::from_process())?;
     tracing::info!(

@@ -8,13 +8,13 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, registry};
 
-use crate::args::{Args, LogFormat};
+use crate::command_line::LogFormat;
 
-/// Installs the process-wide subscriber. Text goes to stderr; of JSON, errors do and all else goes to stdout, as upstream
+/// Installs the process-wide subscriber; `verbosity` as klog counts it, `program` is the crate of the program. Text goes to stderr; of JSON, errors do and all else goes to stdout, as upstream
 /// has it. `RUST_LOG`-style directives are not read.
-pub fn init(args: &Args) {
-    let layer = fmt::layer().with_target(args.verbosity >= 4);
-    let lines = match args.logging_format {
+pub fn init(program: &str, format: LogFormat, verbosity: u8) {
+    let layer = fmt::layer().with_target(verbosity >= 4);
+    let lines = match format {
         LogFormat::Text => layer.with_ansi(false).with_writer(std::io::stderr).boxed(),
         LogFormat::Json => layer
             .json()
@@ -24,13 +24,13 @@ pub fn init(args: &Args) {
             .with_span_list(false)
             .boxed(),
     };
-    registry().with(lines.with_filter(filter(args.verbosity))).init();
+    registry().with(lines.with_filter(filter(program, verbosity))).init();
 }
 
 /// Our own crates get the level that was asked for; libraries stay one quieter, so that a trace stays readable; 9 is everything.
 ///
 /// Except what kube's client says of answers: it quotes them whole, and an admission policy's refusal may quote a value.
-fn filter(verbosity: u8) -> Targets {
+fn filter(program: &str, verbosity: u8) -> Targets {
     let (libraries, own) = match verbosity {
         0..=3 => (Level::WARN, Level::INFO),
         4..=5 => (Level::INFO, Level::DEBUG),
@@ -39,7 +39,7 @@ fn filter(verbosity: u8) -> Targets {
     };
     Targets::new()
         .with_default(libraries)
-        .with_target("akv2k8s_controller", own)
+        .with_target(program, own)
         .with_target("akv2k8s_shared", own)
         .with_target("kube_client::client", LevelFilter::OFF)
         .with_target("kube_client::client::builder", libraries)
@@ -59,7 +59,7 @@ mod tests {
             (9, Level::TRACE, Level::TRACE),
             (255, Level::TRACE, Level::TRACE),
         ] {
-            let filter = filter(verbosity);
+            let filter = filter("akv2k8s_controller", verbosity);
             let most = |target: &str| {
                 let levels = [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR];
                 levels.into_iter().find(|level| filter.would_enable(target, level))

@@ -1,0 +1,10 @@
+//! What programs that run in a cluster have in common, and what is no library's business: command line, logs, ports, signals, and
+//! how the API server is found.
+
+pub mod api_server;
+pub mod command_line;
+pub mod listen;
+pub mod logging;
+mod stop;
+
+pub use stop::stop_signal;
