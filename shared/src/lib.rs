@@ -9,7 +9,6 @@
 //!
 //! The library decides and fetches; it has no policy of its own about processes, logs or exit codes.
 
-#[cfg(feature = "kube")]
 pub mod api;
 mod certificate;
 pub mod diagnosis;

@@ -9,28 +9,45 @@
 //!       │                       (rules: CEL)
 //!       └──▶ parse ──▶ Request: the only form the controller works with
 //! ```
+//!
+//! Without feature `kube` only the spec is there: the exec wrapper reads it, and never speaks to an API server through that crate.
 
-pub mod condition;
-pub mod crd;
 pub mod parse;
 pub mod spec;
+
+#[cfg(feature = "kube")]
+mod columns;
+#[cfg(feature = "kube")]
+pub mod condition;
+#[cfg(feature = "kube")]
+pub mod crd;
+#[cfg(feature = "kube")]
+mod rules;
+#[cfg(feature = "kube")]
 pub mod status;
+#[cfg(feature = "kube")]
 pub mod v1;
+#[cfg(feature = "kube")]
 pub mod v1alpha1;
+#[cfg(feature = "kube")]
 pub mod v2alpha1;
+#[cfg(feature = "kube")]
 pub mod v2beta1;
 
-mod columns;
-mod rules;
-
+#[cfg(feature = "kube")]
 pub use crd::{crd, crd_yaml};
+#[cfg(feature = "kube")]
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-pub use parse::{Request, parse};
+pub use parse::Request;
+#[cfg(feature = "kube")]
+pub use parse::parse;
 pub use spec::{
     AzureIdentity, ChainOrder, ConfigMapOutput, ContentType, KeyFormat, ObjectType, Output, SecretOutput, Vault,
     VaultObject,
 };
+#[cfg(feature = "kube")]
 pub use status::{AzureKeyVaultSecretStatus, StatusIdentity, StatusOutput, StatusOutputKind};
+#[cfg(feature = "kube")]
 pub use v2beta1::{AzureKeyVaultSecret, AzureKeyVaultSecretSpec};
 
 /// API group of the resource.

@@ -1,6 +1,7 @@
 //! `AzureKeyVaultSecret` → [`Request`]: everything checked once, before anything reaches the network.
 
 use super::spec::{ChainOrder, ConfigMapOutput, ContentType, KeyFormat, ObjectType, Output, SecretOutput, Vault};
+#[cfg(feature = "kube")]
 use super::v2beta1::AzureKeyVaultSecret;
 use crate::diagnosis::{Code, Diagnosis};
 use crate::object::{self, MultiKeyFormat, SourceType, Transform};
@@ -36,11 +37,19 @@ impl Request {
 ///
 /// # Errors
 /// [`Code::InvalidSpec`], [`Code::DataKeyMissing`] or [`Code::DataKeyInvalid`]: what can never be synced until it is edited.
+#[cfg(feature = "kube")]
 pub fn parse(akvs: &AzureKeyVaultSecret) -> Result<Request, Box<Diagnosis>> {
+    parse_spec(&akvs.spec.vault, akvs.spec.output.as_ref())
+}
+
+/// The same of the spec alone.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_spec(vault: &Vault, output: Option<&Output>) -> Result<Request, Box<Diagnosis>> {
     let mut warnings = Vec::new();
-    let vault = &akvs.spec.vault;
     let source = source(vault)?;
-    let output = akvs.spec.output.clone().unwrap_or_default();
+    let output = output.cloned().unwrap_or_default();
 
     if vault.azure_identity.is_some() {
         warnings.push(
@@ -64,25 +73,25 @@ pub fn parse(akvs: &AzureKeyVaultSecret) -> Result<Request, Box<Diagnosis>> {
         .map(|it| config_map_output(it, source, key_format))
         .transpose()?;
 
-    // An empty name is no name, and must not mean the controller's identity either.
-    let service_account = vault
-        .service_account_name
-        .as_deref()
-        .map(|name| object_name("spec.vault.serviceAccountName", name))
-        .transpose()?;
-
     Ok(Request {
         object: reference(vault, source, secret.as_ref().map(|(_, output)| output))?,
         source,
         transforms,
         secret,
         config_map,
-        service_account,
+        service_account: service_account(vault)?,
         warnings,
     })
 }
 
-fn source(vault: &Vault) -> Result<SourceType, Box<Diagnosis>> {
+/// An empty name is no name, and must not mean the program's own identity either.
+pub(crate) fn service_account(vault: &Vault) -> Result<Option<String>, Box<Diagnosis>> {
+    let name = vault.service_account_name.as_deref();
+    name.map(|name| object_name("spec.vault.serviceAccountName", name))
+        .transpose()
+}
+
+pub(crate) fn source(vault: &Vault) -> Result<SourceType, Box<Diagnosis>> {
     match (vault.object.object_type, vault.object.content_type) {
         (ObjectType::Secret, _) => Ok(SourceType::Secret),
         (ObjectType::Certificate, _) => Ok(SourceType::Certificate),
@@ -114,6 +123,11 @@ fn reference(
         }
         SourceType::Certificate => ObjectKind::Certificate,
     };
+    object(vault, kind)
+}
+
+/// The object that `vault` names, as a `kind`.
+pub(crate) fn object(vault: &Vault, kind: ObjectKind) -> Result<ObjectRef, Box<Diagnosis>> {
     Ok(ObjectRef {
         vault: VaultName::parse(&vault.name).or_else(|e| invalid_name("spec.vault.name", &e))?,
         kind,
@@ -126,7 +140,7 @@ fn reference(
 }
 
 /// The steps for a secret's value. For other types they have no effect, whatever they say.
-fn transforms(
+pub(crate) fn transforms(
     output: &Output,
     source: SourceType,
     warnings: &mut Vec<String>,
@@ -291,7 +305,7 @@ fn shorten(text: &str) -> String {
 }
 
 impl KeyFormat {
-    fn into_domain(self) -> object::KeyFormat {
+    pub(crate) fn into_domain(self) -> object::KeyFormat {
         match self {
             Self::Raw => object::KeyFormat::Raw,
             Self::Pem => object::KeyFormat::Pem,
@@ -301,4 +315,5 @@ impl KeyFormat {
 }
 
 #[cfg(test)]
+#[cfg(feature = "kube")]
 mod tests;

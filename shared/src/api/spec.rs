@@ -1,17 +1,21 @@
 //! `spec`: which vault object, and which Secret or ConfigMap it becomes. Shared by all versions.
 
+#[cfg(feature = "kube")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "kube")]
 use super::rules;
 
 /// Far more steps than anybody writes; the API server wants a bound before it accepts a rule over all of them.
+#[cfg(feature = "kube")]
 const MOST_STEPS: u32 = 100;
 
 /// `spec.vault`: the vault and the object in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = rules::vault)]
+#[cfg_attr(feature = "kube", schemars(transform = rules::vault))]
 pub struct Vault {
     /// Short name of the vault: `myvault` of `https://myvault.vault.azure.net`.
     pub name: String,
@@ -27,17 +31,19 @@ pub struct Vault {
 }
 
 /// `spec.vault.azureIdentity`: accepted, unused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "AzureIdentity")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(JsonSchema))]
+#[cfg_attr(feature = "kube", schemars(rename = "AzureIdentity"))]
 pub struct AzureIdentity {
     /// Name of an Azure identity; not used.
     pub name: String,
 }
 
 /// `spec.vault.object`: name, type and version of what is read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = rules::vault_object)]
+#[cfg_attr(feature = "kube", schemars(transform = rules::vault_object))]
 pub struct VaultObject {
     /// Name of the object in the vault.
     pub name: String,
@@ -53,7 +59,8 @@ pub struct VaultObject {
 }
 
 /// What the object is; `multi-key-value-secret` is a secret whose value is a JSON or YAML mapping.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ObjectType {
     /// A secret.
@@ -67,7 +74,8 @@ pub enum ObjectType {
 }
 
 /// How the value of a multi-key-value-secret is written. Needed for that type, ignored for the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(JsonSchema))]
 pub enum ContentType {
     /// A JSON object.
     #[serde(rename = "application/x-json")]
@@ -78,16 +86,17 @@ pub enum ContentType {
 }
 
 /// `spec.output`: what is written in the AKVS's own namespace. Left out: the AKVS serves the env injector only.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
     /// Steps applied in order to the value of an object of type `secret`: `trim`, `base64encode`, `base64decode`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = MOST_STEPS))]
+    #[cfg_attr(feature = "kube", schemars(length(max = MOST_STEPS)))]
     pub transform: Vec<String>,
     /// The name `transform` had in v1alpha1; used when `transform` is empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = MOST_STEPS))]
+    #[cfg_attr(feature = "kube", schemars(length(max = MOST_STEPS)))]
     pub transforms: Vec<String>,
     /// How an object of type `key` is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,7 +111,8 @@ pub struct Output {
 
 /// How an object of type `key` (its public part) is written. Left out: `raw` for RSA, `pem` for EC.
 /// `raw` is the RSA modulus (big-endian bytes), `pem` a PEM public key (SPKI), `jwk` a JSON Web Key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum KeyFormat {
     /// The RSA modulus, big-endian bytes.
@@ -114,9 +124,10 @@ pub enum KeyFormat {
 }
 
 /// `spec.output.secret`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = rules::secret_output, rename = "SecretOutput")]
+#[cfg_attr(feature = "kube", schemars(transform = rules::secret_output, rename = "SecretOutput"))]
 pub struct SecretOutput {
     /// Name of the Secret.
     pub name: String,
@@ -132,7 +143,8 @@ pub struct SecretOutput {
 }
 
 /// `ensureserverfirst`: the server's certificate first, then its issuers. Left out: the order of the vault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ChainOrder {
     /// The server's certificate first, then its issuers.
@@ -140,9 +152,10 @@ pub enum ChainOrder {
 }
 
 /// `spec.output.configMap`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = rules::config_map_output, rename = "ConfigMapOutput")]
+#[cfg_attr(feature = "kube", schemars(transform = rules::config_map_output, rename = "ConfigMapOutput"))]
 pub struct ConfigMapOutput {
     /// Name of the ConfigMap.
     pub name: String,

@@ -428,6 +428,10 @@ catalogue! {
         "PFX or private key has a password.",
         "Nobody can be asked for the password.",
         "Store it without one.";
+    QueryInvalid, Itself, "start",
+        "A reference asks for a part that its object does not have, or for no part of a multi-key value.",
+        "What stands after the question mark is no part of such an object.",
+        "Correct the reference; [the parts of each object](env-injection.md#queries).";
 }
 "Secrets and ConfigMaps in the cluster" {
     ApiServerUnavailable, Itself, "soon",

@@ -23,6 +23,7 @@ use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilde
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use self::resolve::Resolver;
@@ -89,22 +90,42 @@ impl HttpClient {
         Self::to_peer(environment, limits, Peer::default())
     }
 
+    /// A client for servers inside the cluster: the certificates in `pem` are the only authorities, and no proxy is ever used.
+    ///
+    /// # Errors
+    /// [`crate::diagnosis::Code::TrustStoreUnreadable`]: `pem` holds no certificate.
+    pub fn inside_the_cluster(pem: &[u8], limits: Limits) -> Result<Self, Box<Diagnosis>> {
+        let tls = trust::client_config_of(pem)?;
+        Self::assemble(&Environment::default(), limits, &tls, tls.clone(), None)
+    }
+
     /// The same for one server that has a name and certificate authorities of its own.
     pub(crate) fn to_peer(environment: &Environment, limits: Limits, peer: Peer) -> Result<Self, Box<Diagnosis>> {
-        static CLIENTS: AtomicU64 = AtomicU64::new(0);
         let general = trust::client_config(environment)?;
         let tls = match &peer.roots {
             Some(pem) => trust::client_config_of(pem)?,
             None => general.clone(),
         };
+        Self::assemble(environment, limits, &general, tls, peer.server_name)
+    }
+
+    /// `general` is for proxies on the way, `tls` for the servers themselves.
+    fn assemble(
+        environment: &Environment,
+        limits: Limits,
+        general: &ClientConfig,
+        tls: ClientConfig,
+        server_name: Option<ServerName<'static>>,
+    ) -> Result<Self, Box<Diagnosis>> {
+        static CLIENTS: AtomicU64 = AtomicU64::new(0);
         let mut tcp = HttpConnector::new_with_resolver(Resolver::from_system());
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(limits.connect));
         tcp.set_keepalive(Some(Duration::from_mins(1)));
-        let route = Route::from_environment(environment, tcp, &general)?;
+        let route = Route::from_environment(environment, tcp, general)?;
         let mut connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
-        if let Some(name) = peer.server_name {
+        if let Some(name) = server_name {
             connector = connector.with_server_name_resolver(FixedServerNameResolver::new(name));
         }
         let connector = connector.enable_http1().wrap_connector(route);

@@ -6,4 +6,6 @@
 
 pub mod names;
 pub mod reference;
+pub mod source;
+pub mod value;
 pub mod wire;

@@ -6,16 +6,16 @@ use crate::secret::SecretBytes;
 
 pub use self::output::{config_map_data, secret_data};
 
-mod basic_auth;
+pub(crate) mod basic_auth;
 mod docker;
-mod limits;
-mod multi_key;
+pub(crate) mod limits;
+pub(crate) mod multi_key;
 mod output;
-mod public_key;
+pub(crate) mod public_key;
 #[cfg(test)]
 #[allow(clippy::panic)]
 pub(crate) mod testdata;
-mod transform;
+pub(crate) mod transform;
 
 /// What an AKVS names: `spec.vault.object.type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -10,6 +10,7 @@
 //! A key that occurs twice has its last value. A byte order mark is skipped. An empty object gives no pairs; an empty
 //! document or a bare `null` is refused, since it would wipe the output.
 
+mod select;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -21,42 +22,49 @@ use crate::diagnosis::Code;
 use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
+pub(crate) use self::select::select;
+
 /// The pairs of `value`. Keys are not checked here: not every reader needs them to be data keys.
 pub(crate) fn parse(format: MultiKeyFormat, value: &SecretBytes) -> Result<SecretData, Problem> {
-    let text = value
-        .expose_str()
-        .ok_or_else(|| malformed(format, "it is not UTF-8 text"))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = text(format, value)?;
     match format {
-        MultiKeyFormat::Json => parse_json(text),
+        MultiKeyFormat::Json => json_object(text)?
+            .into_iter()
+            .map(|(key, raw)| json_scalar(&key, raw).map(|value| (key, value)))
+            .collect(),
         MultiKeyFormat::Yaml => yaml::parse(text),
     }
 }
 
-fn parse_json(text: &str) -> Result<SecretData, Problem> {
+fn text(format: MultiKeyFormat, value: &SecretBytes) -> Result<&str, Problem> {
+    let text = value
+        .expose_str()
+        .ok_or_else(|| malformed(format, "it is not UTF-8 text"))?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// Values keep their text, so that numbers are not rewritten.
+fn json_object(text: &str) -> Result<BTreeMap<String, &RawValue>, Problem> {
     // Parser messages may quote the value, so only the place is passed on.
-    let pairs: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| {
+    serde_json::from_str(text).map_err(|error| {
         let place = format!(
             "not a JSON object of strings (line {}, column {})",
             error.line(),
             error.column()
         );
         malformed(MultiKeyFormat::Json, &place)
-    })?;
-    pairs
-        .into_iter()
-        .map(|(key, raw)| {
-            let value = match raw.get().as_bytes()[0] {
-                b'"' => serde_json::from_str::<String>(raw.get())
-                    .map(SecretBytes::from)
-                    .map_err(|_| bad_value(&key, "has an escape that is not a Unicode character"))?,
-                b'{' | b'[' => return Err(nested(&key)),
-                b'n' => SecretBytes::from(""),
-                _ => SecretBytes::from(raw.get()),
-            };
-            Ok((key, value))
-        })
-        .collect()
+    })
+}
+
+fn json_scalar(key: &str, raw: &RawValue) -> Result<SecretBytes, Problem> {
+    match raw.get().as_bytes()[0] {
+        b'"' => serde_json::from_str::<String>(raw.get())
+            .map(SecretBytes::from)
+            .map_err(|_| bad_value(key, "has an escape that is not a Unicode character")),
+        b'{' | b'[' => Err(nested(key)),
+        b'n' => Ok(SecretBytes::from("")),
+        _ => Ok(SecretBytes::from(raw.get())),
+    }
 }
 
 fn malformed(format: MultiKeyFormat, cause: &str) -> Problem {

@@ -18,6 +18,7 @@ const ELSEWHERE: &[(&str, &[Code])] = &[
         Code::DataKeyInvalid, Code::TransformFailed, Code::ValueMalformed, Code::ValueTooLarge, Code::CertificateUnreadable,
         Code::CertificatePasswordProtected,
     ]),
+    ("shared/src/injection/value/tests.rs", &[Code::QueryInvalid]),
     ("tests/tests/faults/api_server.rs", &[Code::ApiServerUnavailable, Code::OutputRejected]),
     ("tests/tests/output/writing.rs", &[
         Code::ApiServerForbidden, Code::OutputTypeRefused, Code::OutputTypeImmutable, Code::OutputImmutable, Code::OutputNotOwned,

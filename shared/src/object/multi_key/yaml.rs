@@ -13,20 +13,12 @@ use crate::secret::SecretBytes;
 /// Two passes, because a YAML reader either says what a value is or gives its text, never both: the first finds the
 /// kinds, the second reads the text of the scalars.
 pub(super) fn parse(text: &str) -> Result<SecretData, Problem> {
-    if nests_too_deep(text) {
-        return Err(malformed(
-            MultiKeyFormat::Yaml,
-            &format!("it opens more than {MAX_OPEN_BRACKETS} brackets"),
-        ));
-    }
-    let unreadable = |error: &serde_yaml::Error| {
-        let place = error.location().map_or_else(String::new, |at| {
-            format!(" (line {}, column {})", at.line(), at.column())
-        });
-        malformed(MultiKeyFormat::Yaml, &format!("not one YAML mapping of strings{place}"))
-    };
+    check_nesting(text)?;
     let Kinds(kinds) = serde_yaml::from_str(text).map_err(|error| unreadable(&error))?;
-    if let Some((key, _)) = kinds.iter().find(|(_, kind)| *kind == Kind::Nested) {
+    if let Some((key, _)) = kinds
+        .iter()
+        .find(|(_, kind)| matches!(kind, Kind::List | Kind::Mapping))
+    {
         return Err(nested(key));
     }
     Texts(&kinds)
@@ -36,6 +28,21 @@ pub(super) fn parse(text: &str) -> Result<SecretData, Problem> {
 
 /// The YAML scanner's time per token grows with the brackets that are open.
 const MAX_OPEN_BRACKETS: usize = 1000;
+
+pub(super) fn check_nesting(text: &str) -> Result<(), Problem> {
+    if nests_too_deep(text) {
+        let cause = format!("it opens more than {MAX_OPEN_BRACKETS} brackets");
+        return Err(malformed(MultiKeyFormat::Yaml, &cause));
+    }
+    Ok(())
+}
+
+pub(super) fn unreadable(error: &serde_yaml::Error) -> Problem {
+    let place = error.location().map_or_else(String::new, |at| {
+        format!(" (line {}, column {})", at.line(), at.column())
+    });
+    malformed(MultiKeyFormat::Yaml, &format!("not one YAML mapping of strings{place}"))
+}
 
 /// Counts brackets wherever they stand; brackets in strings are closed again, or are few.
 fn nests_too_deep(text: &str) -> bool {
@@ -51,14 +58,15 @@ fn nests_too_deep(text: &str) -> bool {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Null,
     Scalar,
-    Nested,
+    List,
+    Mapping,
 }
 
 /// The kinds of a mapping's values, in document order.
-struct Kinds(Vec<(String, Kind)>);
+pub(super) struct Kinds(pub(super) Vec<(String, Kind)>);
 
 impl<'de> Deserialize<'de> for Kinds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -116,12 +124,12 @@ impl<'de> Visitor<'de> for KindVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Kind, A::Error> {
         while sequence.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Kind::Nested)
+        Ok(Kind::List)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Kind, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Kind::Nested)
+        Ok(Kind::Mapping)
     }
 
     /// A value with a tag of the user's own (`!tag value`): the tag says nothing to us.
