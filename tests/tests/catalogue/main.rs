@@ -3,6 +3,7 @@
 mod compound;
 mod coverage;
 mod healthy;
+mod methods;
 mod rows;
 mod world;
 

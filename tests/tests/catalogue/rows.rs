@@ -1,6 +1,7 @@
 //! The table: how each failure is caused, what must be said, and how it is repaired.
 
 use akv2k8s_shared::diagnosis::{AUDIENCE, Code};
+use akv2k8s_shared::identity::AuthType;
 use akv2k8s_shared::reference::ObjectKind;
 use akv2k8s_testbed::emulator::{
     CertificatePolicy, Fault, FaultKind, Firewall, Kind, Policy, Requests, Role, SecretOptions,
@@ -29,7 +30,13 @@ pub(crate) struct Row {
     repair: Step,
 }
 
-const fn row(code: Code, breaks: Step, says: &'static [&'static str], fix: &'static str, repair: Step) -> Row {
+pub(crate) const fn row(
+    code: Code,
+    breaks: Step,
+    says: &'static [&'static str],
+    fix: &'static str,
+    repair: Step,
+) -> Row {
     Row {
         code,
         breaks,
@@ -39,9 +46,9 @@ const fn row(code: Code, breaks: Step, says: &'static [&'static str], fix: &'sta
     }
 }
 
-const STRANGER: &str = "22222222-2222-2222-2222-222222222222";
-const FEDERATE: &str = "--issuer '{issuer}' --subject '{subject}' --audiences 'api://AzureADTokenExchange'";
-const ROLE: &str =
+pub(crate) const STRANGER: &str = "22222222-2222-2222-2222-222222222222";
+pub(crate) const FEDERATE: &str = "--issuer '{issuer}' --subject '{subject}' --audiences 'api://AzureADTokenExchange'";
+pub(crate) const ROLE: &str =
     "az role assignment create --role \"Key Vault Secrets User\" --assignee {object_id} --scope /subscriptions/";
 
 /// One line each. The order does not matter.
@@ -104,7 +111,7 @@ pub(crate) fn variable(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-fn only(mut variables: Variables, name: &str) -> Variables {
+pub(crate) fn only(mut variables: Variables, name: &str) -> Variables {
     variables.retain(|(known, _)| known == name);
     variables
 }
@@ -123,7 +130,7 @@ pub(crate) fn assigned(world: &mut World) -> Variables {
 }
 
 /// The variables of App Service, as far as they are named.
-fn app_service(world: &mut World, names: &[&str]) -> Variables {
+pub(crate) fn app_service(world: &mut World, names: &[&str]) -> Variables {
     let (endpoint, header) = world.emulator.imds().app_service();
     let all = [
         variable("IDENTITY_ENDPOINT", &endpoint),
@@ -134,16 +141,16 @@ fn app_service(world: &mut World, names: &[&str]) -> Variables {
         .collect()
 }
 
-fn one_assigned(world: &mut World) -> Variables {
+pub(crate) fn one_assigned(world: &mut World) -> Variables {
     vec![variable("AZURE_CLIENT_ID", &world.assign().client_id)]
 }
 
-fn imds(world: &mut World, kind: FaultKind) -> Variables {
+pub(crate) fn imds(world: &mut World, kind: FaultKind) -> Variables {
     world.emulator.faults().add(Fault::imds(kind));
     assigned(world)
 }
 
-fn assigned_again(world: &mut World) -> Variables {
+pub(crate) fn assigned_again(world: &mut World) -> Variables {
     world.emulator.faults().lift_all();
     Vec::new()
 }
@@ -236,8 +243,10 @@ fn is_refusal(code: Code) -> bool {
 }
 
 impl Row {
-    async fn play(&self) -> anyhow::Result<()> {
+    /// Breaks, reads, compares, repairs, reads, in a world of its own.
+    pub(crate) async fn play(&self, auth_type: AuthType) -> anyhow::Result<()> {
         let mut world = World::new().await?;
+        world.auth_type = auth_type;
         let variables = (self.breaks)(&mut world);
         let started = world.start(&variables);
         let outcome = match &started {
@@ -285,7 +294,11 @@ impl Row {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_failure_is_told_by_its_code_with_names_and_fix_and_heals() -> anyhow::Result<()> {
-    let played = stream::iter(ROWS).map(async |row| row.play().await.with_context(|| row.code.to_string()));
+    let played = stream::iter(ROWS).map(async |row| {
+        row.play(AuthType::Environment)
+            .await
+            .with_context(|| row.code.to_string())
+    });
     let results: Vec<_> = played.buffer_unordered(8).collect().await;
     let (recognised, all) = (results.iter().filter(|it| it.is_ok()).count(), ROWS.len());
     println!("recognised and healed: {recognised} of {all} rows caused here");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use akv2k8s_shared::diagnosis::{AUDIENCE, AssertionClaims, Diagnosis};
 use akv2k8s_shared::http::{HttpClient, Limits};
-use akv2k8s_shared::identity::{Cloud, Environment, Identity};
+use akv2k8s_shared::identity::{AuthType, Environment, Provider};
 use akv2k8s_shared::keyvault::{Fetched, KeyVault, Priority, Settings};
 use akv2k8s_shared::reference::{ObjectKind, ObjectName, ObjectRef, VaultName};
 use akv2k8s_testbed::controlplane::ControlPlane;
@@ -22,10 +22,12 @@ use tempfile::TempDir;
 /// Variables of a program.
 pub(crate) type Variables = Vec<(String, String)>;
 
-/// A failed token request is shared for some seconds; what was repaired is seen within this time.
-const HEALED: Duration = Duration::from_secs(40);
+/// A failed token request is shared for some seconds; what was repaired is seen long before this, however busy the machine.
+const HEALED: Duration = Duration::from_mins(2);
 
 pub(crate) struct World {
+    /// The `AUTH_TYPE` of every program here.
+    pub(crate) auth_type: AuthType,
     pub(crate) emulator: Emulator,
     pub(crate) vault: VaultHandle,
     /// What is read.
@@ -66,6 +68,7 @@ impl World {
         emulator.entra().trust_issuer_ca(cluster.ca_pem());
         app.add_federated_credential(FederatedCredential::service_account(&issuer, namespace, "default"));
         Ok(Self {
+            auth_type: AuthType::Environment,
             secret: app.add_secret(),
             subject: format!("system:serviceaccount:{namespace}:default"),
             token: cluster.service_account_token(namespace, "default", AUDIENCE).await?,
@@ -169,6 +172,7 @@ impl World {
         let base = [
             ("SSL_CERT_FILE".to_owned(), file("ca.pem")),
             ("AZURE_ENVIRONMENT_FILEPATH".to_owned(), file("cloud.json")),
+            ("AUTH_TYPE".to_owned(), self.auth_type.as_str().to_owned()),
         ];
         base.into_iter().chain(variables.iter().cloned()).collect()
     }
@@ -177,9 +181,9 @@ impl World {
     pub(crate) fn start(&self, variables: &Variables) -> Result<Program, Diagnosis> {
         let environment = self.environment(variables);
         let http = HttpClient::from_environment(&environment, Limits::default()).map_err(|it| *it)?;
-        let cloud = Cloud::from_environment(&environment).map_err(|it| *it)?;
+        let auth_type = AuthType::from_environment(&environment).map_err(|it| *it)?;
         Ok(Program {
-            identity: Identity::from_environment(&environment, cloud, &http).map_err(|it| *it)?,
+            provider: Provider::new(environment, auth_type, self.path("azure.json"), http.clone()),
             vaults: KeyVault::new(http, Settings::default()),
         })
     }
@@ -207,13 +211,14 @@ impl World {
 
 /// A program at work.
 pub(crate) struct Program {
-    identity: Identity,
+    provider: Provider,
     vaults: KeyVault,
 }
 
 impl Program {
     pub(crate) async fn read(&self, object: &ObjectRef) -> Result<Arc<Fetched>, Diagnosis> {
-        let fetched = self.vaults.get(&self.identity, object, Priority::New).await;
+        let identity = self.provider.identity().await.map_err(|it| *it)?;
+        let fetched = self.vaults.get(&identity, object, Priority::New).await;
         fetched.map_err(|error| error.diagnosis)
     }
 
