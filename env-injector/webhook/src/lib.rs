@@ -5,4 +5,5 @@
 //! ```
 
 pub mod admission;
+pub mod cluster;
 pub mod pki;

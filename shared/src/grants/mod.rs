@@ -17,6 +17,7 @@
 mod denied;
 mod file;
 mod glob;
+mod rule_file;
 mod selector;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use std::collections::BTreeMap;
 pub use denied::Denied;
 use denied::Step;
 use glob::Pattern;
+pub use rule_file::RuleFile;
 use selector::Selector;
 use serde::Deserialize;
 use thiserror::Error;

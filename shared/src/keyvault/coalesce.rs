@@ -15,8 +15,6 @@ use crate::single_flight::{Flight, SharedMap, launch};
 /// An answer serves whoever came to want it up to this long after it was asked for. A value that was rotated in the
 /// meantime shows in the next LIST, whose fingerprint differs.
 const TOLERANCE: Duration = Duration::from_secs(1);
-/// How long an answer is kept for those who wanted it in time and are late to call.
-const KEPT: Duration = Duration::from_secs(30);
 
 /// An answer, and when the question left this process.
 pub(super) struct Answer<T> {
@@ -52,6 +50,8 @@ impl<T, E> Entry<T, E> {
 pub(super) struct Coalescer<K, T, E> {
     entries: SharedMap<K, Entry<T, E>>,
     numbers: Arc<AtomicU64>,
+    /// How long an answer is kept for those who wanted it in time and are late to call.
+    kept: Duration,
 }
 
 impl<K, T, E> Coalescer<K, T, E>
@@ -60,10 +60,11 @@ where
     T: Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(kept: Duration) -> Self {
         Self {
             entries: SharedMap::new(),
             numbers: Arc::default(),
+            kept,
         }
     }
 
@@ -118,7 +119,7 @@ where
         let outcome = read.await;
         if outcome.is_ok() {
             tokio::spawn(async move {
-                tokio::time::sleep(KEPT).await;
+                tokio::time::sleep(self.kept).await;
                 self.forget(&key, number);
             });
         } else {
@@ -141,6 +142,7 @@ impl<K, T, E> Clone for Coalescer<K, T, E> {
         Self {
             entries: self.entries.clone(),
             numbers: self.numbers.clone(),
+            kept: self.kept,
         }
     }
 }
@@ -158,6 +160,7 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const KEPT: Duration = Duration::from_secs(30);
 
     /// A vault whose only value is the number of reads so far; a read takes `latency` of its priority's queue.
     struct Vault {
@@ -168,7 +171,7 @@ mod tests {
     impl Vault {
         fn new() -> Self {
             Self {
-                coalescer: Coalescer::new(),
+                coalescer: Coalescer::new(KEPT),
                 reads: Arc::default(),
             }
         }

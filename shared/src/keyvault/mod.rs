@@ -52,6 +52,8 @@ pub struct Settings {
     pub max_connections_per_vault: usize,
     /// Longest `Retry-After` that is believed.
     pub retry_after_cap: Duration,
+    /// How long an answer is kept for those who want no newer one: see [`KeyVault::get_since`].
+    pub answers_kept: Duration,
 }
 
 impl Default for Settings {
@@ -62,6 +64,7 @@ impl Default for Settings {
             retries: 2,
             max_connections_per_vault: 32,
             retry_after_cap: Duration::from_mins(2),
+            answers_kept: Duration::from_secs(30),
         }
     }
 }
@@ -147,9 +150,9 @@ impl KeyVault {
     pub fn new(http: HttpClient, settings: Settings) -> Self {
         Self {
             http,
+            reads: Coalescer::new(settings.answers_kept),
             settings: Arc::new(settings),
             vaults: SharedMap::new(),
-            reads: Coalescer::new(),
         }
     }
 
@@ -165,7 +168,7 @@ impl KeyVault {
 
     /// Reads one object as of `since` or later, in the eyes of the caller: the moment it learnt that it needs it.
     ///
-    /// Equal reads share one request: one in flight, or one of the last 30 s, if it was sent no earlier than 1 s before
+    /// Equal reads share one request: one in flight, or one of the last 30 s ([`Settings::answers_kept`]), if it was sent no earlier than 1 s before
     /// `since`. So 500 references to one object that appear together cost one request however long it takes to work them
     /// off, and a reference made right after a rotation gets the new value, or at worst one that was valid a second
     /// before; then the next LIST differs from the fingerprint, and it is read again. New work never waits for a refresh

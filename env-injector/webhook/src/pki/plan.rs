@@ -74,6 +74,7 @@ mod tests {
         Timestamp::UNIX_EPOCH + DAY * number
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "the tables below read better")]
     fn days(from: i32, until: i32) -> Option<Span> {
         Some(Span {
             from: day(from),
@@ -155,7 +156,7 @@ mod tests {
                         has.serving = Some(Span {
                             from: now,
                             until: now + SERVING,
-                        })
+                        });
                     }
                 }
             }
