@@ -47,9 +47,36 @@ pub struct Doctor {
     #[command(subcommand)]
     pub subject: Option<Subject>,
 
+    /// Where the controller is.
+    #[command(flatten)]
+    pub installation: Installation,
+}
+
+/// Where the controller is, and how it was told to work where that is not the default.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Installation {
     /// Namespace in which the controller is installed.
     #[arg(long, global = true, default_value = "akv2k8s")]
     pub controller_namespace: String,
+
+    /// Name of the controller's Lease: its `--lease-name`.
+    #[arg(long, global = true, default_value = "akv2k8s-controller")]
+    pub lease_name: String,
+
+    /// Namespace of the Lease: the controller's `--lease-namespace`; default: where it is installed.
+    #[arg(long, global = true)]
+    pub lease_namespace: Option<String>,
+
+    /// Port on which the controller answers probes: its `HTTP_PORT`.
+    #[arg(long, global = true, default_value_t = 9000)]
+    pub health_port: u16,
+}
+
+impl Installation {
+    /// The Lease's namespace.
+    pub fn lease_namespace(&self) -> &str {
+        self.lease_namespace.as_deref().unwrap_or(&self.controller_namespace)
+    }
 }
 
 /// What `doctor` can look at.
@@ -79,15 +106,16 @@ pub enum Subject {
     },
 }
 
-/// Whether to try it, and where.
+/// Which vault is meant, and whether to try it.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Mint {
     /// Really try it: ask the API server for a token of the ServiceAccount, exchange it at Entra, and ask the vault.
     #[arg(long)]
     pub mint: bool,
 
-    /// Name of the vault that is asked, without the DNS suffix; needs `--mint`.
-    #[arg(long, value_parser = VaultName::parse, requires = "mint")]
+    /// Name of the vault that is meant, without the DNS suffix: with `--mint` it is asked; without, what the API server knows of
+    /// the way to it is looked at.
+    #[arg(long, value_parser = VaultName::parse)]
     pub vault: Option<VaultName>,
 }
 
@@ -150,7 +178,11 @@ mod tests {
             "doctor -o json --context c",
             "doctor akvs db -n shop",
             "doctor identity --serviceaccount shop/web --mint --vault kv1",
+            "doctor identity --serviceaccount shop/web --vault kv1",
             "doctor pod web-0 -n shop --mint",
+            "doctor pod web-0 --vault kv1",
+            "doctor --controller-namespace ns --lease-name l --lease-namespace k --health-port 8080",
+            "doctor akvs db --lease-name l",
         ] {
             let words = std::iter::once("kubectl-akv2k8s").chain(line.split(' '));
             assert!(Args::try_parse_from(words).is_ok(), "{line}");
@@ -159,7 +191,7 @@ mod tests {
             "",
             "doctor identity",
             "doctor identity --serviceaccount web",
-            "doctor pod web-0 --vault kv1",
+            "doctor --health-port 65536",
             "doctor pod web-0 --mint --vault kv.example.org",
         ] {
             let words = std::iter::once("kubectl-akv2k8s").chain(line.split_whitespace());

@@ -10,6 +10,7 @@
 pub mod args;
 mod checks;
 mod cluster;
+mod flags;
 mod gather;
 mod mint;
 
@@ -26,25 +27,30 @@ pub async fn run(args: &Args, environment: &Environment) -> anyhow::Result<Repor
     let cluster = Cluster::connect(args).await?;
     let Command::Doctor(doctor) = &args.command;
     match &doctor.subject {
-        None => installation(&cluster, &doctor.controller_namespace).await,
-        Some(Subject::Akvs { name }) => akvs(&cluster, name, &doctor.controller_namespace).await,
+        None => installation(&cluster, &doctor.installation).await,
+        Some(Subject::Akvs { name }) => akvs(&cluster, name, &doctor.installation).await,
         Some(Subject::Identity { service_account, mint }) => {
-            identity(&cluster, service_account, mint, environment).await
+            let mut report = identity(&cluster, service_account, mint, environment).await?;
+            if let Some(vault) = &mint.vault {
+                let facts = gather::way(&cluster, service_account, &doctor.installation).await?;
+                report.checks.extend(checks::way(&facts, vault));
+            }
+            Ok(report)
         }
         Some(Subject::Pod { name, mint }) => pod(&cluster, name, mint, environment).await,
     }
 }
 
-async fn installation(cluster: &Cluster, namespace: &str) -> anyhow::Result<Report> {
-    let facts = gather::installation(cluster, namespace).await?;
+async fn installation(cluster: &Cluster, at: &args::Installation) -> anyhow::Result<Report> {
+    let facts = gather::installation(cluster, at).await?;
     Ok(Report {
-        subject: format!("installation in namespace {namespace}"),
+        subject: format!("installation in namespace {}", at.controller_namespace),
         checks: checks::installation(&facts),
     })
 }
 
-async fn akvs(cluster: &Cluster, name: &str, controller_namespace: &str) -> anyhow::Result<Report> {
-    let facts = gather::akvs(cluster, name, controller_namespace).await?;
+async fn akvs(cluster: &Cluster, name: &str, at: &args::Installation) -> anyhow::Result<Report> {
+    let facts = gather::akvs(cluster, name, at).await?;
     Ok(Report {
         subject: format!("AzureKeyVaultSecret {}/{name}", cluster.namespace),
         checks: checks::akvs(&facts)?,
@@ -58,7 +64,7 @@ async fn identity(
     environment: &Environment,
 ) -> anyhow::Result<Report> {
     let facts = gather::identity(cluster, account).await?;
-    let mut checks = checks::identity(&facts, try_it.mint);
+    let mut checks = checks::identity(&facts, try_it);
     if try_it.mint {
         let who = mint::Who {
             account: account.clone(),
@@ -75,7 +81,7 @@ async fn identity(
 
 async fn pod(cluster: &Cluster, name: &str, try_it: &args::Mint, environment: &Environment) -> anyhow::Result<Report> {
     let facts = gather::pod(cluster, name).await?;
-    let mut checks = checks::pod(&facts, try_it.mint);
+    let mut checks = checks::pod(&facts, try_it);
     if try_it.mint {
         let (client_id, tenant_id) = facts.workload.who();
         let who = mint::Who {

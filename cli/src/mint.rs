@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use akv2k8s_shared::diagnosis::{Code, Diagnosis};
-use akv2k8s_shared::doctor::{Check, try_identity, try_vault};
+use akv2k8s_shared::doctor::{Check, try_identity, try_vault_rights};
 use akv2k8s_shared::environment::Environment;
 use akv2k8s_shared::http::{HttpClient, Limits};
 use akv2k8s_shared::identity::{Assertion, AssertionSource, Cloud, Identity, TokenError};
 use akv2k8s_shared::keyvault::{KeyVault, Settings};
-use akv2k8s_shared::reference::{ObjectKind, VaultName};
+use akv2k8s_shared::reference::VaultName;
 use kube::Error;
 
 use crate::args::ServiceAccountName;
@@ -45,7 +45,7 @@ pub(crate) async fn checks(
             checks.push(token);
             if let (true, Some(vault)) = (works, vault) {
                 let client = KeyVault::new(http, Settings::default());
-                checks.push(try_vault(&client, &identity, vault, ObjectKind::Secret).await);
+                checks.extend(try_vault_rights(&client, &identity, vault).await);
             }
         }
         Err(check) => checks.push(*check),

@@ -60,25 +60,22 @@ fn deployment(controller: &Controller) -> Check {
 
 fn lease(controller: &Controller) -> Check {
     const ID: &str = "controller-lease";
-    let namespace = &controller.namespace;
+    let (namespace, name) = (&controller.namespace, &controller.lease_name);
     let nobody = |what: String, cause: &str| {
         let fix = format!("kubectl get pods -n {namespace}; their logs say why no controller works");
         Check::failed(ID, Diagnosis::new(Code::ControllerNotRunning, what, cause, fix))
     };
     match &controller.lease {
-        Seen::NotAllowed => Check::not_made(
-            ID,
-            format!("The controller's Lease: no right to read it in {namespace}."),
-        ),
+        Seen::NotAllowed => Check::not_made(ID, format!("The controller's Lease: no right to read {name}.")),
         Seen::Missing => Check::not_made(
             ID,
             format!(
-                "The controller's Lease: there is none in {namespace}. The controller runs elsewhere (--controller-namespace), \
-                 without one, or not at all."
+                "The controller's Lease: there is no {name}. The controller runs elsewhere (--controller-namespace), with another \
+                 (--lease-name, --lease-namespace), without one, or not at all."
             ),
         ),
         Seen::Found(LeaseState { holder: None, .. }) => nobody(
-            format!("Nobody holds the Lease {namespace}/akv2k8s-controller."),
+            format!("Nobody holds the Lease {name}."),
             "The last controller stopped and gave it back; no other has taken it.",
         ),
         Seen::Found(LeaseState {
@@ -90,7 +87,7 @@ fn lease(controller: &Controller) -> Check {
                 return Check::passed(ID, format!("{holder} holds the Lease and renews it."));
             }
             nobody(
-                format!("{holder} has not renewed the Lease {namespace}/akv2k8s-controller for {silent} s."),
+                format!("{holder} has not renewed the Lease {name} for {silent} s."),
                 "It was killed or cannot reach the API server, and no other has taken its place.",
             )
         }

@@ -1,34 +1,48 @@
 //! Identities: of a ServiceAccount, and of a pod.
 
 use akv2k8s_shared::diagnosis::UNSEEN;
-use akv2k8s_shared::diagnosis::workload::{self, Federation, Intent, intent, issuer_check, service_account_checks};
+use akv2k8s_shared::diagnosis::workload::{
+    self, Federation, Intent, intent, issuer_check, role_check, service_account_checks,
+};
 use akv2k8s_shared::doctor::Check;
 
-use crate::args::ServiceAccountName;
+use crate::args::{Mint, ServiceAccountName};
 use crate::gather::{Identity, Pod};
 
-/// The checks of a ServiceAccount's identity. `tried`: Entra is asked as well, so it need not be said what it would have to hold.
-pub(crate) fn identity(facts: &Identity, tried: bool) -> Vec<Check> {
+/// The checks of a ServiceAccount's identity. Where it is not tried, what Entra and the vault have to hold is said.
+pub(crate) fn identity(facts: &Identity, try_it: &Mint) -> Vec<Check> {
     let ServiceAccountName { namespace, name } = &facts.name;
     let mut checks = vec![issuer_check(&facts.issuer)];
     checks.extend(service_account_checks(namespace, name, &facts.account, false));
-    if !tried {
-        checks.push(Federation::of(namespace, name, facts.issuer.found().cloned()).check());
+    if !try_it.mint {
+        let client_id = facts.client_id();
+        let federation = Federation::of(namespace, name, facts.issuer.found().cloned());
+        checks.push(federation.check(client_id.as_deref()));
+        checks.extend(role(try_it, client_id.as_deref()));
     }
     checks
 }
 
-/// The checks of a pod's identity. `tried` as above.
-pub(crate) fn pod(facts: &Pod, tried: bool) -> Vec<Check> {
+fn role(try_it: &Mint, client_id: Option<&str>) -> Option<Check> {
+    try_it.vault.as_ref().map(|vault| role_check(vault, client_id))
+}
+
+/// The checks of a pod's identity, as above.
+pub(crate) fn pod(facts: &Pod, try_it: &Mint) -> Vec<Check> {
     let federated = intent(&facts.workload) == Intent::WorkloadIdentity;
     let mut checks = Vec::new();
     if federated {
         checks.push(issuer_check(&facts.issuer));
     }
     checks.extend(workload::checks(&facts.workload));
-    if federated && !tried {
-        let ServiceAccountName { namespace, name } = facts.account();
-        checks.push(Federation::of(&namespace, &name, facts.issuer.found().cloned()).check());
+    if !try_it.mint {
+        let (client_id, _) = facts.workload.who();
+        if federated {
+            let ServiceAccountName { namespace, name } = facts.account();
+            let federation = Federation::of(&namespace, &name, facts.issuer.found().cloned());
+            checks.push(federation.check(client_id.as_deref()));
+        }
+        checks.extend(role(try_it, client_id.as_deref()));
     }
     if checks.iter().all(|check| check.failure().is_none()) {
         checks.push(unseen());

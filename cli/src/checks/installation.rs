@@ -70,14 +70,20 @@ fn readiness(facts: &Installation) -> Vec<Check> {
             ID,
             "The controller's own problems: no right to list its pods.",
         )],
-        Seen::Found(pods) => pods.iter().map(|(pod, answer)| of_pod(ID, pod, answer)).collect(),
+        Seen::Found(pods) => pods
+            .iter()
+            .map(|(pod, answer)| of_pod(ID, pod, facts.health_port, answer))
+            .collect(),
     }
 }
 
-fn of_pod(id: &'static str, pod: &str, answer: &Seen<String>) -> Check {
+fn of_pod(id: &'static str, pod: &str, port: u16, answer: &Seen<String>) -> Check {
     match answer {
         Seen::NotAllowed => Check::not_made(id, format!("Problems of {pod}: no right to get pods/proxy.")),
-        Seen::Missing => Check::not_made(id, format!("Problems of {pod}: it does not answer on port 9000.")),
+        Seen::Missing => Check::not_made(
+            id,
+            format!("Problems of {pod}: it does not answer on port {port} (--health-port names another)."),
+        ),
         Seen::Found(text) => match first_cause(text.lines().filter_map(told::problem)) {
             Some(problem) => Check::failed(id, problem),
             None => Check::passed(id, format!("{pod} says: {}.", text.lines().next().unwrap_or_default())),

@@ -5,7 +5,9 @@ mod controller;
 mod identity;
 mod installation;
 mod told;
+mod way;
 
 pub(crate) use akvs::akvs;
 pub(crate) use identity::{identity, pod};
 pub(crate) use installation::installation;
+pub(crate) use way::way;

@@ -7,6 +7,7 @@ use kube::{Api, ResourceExt};
 
 use super::Controller;
 use super::controller::controller;
+use crate::args::Installation;
 use crate::cluster::{Cluster, required, seen};
 
 /// What is known of an AKVS.
@@ -18,7 +19,7 @@ pub(crate) struct Akvs {
 }
 
 /// Reads the AKVS `name`.
-pub(crate) async fn akvs(cluster: &Cluster, name: &str, controller_namespace: &str) -> anyhow::Result<Akvs> {
+pub(crate) async fn akvs(cluster: &Cluster, name: &str, at: &Installation) -> anyhow::Result<Akvs> {
     let (client, namespace) = (&cluster.client, cluster.namespace.as_str());
     let objects: Api<AzureKeyVaultSecret> = Api::namespaced(client.clone(), namespace);
     let object = required(
@@ -34,7 +35,7 @@ pub(crate) async fn akvs(cluster: &Cluster, name: &str, controller_namespace: &s
     Ok(Akvs {
         object,
         outputs,
-        controller: controller(client, controller_namespace).await?,
+        controller: controller(client, at).await?,
     })
 }
 

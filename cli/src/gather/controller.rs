@@ -7,14 +7,14 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
+use crate::args::Installation;
 use crate::cluster::seen;
-
-/// The name of Deployment and Lease, as manifests and chart give it.
-const NAME: &str = "akv2k8s-controller";
 
 /// What is known of the controller.
 pub(crate) struct Controller {
     pub(crate) namespace: String,
+    /// `NAMESPACE/NAME` of its Lease.
+    pub(crate) lease_name: String,
     /// Its Deployment; [`Seen::Missing`] when there is none by name or label.
     pub(crate) deployment: Seen<Deployment>,
     pub(crate) lease: Seen<LeaseState>,
@@ -31,22 +31,23 @@ pub(crate) struct LeaseState {
     pub(crate) lasts: i64,
 }
 
-/// Reads both in `namespace`.
-pub(super) async fn controller(client: &Client, namespace: &str) -> anyhow::Result<Controller> {
-    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    let lease = match seen(leases.get(NAME).await, "the controller's Lease")? {
+/// Reads both.
+pub(super) async fn controller(client: &Client, at: &Installation) -> anyhow::Result<Controller> {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), at.lease_namespace());
+    let lease = match seen(leases.get(&at.lease_name).await, "the controller's Lease")? {
         Seen::Found(lease) => Seen::Found(state(&lease, Timestamp::now())),
         Seen::Missing => Seen::Missing,
         Seen::NotAllowed => Seen::NotAllowed,
     };
     Ok(Controller {
-        namespace: namespace.to_owned(),
-        deployment: deployment(client, namespace).await?,
+        namespace: at.controller_namespace.clone(),
+        lease_name: format!("{}/{}", at.lease_namespace(), at.lease_name),
+        deployment: deployment(client, &at.controller_namespace).await?,
         lease,
     })
 }
 
-async fn deployment(client: &Client, namespace: &str) -> anyhow::Result<Seen<Deployment>> {
+pub(super) async fn deployment(client: &Client, namespace: &str) -> anyhow::Result<Seen<Deployment>> {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
     let list = seen(deployments.list(&ListParams::default()).await, "the Deployments")?;
     Ok(match list {

@@ -10,35 +10,37 @@ use kube::{Api, Client, ResourceExt};
 
 use super::Controller;
 use super::controller::controller;
+use crate::args;
 use crate::cluster::{Cluster, seen};
 
 /// Name of the custom resource definition.
 const CRD: &str = "azurekeyvaultsecrets.spv.no";
-/// Where the controller answers probes unless told otherwise.
-const PORT: u16 = 9000;
 
 /// What is known of the installation.
 pub(crate) struct Installation {
     pub(crate) crd: Seen<CustomResourceDefinition>,
     pub(crate) controller: Controller,
+    /// Where it answers probes.
+    pub(crate) health_port: u16,
     /// `/readyz` of each controller pod, by the pod's name.
     pub(crate) readiness: Seen<Vec<(String, Seen<String>)>>,
     pub(crate) webhooks: Seen<Vec<MutatingWebhookConfiguration>>,
     pub(crate) objects: Seen<Vec<AzureKeyVaultSecret>>,
 }
 
-/// Reads it all; the controller is looked for in `namespace`.
-pub(crate) async fn installation(cluster: &Cluster, namespace: &str) -> anyhow::Result<Installation> {
+/// Reads it all; the controller is looked for at `at`.
+pub(crate) async fn installation(cluster: &Cluster, at: &args::Installation) -> anyhow::Result<Installation> {
     let client = &cluster.client;
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
     let objects: Api<AzureKeyVaultSecret> = Api::all(client.clone());
     let webhooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
     let all = ListParams::default();
-    let controller = controller(client, namespace).await?;
+    let controller = controller(client, at).await?;
     Ok(Installation {
         crd: seen(crds.get(CRD).await, "the custom resource definition")?,
-        readiness: readiness(client, &controller).await?,
+        readiness: readiness(client, &controller, at.health_port).await?,
         controller,
+        health_port: at.health_port,
         webhooks: seen(
             webhooks.list(&all).await.map(|list| list.items),
             "the mutating webhooks",
@@ -50,7 +52,11 @@ pub(crate) async fn installation(cluster: &Cluster, namespace: &str) -> anyhow::
     })
 }
 
-async fn readiness(client: &Client, controller: &Controller) -> anyhow::Result<Seen<Vec<(String, Seen<String>)>>> {
+async fn readiness(
+    client: &Client,
+    controller: &Controller,
+    port: u16,
+) -> anyhow::Result<Seen<Vec<(String, Seen<String>)>>> {
     let Some(deployment) = controller.deployment.found() else {
         return Ok(Seen::Missing);
     };
@@ -76,7 +82,7 @@ async fn readiness(client: &Client, controller: &Controller) -> anyhow::Result<S
     for pod in pods {
         let name = pod.name_any();
         let path = format!(
-            "/api/v1/namespaces/{}/pods/{name}:{PORT}/proxy/readyz",
+            "/api/v1/namespaces/{}/pods/{name}:{port}/proxy/readyz",
             controller.namespace
         );
         let answer = client.request_text(hyper::Request::get(path).body(Vec::new())?).await;

@@ -6,9 +6,11 @@ mod identity;
 mod installation;
 mod owner;
 mod pod;
+mod way;
 
 pub(crate) use akvs::{Akvs, akvs};
 pub(crate) use controller::{Controller, LeaseState};
 pub(crate) use identity::{Identity, identity};
 pub(crate) use installation::{Installation, installation};
 pub(crate) use pod::{Pod, pod};
+pub(crate) use way::{POLICY, Rules, Way, way};

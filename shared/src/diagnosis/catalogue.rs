@@ -157,7 +157,7 @@ catalogue! {
     ServiceAccountForbidden, Itself, "slowly",
         "The controller may not look at the ServiceAccount, or not ask for its token (`TokenRequest`).",
         "No RoleBinding in the namespace gives the controller the right.",
-        "Let the namespace in: `kubectl create rolebinding akv2k8s-service-account-identities --namespace {namespace} --clusterrole akv2k8s-service-account-identities --serviceaccount akv2k8s:akv2k8s-controller`";
+        "Let the namespace in: `kubectl create rolebinding akv2k8s-service-account-identities --namespace {namespace} --clusterrole akv2k8s-service-account-identities --serviceaccount {controller}`";
     ServiceAccountTokenRefused, Itself, "slowly",
         "An admission policy keeps the ServiceAccount's token from the controller (`TokenRequest`).",
         "Most often the namespace lacks the label that the policy of examples/isolation asks for.",
@@ -198,8 +198,8 @@ catalogue! {
         "Set useManagedIdentityExtension to true in the file, or choose another method: AUTH_TYPE=workloadIdentity.";
     VariableMalformed, ErrAzureVault, "start",
         "The value of an `AZURE_…` variable has quotes at an end; in a pod or an annotation of a ServiceAccount also blanks.",
-        "Quotes belong to YAML or to the shell, not to the value; here they came along.",
-        "Write the value without them: {names}";
+        "Quotes and blanks at its ends belong to YAML or to the shell, not to the value; here they came along.",
+        "Write the value without them (in YAML, quotes around the whole value are enough): {names}";
     SecretShadowsWorkloadIdentity, ErrAzureVault, "slowly",
         "`AZURE_CLIENT_SECRET` is set beside `AZURE_FEDERATED_TOKEN_FILE`, and does not work.",
         "Methods are tried in an order, and the client secret comes before workload identity, which is set up as well.",

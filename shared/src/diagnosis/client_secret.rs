@@ -4,13 +4,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Code, Diagnosis};
+use super::{Code, Diagnosis, Stray, stray};
 
 /// What is taken for a client secret by mistake: its ID, itself in base64, or itself in quotes. `None`: it may well be one. Secrets
 /// are about 40 characters of letters, digits and `~_-.`.
 pub fn mistaken_secret(secret: &str) -> Option<Code> {
-    let quoted = |quote: char| secret.len() > 1 && secret.starts_with(quote) && secret.ends_with(quote);
-    if quoted('"') || quoted('\'') {
+    if stray(secret) == Some(Stray::Quote) {
         return Some(Code::VariableMalformed);
     }
     if is_guid(secret) {

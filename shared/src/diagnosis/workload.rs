@@ -19,7 +19,7 @@ use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 
 use self::container::{Presence, Variables};
-pub use self::service_account::{Federation, checks as service_account_checks, issuer as issuer_check};
+pub use self::service_account::{Federation, checks as service_account_checks, issuer as issuer_check, role_check};
 use super::AUDIENCE;
 use crate::doctor::{Check, Seen};
 

@@ -7,7 +7,7 @@
 mod probe;
 mod report;
 
-pub use probe::{identity as try_identity, vault as try_vault};
+pub use probe::{identity as try_identity, vault as try_vault, vault_rights as try_vault_rights};
 pub use report::Report;
 
 use crate::diagnosis::Diagnosis;

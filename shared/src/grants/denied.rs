@@ -70,7 +70,7 @@ impl Denied {
 }
 
 impl super::ObjectType {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Secret => "secret",
             Self::Certificate => "certificate",

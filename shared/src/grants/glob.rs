@@ -35,14 +35,19 @@ impl Pattern {
         })
     }
 
-    /// Azure's names, compared without regard to case. What could match nothing is a mistake, and refused.
+    /// Azure's names, to be compared with names in lower case. What could match nothing is a mistake, and refused.
     fn azure(text: &str, longest: usize, is_name: bool) -> Option<Self> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || is_wild(b);
         let is_pattern = text.bytes().any(is_wild) && text.bytes().all(legal) && text.len() <= longest;
         (is_name || is_pattern).then(|| Self(text.to_ascii_lowercase()))
     }
 
-    /// Whether the whole `name` is of this pattern; case does not count. Takes at most the product of both lengths.
+    /// The pattern, in lower case.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the whole `name` is of this pattern. Takes at most the product of both lengths.
     pub(super) fn matches(&self, name: &str) -> bool {
         let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
         let (mut p, mut n) = (0, 0);
@@ -58,7 +63,7 @@ impl Pattern {
                     p += 1;
                     n += 1;
                 }
-                Some(wanted) if *wanted == name[n].to_ascii_lowercase() => {
+                Some(wanted) if *wanted == name[n] => {
                     p += 1;
                     n += 1;
                 }
@@ -87,7 +92,7 @@ mod tests {
     fn stars_and_question_marks_are_all_that_is_special() {
         for (pattern, name, matches) in [
             ("db", "db", true),
-            ("db", "DB", true),
+            ("db", "DB", false),
             ("db", "dbx", false),
             ("db", "xdb", false),
             ("*", "", true),

@@ -30,7 +30,7 @@ use selector::Selector;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::reference::{ObjectKind, ObjectRef};
+use crate::reference::{ObjectKind, ObjectRef, VaultName};
 
 /// The rules of one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -100,6 +100,13 @@ impl Grants {
         self.rules.iter().any(|rule| rule.selector.is_some())
     }
 
+    /// What the rules let `namespace` have of `vault`, in words, one entry a rule; none: nothing. Rules that select by labels which are
+    /// not known are left out.
+    pub fn of_vault(&self, namespace: &Namespace<'_>, vault: &VaultName) -> Vec<String> {
+        let covers = |rule: &&Rule| rule.selects(namespace) == Some(true) && one_of_azure(&rule.vaults, vault.as_str());
+        self.rules.iter().filter(covers).map(Rule::describe).collect()
+    }
+
     /// Whether `namespace` may read `object`, in whatever version.
     ///
     /// # Errors
@@ -120,27 +127,48 @@ impl Grants {
 }
 
 impl Rule {
-    /// `Err`: the part that did not fit.
-    fn allows(&self, namespace: &Namespace<'_>, object: &ObjectRef) -> Result<(), Step> {
+    /// The types and names it is for: `secrets and keys: db-*, tls`.
+    fn describe(&self) -> String {
+        let all = [ObjectType::Secret, ObjectType::Certificate, ObjectType::Key];
+        let types = self.types.as_deref().unwrap_or(&all);
+        let types: Vec<_> = types.iter().map(|it| format!("{}s", it.as_str())).collect();
+        let names: Vec<_> = self.objects.iter().flatten().map(Pattern::as_str).collect();
+        match names.as_slice() {
+            [] => types.join(" and "),
+            _ => format!("{} named {}", types.join(" and "), names.join(" or ")),
+        }
+    }
+
+    /// Whether it is for `namespace`; `None`: it selects by labels, and they are not known.
+    fn selects(&self, namespace: &Namespace<'_>) -> Option<bool> {
         if !self.namespaces.as_deref().is_none_or(|all| one_of(all, namespace.name)) {
-            return Err(Step::Namespace);
+            return Some(false);
         }
         match (&self.selector, namespace.labels) {
-            (Some(selector), Ok(labels)) if !selector.matches(labels) => Err(Step::Namespace),
-            // Whether the rule is for this namespace is not known; it matters only if all else fits.
-            (Some(_), Err(_)) => Err(self.covers(object).map_or(Step::Namespace, |()| Step::Labels)),
-            _ => self.covers(object),
+            (None, _) => Some(true),
+            (Some(selector), Ok(labels)) => Some(selector.matches(labels)),
+            (Some(_), Err(_)) => None,
+        }
+    }
+
+    /// `Err`: the part that did not fit.
+    fn allows(&self, namespace: &Namespace<'_>, object: &ObjectRef) -> Result<(), Step> {
+        match self.selects(namespace) {
+            Some(true) => self.covers(object),
+            Some(false) => Err(Step::Namespace),
+            // It matters only if all else fits.
+            None => Err(self.covers(object).map_or(Step::Namespace, |()| Step::Labels)),
         }
     }
 
     fn covers(&self, object: &ObjectRef) -> Result<(), Step> {
         let types = self.types.as_deref();
         let objects = self.objects.as_deref();
-        if !one_of(&self.vaults, object.vault.as_str()) {
+        if !one_of_azure(&self.vaults, object.vault.as_str()) {
             Err(Step::Vault)
         } else if types.is_some_and(|all| !all.contains(&type_of(object.kind))) {
             Err(Step::Type)
-        } else if objects.is_some_and(|all| !one_of(all, object.name.as_str())) {
+        } else if objects.is_some_and(|all| !one_of_azure(all, object.name.as_str())) {
             Err(Step::Object)
         } else {
             Ok(())
@@ -150,6 +178,11 @@ impl Rule {
 
 fn one_of(patterns: &[Pattern], name: &str) -> bool {
     patterns.iter().any(|it| it.matches(name))
+}
+
+/// The same for Azure's names, in which case does not count. (It does in Kubernetes'.)
+fn one_of_azure(patterns: &[Pattern], name: &str) -> bool {
+    one_of(patterns, &name.to_ascii_lowercase())
 }
 
 fn type_of(kind: ObjectKind) -> ObjectType {

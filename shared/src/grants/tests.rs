@@ -30,12 +30,37 @@ fn allows(rules: &str, namespace: &str, object: &ObjectRef) -> bool {
 }
 
 #[test]
+fn what_a_namespace_may_have_of_a_vault_is_told_rule_by_rule() {
+    let rules = "grants:
+- {namespaces: [shop], vaults: [kv1, kv2], types: [secret], objects: ['db-*', tls]}
+- {namespaces: ['*'], vaults: [kv1], types: [certificate, key]}
+- {namespaceSelector: {matchLabels: {team: pay}}, vaults: ['*']}
+";
+    let grants = Grants::parse(rules).unwrap();
+    let (none, pay) = (labels(&[]), labels(&[("team", "pay")]));
+    let of = |labels, vault: &str| {
+        let namespace = Namespace { name: "shop", labels };
+        grants
+            .of_vault(&namespace, &VaultName::parse(vault).unwrap())
+            .join("; ")
+    };
+    let without_labels = "secrets named db-* or tls; certificates and keys";
+    assert_eq!(of(Ok(&none), "KV1"), without_labels);
+    assert_eq!(of(Err("not looked at"), "kv1"), without_labels);
+    assert_eq!(of(Ok(&none), "kv2"), "secrets named db-* or tls");
+    assert_eq!(of(Ok(&pay), "kv3"), "secrets and certificates and keys");
+    assert_eq!(of(Ok(&none), "kv3"), "");
+}
+
+#[test]
 fn without_rules_everything_is_allowed_and_with_one_only_what_it_says() {
     assert!(allows("grants: []", "a", &secret("kv1", "x")));
     let rules = "grants: [{namespaces: [a], vaults: [kv1]}]";
     assert!(allows(rules, "a", &secret("kv1", "x")));
     assert!(!allows(rules, "a", &secret("kv2", "x")));
     assert!(!allows(rules, "b", &secret("kv1", "x")));
+    assert!(!allows(rules, "A", &secret("kv1", "x")), "no namespace is called so");
+    assert!(allows(rules, "a", &secret("KV1", "X")), "Azure's names have no case");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::certificate::CertificateFile;
 use super::choice::Plan;
 use super::managed::UserAssigned;
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Code, Diagnosis, Stray, stray};
 use crate::environment::Environment;
 use crate::secret::SecretBytes;
 
@@ -64,7 +64,7 @@ impl<'a> Variables<'a> {
             "AZURE_FEDERATED_TOKEN_FILE",
         ]
         .into_iter()
-        .filter(|name| environment.get(name).is_some_and(is_quoted))
+        .filter(|name| environment.get(name).and_then(stray) == Some(Stray::Quote))
         .collect();
         if !quoted.is_empty() {
             let names = quoted.join(", ");
@@ -243,9 +243,4 @@ fn capital(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(characters).collect()
-}
-
-fn is_quoted(text: &str) -> bool {
-    let quote = |c: char| matches!(c, '"' | '\'' | '`' | '“' | '”' | '‘' | '’');
-    text.starts_with(quote) || text.ends_with(quote)
 }

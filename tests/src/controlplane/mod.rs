@@ -230,6 +230,11 @@ impl ControlPlane {
         self.kubectl.run(arguments, "").await
     }
 
+    /// The kubectl that is run, for those who set up its environment themselves.
+    pub fn kubectl_program(&self) -> &Path {
+        &self.kubectl.program
+    }
+
     /// Runs kubectl with these arguments and this standard input (for `-f -`).
     pub async fn kubectl_with_input(&self, arguments: &[&str], input: &str) -> Result<Output, Error> {
         self.kubectl.run(arguments, input).await

@@ -129,11 +129,27 @@ subjects: [{{kind: ServiceAccount, name: reader, namespace: {ns}}}]
             .output()
             .await
             .context("cannot run kubectl-akv2k8s")?;
-        Ok(Said {
-            code: output.status.code(),
-            text: String::from_utf8(output.stdout)?,
-            error: String::from_utf8(output.stderr)?,
-        })
+        Said::of(output)
+    }
+
+    /// Runs it as people do: kubectl finds it in its `PATH`, and `kubectl akv2k8s …` is what is typed.
+    pub(crate) async fn run_as_plugin(&self, arguments: &[&str]) -> anyhow::Result<Said> {
+        let program = tokio::task::spawn_blocking(cli_program).await??;
+        let folder = program.parent().context("a program is in a folder")?;
+        let output = Command::new(self.cluster.kubectl_program())
+            .arg("akv2k8s")
+            .args(arguments)
+            .args(["-n", self.ns()])
+            .env_clear()
+            .envs(self.variables.iter().cloned())
+            .env("HOME", self.files.path())
+            .env("PATH", folder)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .kill_on_drop(true)
+            .output()
+            .await
+            .context("cannot run kubectl")?;
+        Said::of(output)
     }
 
     /// Runs it and reads its JSON.
@@ -195,6 +211,14 @@ fn write_kubeconfig(cluster: &ControlPlane, token: &str, path: &Path) -> anyhow:
 }
 
 impl Said {
+    fn of(output: std::process::Output) -> anyhow::Result<Self> {
+        Ok(Self {
+            code: output.status.code(),
+            text: String::from_utf8(output.stdout)?,
+            error: String::from_utf8(output.stderr)?,
+        })
+    }
+
     /// Its line about what is not made, passed or failed that begins so.
     pub(crate) fn has_line(&self, start: &str) -> bool {
         self.text.lines().any(|line| line.starts_with(start))

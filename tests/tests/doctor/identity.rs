@@ -84,12 +84,28 @@ async fn each_link_from_the_annotation_to_the_vault_is_tried_and_the_broken_one_
 
     let said = bed.run(&command).await?;
     assert_eq!(said.code, Some(0), "{said:?}");
-    assert!(
-        said.has_line("✓ Vault 'kv1' answers and lets this identity read secrets."),
-        "{said:?}"
-    );
+    for line in [
+        "✓ Vault 'kv1' lets this identity read and list secrets.",
+        "– Vault 'kv1': no right to read or list certificates (ForbiddenByRbac).",
+        "– Vault 'kv1': no right to read or list keys (ForbiddenByRbac).",
+    ] {
+        assert!(said.has_line(line), "{line}: {said:?}");
+    }
     assert!(!said.text.contains('✗'), "{said:?}");
     assert!(!said.text.contains("eyJ"), "a token was printed: {said:?}");
+
+    vault.grant(app.principal(), Role::CertificateUser);
+    let said = bed.run(&command).await?;
+    for line in [
+        "✓ Vault 'kv1' lets this identity read and list certificates.",
+        "✓ Vault 'kv1' lets this identity read and list keys.",
+    ] {
+        assert!(said.has_line(line), "{line}: {said:?}");
+    }
+    // A role that lists secrets and gives out none is the one that is chosen by mistake.
+    vault.revoke(app.principal());
+    vault.grant(app.principal(), Role::Reader);
+    assert_eq!(code(&bed.json(&command).await?), "ForbiddenByRbac");
     Ok(())
 }
 
@@ -111,6 +127,19 @@ async fn without_mint_nobody_but_the_api_server_is_asked_and_what_entra_must_hol
         bed.ns()
     );
     assert!(said.text.contains(&claims), "{claims}: {said:?}");
+    let with_vault = ["doctor", "identity", "--serviceaccount", &account, "--vault", "kv1"];
+    let said = bed.run_as_plugin(&with_vault).await?;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let create = format!(
+        "az identity federated-credential create --name akv2k8s --identity-name IDENTITY --resource-group GROUP --issuer '{}' \
+         --subject 'system:serviceaccount:{}:web' --audiences 'api://AzureADTokenExchange' (IDENTITY: the one with client id c-1",
+        bed.cluster.issuer().await?,
+        bed.ns()
+    );
+    assert!(said.text.contains(&create), "{create}: {said:?}");
+    let assign = "az role assignment create --role \"Key Vault Secrets User\" --assignee c-1 --scope $(az keyvault show --name kv1 \
+                  --query id --output tsv)";
+    assert!(said.text.contains(assign), "{assign}: {said:?}");
     assert_eq!(emulator.journal().counts().total(), 0);
     Ok(())
 }

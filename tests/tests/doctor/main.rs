@@ -6,3 +6,4 @@ mod controller;
 mod identity;
 mod installation;
 mod pods;
+mod way;

@@ -1,10 +1,9 @@
 //! Pods that are an application by secret, certificate or password: is the set of variables whole?
 
 use super::container::{Presence, Variables};
-use super::service_account::stray;
 use super::{CERTIFICATE, CLIENT_ID, CLIENT_SECRET, PASSWORD, TENANT_ID, USERNAME, Workload};
 use crate::diagnosis::client_secret::is_guid;
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Code, Diagnosis, stray};
 use crate::doctor::Check;
 
 /// Variables whose values, quoted or blank at an end, mean something else than was meant.
@@ -90,26 +89,18 @@ pub(super) fn values(workload: &Workload) -> Option<Check> {
         .flat_map(|it| it.literals().map(move |(name, value)| (it, name, value)));
     let found = literals.find_map(|(it, name, value)| {
         let stray = CHECKED.contains(&name).then(|| stray(value)).flatten();
-        stray
-            .map(|stray| (it, name, stray))
-            .or_else(|| is_secret_id(name, value).then_some((it, name, "")))
+        let found = stray.map(Some).or_else(|| is_secret_id(name, value).then_some(None));
+        found.map(|stray| (it, name, stray))
     });
     let (it, name, stray) = found?;
     let place = format!("{name} in container {} of {}", it.container.name, workload.subject());
-    let diagnosis = if stray.is_empty() {
-        Diagnosis::new(
-            Code::ClientSecretIsId,
-            format!("{place} looks like a GUID."),
-            "A secret has an id and a value, and Entra takes the value; the id is a GUID.",
-            "Make a new secret and use its value: az ad app credential reset --id CLIENT_ID --append",
-        )
-    } else {
-        Diagnosis::new(
+    let diagnosis = match stray {
+        None => Diagnosis::of(Code::ClientSecretIsId, format!("{place} looks like a GUID."), &[]),
+        Some(stray) => Diagnosis::of(
             Code::VariableMalformed,
-            format!("{place} holds {stray}."),
-            "The value is taken as it stands.",
-            "Write it without them; in YAML, quotes around the whole value are enough.",
-        )
+            format!("{place} holds {}.", stray.words()),
+            &[("names", name)],
+        ),
     };
     Some(Check::failed(ID, diagnosis))
 }

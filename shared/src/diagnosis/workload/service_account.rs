@@ -3,8 +3,9 @@
 use k8s_openapi::api::core::v1::ServiceAccount;
 
 use super::{AUDIENCE, CLIENT_ID_ANNOTATION, TENANT_ID_ANNOTATION};
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{AssertionClaims, Code, Diagnosis, stray, without_stray};
 use crate::doctor::{Check, Seen};
+use crate::reference::VaultName;
 
 /// What a federated credential at Entra must name, all three exactly.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +23,19 @@ impl Federation {
         Self { issuer, subject }
     }
 
-    /// The check that only Entra could answer: what it has to hold.
-    pub fn check(&self) -> Check {
+    /// The check that only Entra could answer: what it has to hold, and the command that puts it there. `client_id` is the
+    /// identity's, where it is known.
+    pub fn check(&self, client_id: Option<&str>) -> Check {
+        let claims = AssertionClaims {
+            issuer: self.issuer.clone().unwrap_or_default(),
+            subject: self.subject.clone(),
+            audience: AUDIENCE.to_owned(),
+            expires: None,
+            issued: None,
+        };
+        let mut names = claims.names();
+        names.extend(client_id.filter(|id| is_id(id)).map(|id| ("client_id", id)));
+        let create = Diagnosis::of(Code::NoFederatedCredential, "", &names).fix;
         let issuer = self
             .issuer
             .as_deref()
@@ -32,11 +44,35 @@ impl Federation {
             "federated-credential",
             format!(
                 "Federated credential: Entra was not asked (--mint does). It must name issuer {issuer}, subject {}, audience \
-                 {AUDIENCE}.",
+                 {AUDIENCE}. To create it: {create}",
                 self.subject
             ),
         )
     }
+}
+
+/// Letters, digits and hyphens: fit for a command line.
+fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// What only the vault could answer without being asked: the role that the identity `client_id` needs there to read secrets.
+pub fn role_check(vault: &VaultName, client_id: Option<&str>) -> Check {
+    let assignee = client_id.filter(|id| is_id(id)).unwrap_or("CLIENT_ID");
+    let scope = format!("$(az keyvault show --name {vault} --query id --output tsv)");
+    let names = [
+        ("role", "Key Vault Secrets User"),
+        ("assignee", assignee),
+        ("scope", &scope),
+    ];
+    let assign = Diagnosis::of(Code::ForbiddenByRbac, "", &names).fix;
+    Check::not_made(
+        "vault",
+        format!(
+            "Vault '{vault}' was not asked (--mint does): whether its name resolves, its network rules admit you, its tenant is the \
+             identity's, and which roles or access policies are there. To let the identity read secrets: {assign}"
+        ),
+    )
 }
 
 /// The value of an annotation; an empty one counts as none.
@@ -119,9 +155,12 @@ fn annotated(namespace: &str, name: &str, account: &ServiceAccount, explicit: bo
                 ID,
                 Diagnosis::new(
                     Code::VariableMalformed,
-                    format!("The annotation {which} of ServiceAccount {namespace}/{name} holds {stray}."),
+                    format!(
+                        "The annotation {which} of ServiceAccount {namespace}/{name} holds {}.",
+                        stray.words()
+                    ),
                     "It is taken as it stands, and Entra knows nobody of that name.",
-                    command(which, value.trim_matches(is_stray)),
+                    command(which, without_stray(value)),
                 ),
             );
         }
@@ -148,20 +187,4 @@ fn without_annotation(account: &ServiceAccount) -> &'static str {
     } else {
         "Without it nobody knows which identity the pod is."
     }
-}
-
-/// What has no place at either end of an id, in words.
-pub(super) fn stray(value: &str) -> Option<&'static str> {
-    let ends = [value.chars().next()?, value.chars().next_back()?];
-    if ends.iter().any(|it| it.is_whitespace()) {
-        Some("a blank or a line break at its end")
-    } else if ends.iter().any(|it| is_stray(*it)) {
-        Some("quotes")
-    } else {
-        None
-    }
-}
-
-fn is_stray(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '“' | '”')
 }
