@@ -11,6 +11,7 @@ pub mod gate;
 pub mod image;
 pub mod load;
 pub mod log;
+pub mod node;
 pub mod provision;
 pub mod proxy;
 pub mod random;

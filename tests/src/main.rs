@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use akv2k8s_testbed::provision::{Locations, Program};
 use akv2k8s_testbed::{conformance, controlplane, demo, docs, emulator, provision, verify};
 use clap::{Parser, Subcommand};
 
@@ -17,7 +18,11 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Build the Kubernetes programs that tests need, unless they are there
-    Provision,
+    Provision {
+        /// Those of a real node too
+        #[arg(long)]
+        node: bool,
+    },
     /// See a vault's objects become Secrets and ConfigMaps, on a real API server, in one go
     Demo(demo::Args),
     /// Start a control plane, print its kubeconfig, stop it on Ctrl-C
@@ -49,7 +54,11 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Provision => provision::provision(&provision::Locations::from_env(), &mut io::stdout())?,
+        Command::Provision { node } => {
+            let nodes = if node { Program::NODE } else { &[] };
+            let programs = [Program::CONTROL_PLANE, nodes].concat();
+            provision::provision(&Locations::from_env(), &programs, &mut io::stdout())?;
+        }
         Command::Demo(args) => demo::run(&args, &mut io::stdout()).await?,
         Command::Up => controlplane::cli::up(&mut io::stdout()).await?,
         Command::Emulator(args) => emulator::cli::run(args, &mut io::stdout()).await?,

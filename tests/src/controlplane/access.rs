@@ -9,7 +9,7 @@ use kube::{Client, Config};
 use serde_json::json;
 
 use super::Error;
-use super::pki::Pki;
+use super::pki::Pair;
 
 /// A kubeconfig, and what it says.
 #[derive(Clone, Debug)]
@@ -57,22 +57,22 @@ impl Access {
     }
 }
 
-/// A kubeconfig of the administrator of `server_url` that needs no other file.
-pub(super) fn kubeconfig(server_url: &str, pki: &Pki) -> String {
+/// A kubeconfig for `server_url`, of whoever `user` is the certificate of, that needs no other file.
+pub(super) fn kubeconfig(server_url: &str, ca_pem: &str, user: &Pair) -> String {
     let data = |pem: &str| STANDARD.encode(pem);
     // JSON is YAML.
     let document = json!({
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "testbed",
-        "contexts": [{"name": "testbed", "context": {"cluster": "testbed", "user": "admin"}}],
+        "contexts": [{"name": "testbed", "context": {"cluster": "testbed", "user": "user"}}],
         "clusters": [{"name": "testbed", "cluster": {
             "server": server_url,
-            "certificate-authority-data": data(&pki.ca),
+            "certificate-authority-data": data(ca_pem),
         }}],
-        "users": [{"name": "admin", "user": {
-            "client-certificate-data": data(&pki.admin_certificate),
-            "client-key-data": data(&pki.admin_key),
+        "users": [{"name": "user", "user": {
+            "client-certificate-data": data(&user.certificate),
+            "client-key-data": data(&user.key),
         }}],
     });
     format!("{document:#}\n")

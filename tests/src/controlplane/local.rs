@@ -1,6 +1,8 @@
-//! etcd, kube-apiserver and kube-controller-manager on 127.0.0.1, with all their files in one temporary folder.
+//! etcd, kube-apiserver and kube-controller-manager on one address, with all their files in one temporary folder.
 
+use std::ffi::OsString;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,6 +25,35 @@ const START_LIMIT: Duration = Duration::from_secs(90);
 /// How often another port is tried when somebody else took the one that was free a moment ago.
 const PORT_ATTEMPTS: usize = 5;
 
+/// Where the programs of a control plane run.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// Where the API server listens.
+    pub(crate) address: Ipv4Addr,
+    /// What is put before a program to start it there: a command that enters a network namespace, or nothing.
+    pub(crate) prefix: Vec<OsString>,
+}
+
+impl Place {
+    /// Here, for ourselves alone.
+    pub(crate) fn loopback() -> Self {
+        Self {
+            address: Ipv4Addr::LOCALHOST,
+            prefix: Vec::new(),
+        }
+    }
+
+    /// Whether nodes can reach the API server.
+    fn has_nodes(&self) -> bool {
+        !self.address.is_loopback()
+    }
+
+    fn start(&self, program: Program, path: &Path, arguments: &[String], folder: &Path) -> Result<Process, Error> {
+        Process::start_behind(&self.prefix, path, arguments, [], folder)
+            .map_err(Error::io(format!("start {}", program.name())))
+    }
+}
+
 /// A control plane of our own. Everything stops, and the folder goes, with the value or with this process.
 #[derive(Debug)]
 pub(super) struct Local {
@@ -33,13 +64,15 @@ pub(super) struct Local {
     #[expect(dead_code, reason = "held, not used: dropping it stops the store")]
     etcd: Process,
     folder: TempDir,
+    pki: Pki,
+    place: Place,
     api_server_program: PathBuf,
     api_server_arguments: Vec<String>,
 }
 
 impl Local {
     /// Starts all three programs and waits until the API server and the controllers work.
-    pub(super) async fn start(locations: &Locations) -> Result<Self, Error> {
+    pub(super) async fn start(locations: &Locations, place: Place) -> Result<Self, Error> {
         let etcd_program = locations.find(Program::Etcd)?;
         let api_server_program = locations.find(Program::ApiServer)?;
         let controller_manager_program = locations.find(Program::ControllerManager)?;
@@ -49,16 +82,16 @@ impl Local {
             .tempdir()
             .map_err(Error::io("create a temporary folder"))?;
         let path = folder.path();
-        let pki = Pki::create(path).map_err(Error::io("create certificates"))?;
+        let pki = Pki::create(path, place.address).map_err(Error::io("create certificates"))?;
 
-        let (etcd, etcd_port) = on_free_port(async |port| start_etcd(&etcd_program, port, path).await).await?;
+        let (etcd, etcd_port) = on_free_port(async |port| start_etcd(&etcd_program, port, path, &place).await).await?;
         let (api_server, api_server_port) = on_free_port(async |port| {
-            let arguments = api_server_arguments(port, etcd_port, &pki);
-            let access = write_access(port, &pki, path).await?;
-            start_api_server(&api_server_program, &arguments, path, &access).await
+            let arguments = api_server_arguments(&place, port, etcd_port, &pki);
+            let access = write_access(&place, port, &pki, path).await?;
+            start_api_server(&api_server_program, &arguments, path, &access, &place).await
         })
         .await?;
-        let access = write_access(api_server_port, &pki, path).await?;
+        let access = write_access(&place, api_server_port, &pki, path).await?;
         let mut local = Self {
             access,
             controller_manager: None,
@@ -66,12 +99,12 @@ impl Local {
             etcd,
             folder,
             api_server_program,
-            api_server_arguments: api_server_arguments(api_server_port, etcd_port, &pki),
+            api_server_arguments: api_server_arguments(&place, api_server_port, etcd_port, &pki),
+            pki,
+            place,
         };
         local.allow_issuer_discovery().await?;
-        local
-            .start_controller_manager(&controller_manager_program, &pki)
-            .await?;
+        local.start_controller_manager(&controller_manager_program).await?;
         Ok(local)
     }
 
@@ -79,6 +112,17 @@ impl Local {
     pub(super) fn server_identity(&self) -> std::io::Result<(String, String)> {
         let read = |name| fs::read_to_string(self.folder.path().join(name));
         Ok((read(pki::SERVER_CERTIFICATE)?, read(pki::SERVER_KEY)?))
+    }
+
+    /// The certificate of the authority that signs the certificates of users, PEM.
+    pub(super) fn ca_file(&self) -> &Path {
+        &self.pki.ca_file
+    }
+
+    /// A kubeconfig by which its holder is this user in these groups.
+    pub(super) fn kubeconfig_of(&self, user: &str, groups: &[&str]) -> std::io::Result<String> {
+        let pair = self.pki.client(user, groups)?;
+        Ok(kubeconfig(&self.access.server_url, &self.pki.ca(), &pair))
     }
 
     /// Kills the API server, as a crash would.
@@ -93,6 +137,7 @@ impl Local {
             &self.api_server_arguments,
             self.folder.path(),
             &self.access,
+            &self.place,
         );
         self.api_server = Some(start.await?);
         Ok(())
@@ -118,9 +163,12 @@ impl Local {
     }
 
     /// Its controllers work when the default namespace has its ServiceAccount.
-    async fn start_controller_manager(&mut self, program: &Path, pki: &Pki) -> Result<(), Error> {
-        let arguments = controller_manager_arguments(&self.access.kubeconfig, pki);
-        let mut process = start(Program::ControllerManager, program, &arguments, self.folder.path())?;
+    async fn start_controller_manager(&mut self, program: &Path) -> Result<(), Error> {
+        let arguments = controller_manager_arguments(&self.access.kubeconfig, &self.pki);
+        let folder = self.folder.path();
+        let mut process = self
+            .place
+            .start(Program::ControllerManager, program, &arguments, folder)?;
         let accounts: Api<ServiceAccount> = Api::namespaced(self.access.client()?, "default");
         ready(Program::ControllerManager, &mut process, async |_| {
             accounts.get("default").await.is_ok()
@@ -148,10 +196,6 @@ async fn on_free_port(start: impl AsyncFn(u16) -> Result<Process, Error>) -> Res
     }
 }
 
-fn start(program: Program, path: &Path, arguments: &[String], folder: &Path) -> Result<Process, Error> {
-    Process::start(path, arguments, folder).map_err(Error::io(format!("start {}", program.name())))
-}
-
 /// Waits until `look` says that the program works.
 async fn ready(
     program: Program,
@@ -177,8 +221,8 @@ async fn ready(
     }
 }
 
-async fn start_etcd(program: &Path, port: u16, folder: &Path) -> Result<Process, Error> {
-    let mut process = start(Program::Etcd, program, &etcd_arguments(port, folder), folder)?;
+async fn start_etcd(program: &Path, port: u16, folder: &Path, place: &Place) -> Result<Process, Error> {
+    let mut process = place.start(Program::Etcd, program, &etcd_arguments(port, folder), folder)?;
     // Its own words, since an answer on the port could be somebody else's.
     ready(Program::Etcd, &mut process, async |process| {
         process.log().contains("ready to serve client requests")
@@ -192,8 +236,9 @@ async fn start_api_server(
     arguments: &[String],
     folder: &Path,
     access: &Access,
+    place: &Place,
 ) -> Result<Process, Error> {
-    let mut process = start(Program::ApiServer, program, arguments, folder)?;
+    let mut process = place.start(Program::ApiServer, program, arguments, folder)?;
     let client = access.client()?;
     // Only our server has a certificate that our client trusts.
     ready(Program::ApiServer, &mut process, async |_| {
@@ -207,9 +252,9 @@ async fn start_api_server(
 }
 
 /// Writes the administrator's kubeconfig for the server on `port`.
-async fn write_access(port: u16, pki: &Pki, folder: &Path) -> Result<Access, Error> {
+async fn write_access(place: &Place, port: u16, pki: &Pki, folder: &Path) -> Result<Access, Error> {
     let path = folder.join("kubeconfig");
-    let text = kubeconfig(&format!("https://127.0.0.1:{port}"), pki);
+    let text = kubeconfig(&format!("https://{}:{port}", place.address), &pki.ca(), &pki.admin);
     fs::write(&path, text).map_err(Error::io(format!("write {}", path.display())))?;
     Access::read(&path).await
 }
@@ -227,15 +272,14 @@ fn etcd_arguments(port: u16, folder: &Path) -> Vec<String> {
     ]
 }
 
-fn api_server_arguments(port: u16, etcd_port: u16, pki: &Pki) -> Vec<String> {
-    let issuer = format!("https://127.0.0.1:{port}");
-    vec![
+fn api_server_arguments(place: &Place, port: u16, etcd_port: u16, pki: &Pki) -> Vec<String> {
+    let address = place.address;
+    let issuer = format!("https://{address}:{port}");
+    let mut arguments = vec![
         format!("--etcd-servers=http://127.0.0.1:{etcd_port}"),
-        "--bind-address=127.0.0.1".to_owned(),
+        format!("--bind-address={address}"),
         format!("--secure-port={port}"),
-        "--advertise-address=127.0.0.1".to_owned(),
-        // A loopback address is not allowed as the endpoint of the service `kubernetes`.
-        "--endpoint-reconciler-type=none".to_owned(),
+        format!("--advertise-address={address}"),
         format!("--tls-cert-file={}", pki.server_certificate_file.display()),
         format!("--tls-private-key-file={}", pki.server_key_file.display()),
         format!("--client-ca-file={}", pki.ca_file.display()),
@@ -250,10 +294,24 @@ fn api_server_arguments(port: u16, etcd_port: u16, pki: &Pki) -> Vec<String> {
         format!("--service-account-issuer={issuer}"),
         format!("--service-account-jwks-uri={issuer}/openid/v1/jwks"),
         format!("--api-audiences={issuer}"),
-        "--authorization-mode=RBAC".to_owned(),
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
         "--allow-privileged=true".to_owned(),
-    ]
+    ];
+    if place.has_nodes() {
+        arguments.extend([
+            "--authorization-mode=Node,RBAC".to_owned(),
+            format!("--kubelet-client-certificate={}", pki.admin_certificate_file.display()),
+            format!("--kubelet-client-key={}", pki.admin_key_file.display()),
+            "--kubelet-preferred-address-types=InternalIP".to_owned(),
+        ]);
+    } else {
+        arguments.extend([
+            "--authorization-mode=RBAC".to_owned(),
+            // A loopback address is not allowed as the endpoint of the service `kubernetes`.
+            "--endpoint-reconciler-type=none".to_owned(),
+        ]);
+    }
+    arguments
 }
 
 fn controller_manager_arguments(kubeconfig: &Path, pki: &Pki) -> Vec<String> {

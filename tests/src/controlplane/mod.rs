@@ -44,6 +44,7 @@ use tokio::sync::{Mutex, OnceCell};
 use self::access::Access;
 use self::kubectl::Kubectl;
 use self::local::Local;
+pub(crate) use self::local::Place;
 use crate::provision::{Locations, Program};
 use crate::wait::until;
 
@@ -79,7 +80,7 @@ impl ControlPlane {
     pub async fn start() -> Result<Self, Error> {
         match env::var_os(KUBECONFIG_VARIABLE) {
             Some(path) if !path.is_empty() => Self::existing(Path::new(&path)).await,
-            _ => Self::start_local(&Locations::from_env()).await,
+            _ => Self::start_at(Place::loopback()).await,
         }
     }
 
@@ -96,9 +97,11 @@ impl ControlPlane {
         Self::new(access, cache, None, &Locations::from_env(), start)
     }
 
-    async fn start_local(locations: &Locations) -> Result<Self, Error> {
+    /// One of the caller's own somewhere else.
+    pub(crate) async fn start_at(place: Place) -> Result<Self, Error> {
         let start = Instant::now();
-        let local = Local::start(locations).await?;
+        let locations = &Locations::from_env();
+        let local = Local::start(locations, place).await?;
         let access = local.access.clone();
         let cache = access.kubeconfig.with_file_name("kubectl-cache");
         Self::new(access, cache, Some(Mutex::new(local)), locations, start)
@@ -152,7 +155,7 @@ impl ControlPlane {
         &self.access.kubeconfig
     }
 
-    /// `https://127.0.0.1:PORT` for one of our own; no slash at the end.
+    /// `https://ADDRESS:PORT`; no slash at the end.
     pub fn server_url(&self) -> &str {
         &self.access.server_url
     }
@@ -168,6 +171,20 @@ impl ControlPlane {
         local
             .server_identity()
             .map_err(Error::io("read the API server's certificate"))
+    }
+
+    /// The certificate of the authority that signs the certificates of users (PEM), in a file.
+    pub(crate) async fn user_authority(&self) -> Result<PathBuf, Error> {
+        let local = self.ours("take the authority of users")?.lock().await;
+        Ok(local.ca_file().to_owned())
+    }
+
+    /// A kubeconfig (YAML) by which its holder is this user in these groups.
+    pub(crate) async fn kubeconfig_of(&self, user: &str, groups: &[&str]) -> Result<String, Error> {
+        let local = self.ours("sign the certificate of a user")?.lock().await;
+        local
+            .kubeconfig_of(user, groups)
+            .map_err(Error::io(format!("sign a certificate of {user}")))
     }
 
     /// The issuer of ServiceAccount tokens, as its own discovery document names it.

@@ -1,7 +1,8 @@
 //! The certificates and keys of a local control plane.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::{fmt, fs, io};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -13,12 +14,14 @@ pub(super) const SERVER_CERTIFICATE: &str = "apiserver.crt";
 /// File with its key, PEM.
 pub(super) const SERVER_KEY: &str = "apiserver.key";
 
+/// The address of the service `kubernetes`: the first one of the range of Services.
+const CLUSTER_IP: &str = "10.0.0.1";
+
 /// Files below one folder, and what goes into a kubeconfig.
-#[derive(Debug)]
 pub(super) struct Pki {
-    /// Certificate of the authority that signed both others, PEM.
+    /// Certificate of the authority that signed all others, PEM.
     pub(super) ca_file: PathBuf,
-    /// The API server's certificate for 127.0.0.1 and localhost, PEM.
+    /// The API server's certificate for its address and localhost, PEM.
     pub(super) server_certificate_file: PathBuf,
     /// Its key, PEM.
     pub(super) server_key_file: PathBuf,
@@ -26,20 +29,29 @@ pub(super) struct Pki {
     pub(super) service_account_key_file: PathBuf,
     /// Its public half, PEM.
     pub(super) service_account_public_key_file: PathBuf,
-    /// Authority, PEM.
-    pub(super) ca: String,
-    /// Certificate of an administrator (group `system:masters`), PEM.
-    pub(super) admin_certificate: String,
-    /// The administrator's key, PEM.
-    pub(super) admin_key: String,
+    /// Certificate of an administrator, PEM.
+    pub(super) admin_certificate_file: PathBuf,
+    /// Its key, PEM.
+    pub(super) admin_key_file: PathBuf,
+    /// Who the administrator is.
+    pub(super) admin: Pair,
+    authority: Authority,
+}
+
+impl fmt::Debug for Pki {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pki")
+            .field("ca_file", &self.ca_file)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Pki {
-    /// Makes everything anew and writes it into `folder`. All keys are ECDSA P-256.
-    pub(super) fn create(folder: &Path) -> io::Result<Self> {
-        let ca = authority().map_err(io::Error::other)?;
-        let server = server(&ca).map_err(io::Error::other)?;
-        let admin = admin(&ca).map_err(io::Error::other)?;
+    /// Makes everything anew, for a server at `address`, and writes it into `folder`. All keys are ECDSA P-256.
+    pub(super) fn create(folder: &Path, address: Ipv4Addr) -> io::Result<Self> {
+        let authority = authority().map_err(io::Error::other)?;
+        let server = server(&authority, address).map_err(io::Error::other)?;
+        let admin = client(&authority, "admin", &["system:masters"]).map_err(io::Error::other)?;
         let service_accounts = KeyPair::generate().map_err(io::Error::other)?;
 
         let write = |name: &str, text: &str| {
@@ -47,21 +59,38 @@ impl Pki {
             fs::write(&path, text).map(|()| path)
         };
         Ok(Self {
-            ca_file: write("ca.crt", &ca.pem())?,
-            server_certificate_file: write(SERVER_CERTIFICATE, &server.0)?,
-            server_key_file: write(SERVER_KEY, &server.1)?,
+            ca_file: write("ca.crt", &authority.pem())?,
+            server_certificate_file: write(SERVER_CERTIFICATE, &server.certificate)?,
+            server_key_file: write(SERVER_KEY, &server.key)?,
             service_account_key_file: write("service-account.key", &service_accounts.serialize_pem())?,
             service_account_public_key_file: write("service-account.pub", &service_accounts.public_key_pem())?,
-            ca: ca.pem(),
-            admin_certificate: admin.0,
-            admin_key: admin.1,
+            admin_certificate_file: write("admin.crt", &admin.certificate)?,
+            admin_key_file: write("admin.key", &admin.key)?,
+            admin,
+            authority,
         })
+    }
+
+    /// The authority's certificate, PEM.
+    pub(super) fn ca(&self) -> String {
+        self.authority.pem()
+    }
+
+    /// A certificate by which a client is this user in these groups.
+    pub(super) fn client(&self, user: &str, groups: &[&str]) -> io::Result<Pair> {
+        client(&self.authority, user, groups).map_err(io::Error::other)
     }
 }
 
+/// A certificate and its key.
+pub(super) struct Pair {
+    /// PEM.
+    pub(super) certificate: String,
+    /// PEM.
+    pub(super) key: String,
+}
+
 type Authority = CertifiedIssuer<'static, KeyPair>;
-/// Certificate and key, both PEM.
-type Pair = (String, String);
 
 fn authority() -> Result<Authority, rcgen::Error> {
     let mut params = CertificateParams::default();
@@ -71,18 +100,20 @@ fn authority() -> Result<Authority, rcgen::Error> {
     CertifiedIssuer::self_signed(params, KeyPair::generate()?)
 }
 
-fn server(ca: &Authority) -> Result<Pair, rcgen::Error> {
-    let mut params = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()])?;
+fn server(ca: &Authority, address: Ipv4Addr) -> Result<Pair, rcgen::Error> {
+    let names = ["localhost", "kubernetes.default.svc", CLUSTER_IP].map(str::to_owned);
+    let names = names.into_iter().chain([address.to_string()]);
+    let mut params = CertificateParams::new(names.collect::<Vec<_>>())?;
     params.distinguished_name.push(DnType::CommonName, "kube-apiserver");
     sign(params, ExtendedKeyUsagePurpose::ServerAuth, ca)
 }
 
-fn admin(ca: &Authority) -> Result<Pair, rcgen::Error> {
+fn client(ca: &Authority, user: &str, groups: &[&str]) -> Result<Pair, rcgen::Error> {
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "admin");
-    params
-        .distinguished_name
-        .push(DnType::OrganizationName, "system:masters");
+    params.distinguished_name.push(DnType::CommonName, user);
+    for group in groups {
+        params.distinguished_name.push(DnType::OrganizationName, *group);
+    }
     sign(params, ExtendedKeyUsagePurpose::ClientAuth, ca)
 }
 
@@ -91,5 +122,8 @@ fn sign(mut params: CertificateParams, usage: ExtendedKeyUsagePurpose, ca: &Auth
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.use_authority_key_identifier_extension = true;
     let key = KeyPair::generate()?;
-    Ok((params.signed_by(&key, ca)?.pem(), key.serialize_pem()))
+    Ok(Pair {
+        certificate: params.signed_by(&key, ca)?.pem(),
+        key: key.serialize_pem(),
+    })
 }

@@ -1,6 +1,6 @@
 //! Child processes that never outlive this one.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
@@ -42,12 +42,24 @@ impl Process {
         variables: impl IntoIterator<Item = (String, String)>,
         folder: &Path,
     ) -> io::Result<Self> {
+        Self::start_behind(&[], program, arguments, variables, folder)
+    }
+
+    /// As [`Self::start_in`], with words before the program: a command that starts it elsewhere.
+    pub(crate) fn start_behind<A: AsRef<OsStr>>(
+        prefix: &[OsString],
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+        variables: impl IntoIterator<Item = (String, String)>,
+        folder: &Path,
+    ) -> io::Result<Self> {
         let name = program.file_name().unwrap_or(program.as_os_str());
         let log = folder.join(name).with_extension("log");
         let output = File::options().create(true).append(true).open(&log)?;
         let mut supervisor = Command::new("sh")
             .args(["-c", SUPERVISOR, "sh"])
             .arg(folder)
+            .args(prefix)
             .arg(program)
             .args(arguments)
             .envs(variables)

@@ -2,6 +2,8 @@
 #
 # usage: sh -c "$this_script" sh FOLDER PROGRAM ARGUMENT...
 #
+# When the program has ended, however it came to that, FOLDER/after.sh is run, if there is one.
+#
 # The owner holds the other end of standard input. A line on it means "stop the program". Its end without a line means that
 # the owner is gone: then FOLDER, where the owner keeps what the program needs, is removed as well.
 folder=$1
@@ -23,6 +25,9 @@ watcher=$!
 
 wait "$program"
 status=$?
+if [ -f "$folder/after.sh" ]; then
+    sh "$folder/after.sh" >/dev/null
+fi
 kill -TERM "$watcher" 2>/dev/null
 wait "$watcher"
 if [ $? -eq 1 ]; then

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 
 use crate::controlplane::ControlPlane;
 use crate::emulator::{SecretOptions, VaultHandle};
-use crate::provision::{Locations, provision};
+use crate::provision::{Locations, Program, provision};
 use crate::stack::{Controller, Profile, SERVICE_ACCOUNT, Stack, controller_program};
 
 /// The vault the examples name.
@@ -33,7 +33,7 @@ pub struct Args {
 /// Runs the demo; the error says which step failed and why.
 pub async fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
     let started = Instant::now();
-    provision(&Locations::from_env(), out)?;
+    provision(&Locations::from_env(), Program::CONTROL_PLANE, out)?;
     writeln!(out, "\n== Building the controller")?;
     let program = tokio::task::spawn_blocking(|| controller_program(Profile::Dev)).await??;
     writeln!(out, "   {}", program.display())?;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Emulator, Options, Seed};
+use super::{Emulator, Names, Options, Seed};
 
 /// Run the Key Vault, Entra and IMDS emulator until Ctrl-C.
 #[derive(Debug, clap::Args)]
@@ -41,6 +41,7 @@ pub async fn run(args: Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let options = Options {
         listen: args.listen,
         imds_listen: args.imds_listen,
+        names: Names::Localhost,
         seed: args.seed,
     };
     let emulator = Emulator::start(options).await?;

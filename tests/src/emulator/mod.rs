@@ -32,6 +32,7 @@ pub mod crypto;
 mod delivery;
 mod entra;
 mod fault;
+mod hosts;
 pub(crate) mod http;
 mod imds;
 mod journal;
@@ -57,6 +58,7 @@ use crate::gate::SharedGate;
 pub use self::clock::Clock;
 pub use self::entra::{AppHandle, EntraHandle, FederatedCredential, Principal};
 pub use self::fault::{Fault, FaultId, FaultKind, Faults, Requests};
+pub use self::hosts::Names;
 pub use self::imds::ImdsHandle;
 pub use self::journal::{Counts, Entry, Journal};
 pub use self::limiter::Limit;
@@ -74,6 +76,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Where the managed identity endpoints listen; port 0 picks a free one.
     pub imds_listen: SocketAddr,
+    /// By what names it is reached.
+    pub names: Names,
     /// Seed of faults that strike a share of requests.
     pub seed: u64,
 }
@@ -84,6 +88,7 @@ impl Default for Options {
         Self {
             listen: any,
             imds_listen: any,
+            names: Names::default(),
             seed: 1,
         }
     }
@@ -102,31 +107,33 @@ pub(crate) struct Shared {
     /// Signs the certificates of this emulator's servers.
     tls_authority: pki::Authority,
     gate: RwLock<Option<SharedGate>>,
+    hosts: Names,
     address: SocketAddr,
     imds_address: SocketAddr,
 }
 
 impl Shared {
     fn login_host(&self) -> String {
-        format!("login.localhost:{}", self.address.port())
+        self.hosts.with_port(self.hosts.login(), self.address.port())
     }
 
     fn authority_url(&self) -> String {
         format!("https://{}", self.login_host())
     }
 
+    /// What follows `NAME.` in the address of a vault.
+    fn vault_suffix(&self) -> String {
+        self.hosts.with_port(self.hosts.vaults(), self.address.port())
+    }
+
     fn vault_url(&self, name: &str) -> String {
-        format!(
-            "https://{}.vault.localhost:{}",
-            name.to_ascii_lowercase(),
-            self.address.port()
-        )
+        format!("https://{}.{}", name.to_ascii_lowercase(), self.vault_suffix())
     }
 
     /// The resource vault tokens are for. With the port, unlike the service's, which has none: Microsoft's Python SDK
     /// sends a token only where the challenge's resource, as written, ends the host and port of the vault.
     fn vault_audience(&self) -> String {
-        format!("https://vault.localhost:{}", self.address.port())
+        format!("https://{}", self.vault_suffix())
     }
 
     fn imds_url(&self) -> String {
@@ -134,7 +141,7 @@ impl Shared {
     }
 
     fn cloud(&self) -> serde_json::Value {
-        let suffix = format!("vault.localhost:{}", self.address.port());
+        let suffix = self.vault_suffix();
         serde_json::json!({
             "name": "AzureStackCloud",
             "activeDirectoryEndpoint": format!("{}/", self.authority_url()),
@@ -164,16 +171,9 @@ pub struct Emulator {
 impl Emulator {
     /// Starts an emulator with one empty tenant and no vaults. Must be called within a tokio runtime.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let names = [
-            "login.localhost",
-            "admin.localhost",
-            "*.vault.localhost",
-            "localhost",
-            "127.0.0.1",
-        ];
         let tls_authority = pki::Authority::create().context("cannot make the emulator's authority")?;
         let identity = tls_authority
-            .identity(&names.map(str::to_owned))
+            .identity(&options.names.certificate())
             .context("cannot make the emulator's certificate")?;
         let cloud = bind(options.listen).await?;
         let imds = bind(options.imds_listen).await?;
@@ -188,6 +188,7 @@ impl Emulator {
             names: Mutex::default(),
             tls_authority,
             gate: RwLock::default(),
+            hosts: options.names,
             address: cloud.local_addr()?,
             imds_address: imds.local_addr()?,
         });
@@ -218,12 +219,12 @@ impl Emulator {
         self.shared.address.port()
     }
 
-    /// The resource vault tokens are for: `https://vault.localhost:PORT`.
+    /// The resource vault tokens are for: `https://vault.localhost:PORT`, or the service's own.
     pub fn vault_audience(&self) -> String {
         self.shared.vault_audience()
     }
 
-    /// `https://login.localhost:PORT/`.
+    /// `https://login.localhost:PORT/`, or Entra's own.
     pub fn authority_host(&self) -> String {
         format!("{}/", self.shared.authority_url())
     }

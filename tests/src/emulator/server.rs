@@ -190,11 +190,12 @@ fn classify(shared: &Shared, kind: Listener, request: &Request) -> Option<(Servi
         return Some((Service::Imds, imds::operation(request)));
     }
     let host = request.host();
-    if host == "login.localhost" {
+    if host == shared.hosts.login() {
         return Some((Service::Entra, entra::operation(request)));
     }
     let name = host
-        .strip_suffix(".vault.localhost")
+        .strip_suffix(shared.hosts.vaults())
+        .and_then(|name| name.strip_suffix('.'))
         .filter(|name| shared.vaults.lock().contains_key(*name))?;
     let route = Route::parse(&request.method, &request.segments());
     let operation = route.map_or(Operation::Unknown, |route| route.operation());

@@ -47,11 +47,12 @@ pub enum BuildError {
     },
 }
 
-/// Builds every program that `locations` lacks into its cache, and tells `progress` about it in lines of text.
+/// Builds those of `programs` that `locations` lacks into its cache, and tells `progress` about it in lines of text.
 /// A program appears in the cache complete or not at all. What is there already costs nothing.
-pub fn provision(locations: &Locations, progress: &mut dyn Write) -> Result<(), BuildError> {
-    let missing: Vec<Program> = Program::ALL
-        .into_iter()
+pub fn provision(locations: &Locations, programs: &[Program], progress: &mut dyn Write) -> Result<(), BuildError> {
+    let missing: Vec<Program> = programs
+        .iter()
+        .copied()
         .filter(|program| locations.find(*program).is_err())
         .collect();
     if missing.is_empty() {
@@ -150,6 +151,9 @@ impl Recipe {
             Program::ApiServer => kubernetes("k8s.io/kubernetes/cmd/kube-apiserver"),
             Program::ControllerManager => kubernetes("k8s.io/kubernetes/cmd/kube-controller-manager"),
             Program::Kubectl => kubernetes("k8s.io/kubernetes/cmd/kubectl"),
+            Program::Scheduler => kubernetes("k8s.io/kubernetes/cmd/kube-scheduler"),
+            Program::Kubelet => kubernetes("k8s.io/kubernetes/cmd/kubelet"),
+            Program::Proxy => kubernetes("k8s.io/kubernetes/cmd/kube-proxy"),
         }
     }
 }

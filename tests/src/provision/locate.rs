@@ -18,11 +18,13 @@ pub struct Locations {
 /// A program is in none of the folders.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
-    "{program} is not in {searched}; run `cargo testbed provision` (builds it once with Go, about 7 minutes), \
+    "{program} is not in {searched}; run `cargo testbed provision{option}` (builds it once with Go, about 7 minutes), \
      or set KUBEBUILDER_ASSETS to a folder that holds etcd, kube-apiserver, kube-controller-manager and kubectl"
 )]
 pub struct NotProvisioned {
     program: &'static str,
+    /// Which option of `provision` builds it.
+    option: &'static str,
     searched: String,
 }
 
@@ -65,6 +67,11 @@ impl Locations {
             .find(|path| path.is_file())
             .ok_or_else(|| NotProvisioned {
                 program: program.name(),
+                option: if Program::NODE.contains(&program) {
+                    " --node"
+                } else {
+                    ""
+                },
                 searched: folders()
                     .map(|folder| folder.display().to_string())
                     .collect::<Vec<_>>()
@@ -111,6 +118,13 @@ mod tests {
         ] {
             assert!(message.contains(part), "{part} is not in: {message}");
         }
+    }
+
+    #[test]
+    fn the_programs_of_a_node_have_a_command_of_their_own() {
+        let locations = Locations::new(None, Some("/cache".into()), None);
+        let message = locations.find(Program::Kubelet).expect_err("absent").to_string();
+        assert!(message.contains("`cargo testbed provision --node`"), "{message}");
     }
 
     #[test]

@@ -9,12 +9,12 @@ mod locate;
 pub use build::{BuildError, provision};
 pub use locate::{Locations, NotProvisioned};
 
-/// Version of the API server, the controller manager and kubectl; `tests/kube/kubernetes/go.mod` names the same.
+/// Version of all programs but etcd; `tests/kube/kubernetes/go.mod` names the same.
 pub const KUBERNETES_VERSION: &str = "1.35.4";
 /// Version of etcd; `tests/kube/etcd/go.mod` names the same.
 pub const ETCD_VERSION: &str = "3.6.8";
 
-/// One program of the control plane.
+/// One program of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
     /// The store behind the API server.
@@ -25,11 +25,19 @@ pub enum Program {
     ControllerManager,
     /// What users type.
     Kubectl,
+    /// Finds a node for each pod.
+    Scheduler,
+    /// Runs the pods of a node.
+    Kubelet,
+    /// Makes the addresses of Services work on a node.
+    Proxy,
 }
 
 impl Program {
-    /// All of them, in the order in which they are built.
-    pub const ALL: [Self; 4] = [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Kubectl];
+    /// What a control plane needs, in the order in which it is built.
+    pub const CONTROL_PLANE: &[Self] = &[Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Kubectl];
+    /// What a node needs besides.
+    pub const NODE: &[Self] = &[Self::Scheduler, Self::Kubelet, Self::Proxy];
 
     /// The name of the executable file.
     pub fn name(self) -> &'static str {
@@ -38,6 +46,9 @@ impl Program {
             Self::ApiServer => "kube-apiserver",
             Self::ControllerManager => "kube-controller-manager",
             Self::Kubectl => "kubectl",
+            Self::Scheduler => "kube-scheduler",
+            Self::Kubelet => "kubelet",
+            Self::Proxy => "kube-proxy",
         }
     }
 }

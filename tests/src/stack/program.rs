@@ -38,7 +38,8 @@ pub fn cli_program() -> anyhow::Result<PathBuf> {
     built.clone().map_err(anyhow::Error::msg)
 }
 
-fn build(command: &[&str], program: (&str, &str)) -> Result<PathBuf, String> {
+/// The path of a program (package and binary) after a command of cargo that builds it; or what cargo said.
+pub(crate) fn build(command: &[&str], program: (&str, &str)) -> Result<PathBuf, String> {
     run_cargo(command, program).map_err(|error| format!("{error:#}"))
 }
 

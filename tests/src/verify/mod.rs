@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use crate::provision::{BuildError, Locations, provision};
+use crate::provision::{BuildError, Locations, Program, provision};
 
 pub use prerequisites::Missing;
 
@@ -24,7 +24,7 @@ pub const STAGES: &[Stage] = &[
     },
     Stage {
         name: "provision",
-        run: |out| Ok(provision(&Locations::from_env(), out)?),
+        run: |out| Ok(provision(&Locations::from_env(), Program::CONTROL_PLANE, out)?),
     },
     Stage {
         name: "tests",
