@@ -64,7 +64,7 @@ pub struct ControlPlane {
     access: Access,
     kubectl: Kubectl,
     /// Absent for a cluster that was there before.
-    local: Option<Mutex<Local>>,
+    local: Option<Box<Mutex<Local>>>,
     startup_time: Duration,
 }
 
@@ -104,13 +104,13 @@ impl ControlPlane {
         let local = Local::start(locations, place).await?;
         let access = local.access.clone();
         let cache = access.kubeconfig.with_file_name("kubectl-cache");
-        Self::new(access, cache, Some(Mutex::new(local)), locations, start)
+        Self::new(access, cache, Some(Box::new(Mutex::new(local))), locations, start)
     }
 
     fn new(
         access: Access,
         cache: PathBuf,
-        local: Option<Mutex<Local>>,
+        local: Option<Box<Mutex<Local>>>,
         locations: &Locations,
         start: Instant,
     ) -> Result<Self, Error> {
@@ -281,6 +281,6 @@ impl ControlPlane {
     }
 
     fn ours(&self, what: &'static str) -> Result<&Mutex<Local>, Error> {
-        self.local.as_ref().ok_or(Error::NotOurs(what))
+        self.local.as_deref().ok_or(Error::NotOurs(what))
     }
 }

@@ -31,8 +31,8 @@ impl Zone {
     fn find(&self, name: &str) -> Option<Ipv4Addr> {
         let records = self.records();
         let parents = name.match_indices('.').map(|(dot, _)| format!("*{}", &name[dot..]));
-        let candidates = [name.to_owned()].into_iter().chain(parents);
-        candidates.filter_map(|it| records.get(&it).copied()).next()
+        let mut candidates = [name.to_owned()].into_iter().chain(parents);
+        candidates.find_map(|it| records.get(&it).copied())
     }
 }
 

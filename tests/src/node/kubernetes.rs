@@ -19,7 +19,7 @@ use crate::provision::{Locations, Program};
 use crate::wait::until;
 
 /// How long the node may take to become ready; ten seconds are usual.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_mins(3);
 
 /// The running programs.
 pub(super) struct Programs {

@@ -53,7 +53,7 @@ pub use self::probe::{Missing, available, probe};
 pub const NAME: &str = "node";
 
 /// How long a pod may take to start, or to end; a second or two are usual.
-const POD_LIMIT: Duration = Duration::from_secs(180);
+const POD_LIMIT: Duration = Duration::from_mins(3);
 
 /// A running node with its control plane. Dropping it ends everything.
 pub struct Node {

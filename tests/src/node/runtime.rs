@@ -16,7 +16,7 @@ use crate::image::Image;
 use crate::wait::until;
 
 /// How long containerd may take to answer; a second is usual.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 /// The namespace in which kubelet looks for images.
 const NAMESPACE: &str = "k8s.io";
 /// The image of the container that holds a pod's namespaces.
