@@ -2,8 +2,41 @@
 //!
 //! ```text
 //!  API server ──AdmissionReview──▶ server ─▶ admission: mutate(pod, facts) → JSON Patch
+//!                                                                    ▲
+//!                               cluster (AKVS, labels) ──────────────┤
+//!                               pki (authorities of the broker) ─────┘
 //! ```
+//!
+//! [`EnvInjector`] is the whole program as a value; `main` only parses arguments.
 
 pub mod admission;
+mod app;
+pub mod args;
 pub mod cluster;
+pub mod config;
 pub mod pki;
+mod routes;
+pub mod server;
+
+use akv2k8s_program::{logging, stop_signal};
+use akv2k8s_shared::environment::Environment;
+
+pub use app::EnvInjector;
+use args::Args;
+use config::Config;
+
+/// Runs as `args` and the environment say, until told to stop by a signal.
+///
+/// # Errors
+/// A configuration nobody can work with: the process should exit with a failure.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    logging::init("akv2k8s_envinjector", args.logging_format, args.verbosity);
+    let config = Config::new(args, Environment::from_process())?;
+    tracing::info!(
+        program = env!("CARGO_PKG_VERSION"),
+        deployment = config.args.version,
+        "starting"
+    );
+    let stop = stop_signal()?;
+    Box::pin(EnvInjector::new(config).await?.run(stop)).await
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use akv2k8s_shared::diagnosis::Diagnosis;
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -47,4 +47,22 @@ pub trait ImageLookup: Send + Sync {
     /// # Errors
     /// Which image, why, and that `command` can be set instead.
     async fn config(&self, query: &ImageQuery) -> Result<ImageConfig, LookupError>;
+}
+
+/// Nobody is asked.
+pub struct LookUpsOff;
+
+#[async_trait]
+impl ImageLookup for LookUpsOff {
+    async fn config(&self, query: &ImageQuery) -> Result<ImageConfig, LookupError> {
+        let what = format!("What image '{}' starts is not looked up.", query.image);
+        let cause = "Images' registries are not asked in this installation (IMAGE_LOOKUP).";
+        let fix = "Set `command` in the container.";
+        Err(LookupError(Box::new(Diagnosis::new(
+            Code::InjectionImpossible,
+            what,
+            cause,
+            fix,
+        ))))
+    }
 }

@@ -13,25 +13,31 @@ mod advice;
 mod edit;
 mod inject;
 mod lookup;
+mod metrics;
 mod mutate;
 mod pod;
 #[cfg(test)]
 mod properties;
+mod review;
 mod settings;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod wanted;
+mod webhook;
 
 use std::fmt;
 
 use akv2k8s_shared::diagnosis::Diagnosis;
 
-pub use lookup::{ImageConfig, ImageLookup, ImageQuery, LookupError};
-pub use mutate::{Facts, Outcome, Specs, mutate};
+pub use lookup::{ImageConfig, ImageLookup, ImageQuery, LookUpsOff, LookupError};
+pub use metrics::Metrics;
+pub use mutate::{Facts, Outcome, mutate};
+pub use review::Review;
 pub use settings::{Resources, Security, Settings};
 pub use wanted::questions;
+pub use webhook::Webhook;
 
 /// Why a pod may not be created.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! Pod and facts → patch.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use akv2k8s_shared::injection::names;
@@ -18,12 +17,10 @@ use super::lookup::{ImageConfig, LookupError};
 use super::pod::{Container, items, named, text};
 use super::settings::Settings;
 use super::wanted::{Wanted, wanted};
+use crate::cluster::Specs;
 
 /// Longest JSON of specs that goes into a variable; the kernel's limit for one is 128 KiB.
 const LONGEST_SPECS: usize = 96 * 1024;
-
-/// `AzureKeyVaultSecrets` of a namespace: name → `spec` as it stands.
-pub type Specs = BTreeMap<String, Arc<Value>>;
 
 /// What is known besides the pod.
 #[derive(Clone, Copy)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::cluster::Specs;
 
 /// What the broker's authorities are in tests: a dollar sign in it has to survive the kubelet.
 pub(super) const AUTHORITIES: &str = "PEM $(current) and next";

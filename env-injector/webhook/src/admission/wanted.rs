@@ -1,5 +1,7 @@
 //! Which containers ask for injection, and what they mention.
 
+use std::collections::BTreeSet;
+
 use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use akv2k8s_shared::environment::parse_bool;
 use akv2k8s_shared::injection::names;
@@ -80,6 +82,17 @@ pub fn questions(pod: &Value, namespace: &str) -> Result<Vec<(String, ImageQuery
     Ok(silent
         .map(|container| (container.name().to_owned(), question(container)))
         .collect())
+}
+
+/// The `AzureKeyVaultSecrets` that are mentioned.
+pub(super) fn mentioned(pod: &Value) -> BTreeSet<String> {
+    let wanted = wanted(pod).unwrap_or_default();
+    let mentions = wanted.into_iter().flat_map(|wanted| wanted.mentions);
+    let name = |mention: Mention<'_>| match mention.reference {
+        Reference::Akvs { name, .. } => Some(name),
+        Reference::Direct { .. } => None,
+    };
+    mentions.filter_map(name).collect()
 }
 
 fn mentions(container: Container<'_>) -> Result<Vec<Mention<'_>>, Denial> {

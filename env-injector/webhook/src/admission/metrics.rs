@@ -1,0 +1,89 @@
+//! What the webhook counts, under akv2k8s' names.
+
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// Counters of the webhook.
+pub struct Metrics {
+    inspections: Counter,
+    mutations: Counter,
+    failures: Counter,
+    look_ups: Counter,
+    failed_look_ups: Counter,
+    duration: Histogram,
+}
+
+impl Metrics {
+    /// All at zero, and part of what `registry` shows.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            inspections: Counter::default(),
+            mutations: Counter::default(),
+            failures: Counter::default(),
+            look_ups: Counter::default(),
+            failed_look_ups: Counter::default(),
+            duration: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
+        };
+        let counters = [
+            ("pod_inspections", "Pods that were looked at", &metrics.inspections),
+            (
+                "pod_mutations",
+                "Pods that were prepared for injection",
+                &metrics.mutations,
+            ),
+            (
+                "pod_mutations_failed",
+                "Pods that were denied, since they could not be prepared",
+                &metrics.failures,
+            ),
+            (
+                "container_inspections",
+                "Images that were looked up, since their container has no command",
+                &metrics.look_ups,
+            ),
+            (
+                "container_inspections_failed",
+                "Images that could not be looked up",
+                &metrics.failed_look_ups,
+            ),
+        ];
+        for (name, help, counter) in counters {
+            registry.register(name, help, counter.clone());
+        }
+        registry.register(
+            "admission_duration_seconds",
+            "Time one admission took",
+            metrics.duration.clone(),
+        );
+        metrics
+    }
+
+    /// A pod was looked at.
+    pub(super) fn inspected(&self, prepared: bool) {
+        self.inspections.inc();
+        if prepared {
+            self.mutations.inc();
+        }
+    }
+
+    /// A pod was denied.
+    pub(super) fn failed(&self) {
+        self.failures.inc();
+    }
+
+    /// An image was looked up.
+    pub(super) fn looked_up(&self, found: bool) {
+        self.look_ups.inc();
+        if !found {
+            self.failed_look_ups.inc();
+        }
+    }
+
+    /// An answer took so long.
+    pub(super) fn took(&self, time: Duration) {
+        self.duration.observe(time.as_secs_f64());
+    }
+}

@@ -1,0 +1,201 @@
+//! The program: connects, opens its doors, and closes them in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use akv2k8s_program::api_server;
+use akv2k8s_program::listen::listen;
+use anyhow::Context;
+use axum::Router;
+use jiff::Timestamp;
+use prometheus_client::registry::Registry;
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tracing::info;
+
+use crate::admission::{LookUpsOff, Metrics, Settings, Webhook};
+use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::pki::{Directory, Options, Pki};
+use crate::routes;
+use crate::server::{Door, Limits, Phase, Phases};
+
+/// An env injector that listens and is ready to run.
+pub struct EnvInjector {
+    config: Config,
+    namespace: String,
+    client: kube::Client,
+    watching: kube::Client,
+    http: TcpListener,
+    tls: TcpListener,
+    pki: Option<Arc<Pki>>,
+    directory: Option<Arc<Directory>>,
+}
+
+impl EnvInjector {
+    /// Connects, makes or reads certificates, and binds the ports.
+    ///
+    /// # Errors
+    /// What makes running pointless: no API server, a port in use, certificates that cannot be used.
+    pub async fn new(config: Config) -> anyhow::Result<Self> {
+        let cluster = api_server::cluster(config.args.kubeconfig.as_deref()).await?;
+        let client = api_server::client(&cluster, api_server::ANSWER)?;
+        let watching = api_server::client(&cluster, api_server::WATCH)?;
+        let namespace = config
+            .namespace
+            .clone()
+            .unwrap_or_else(|| client.default_namespace().to_owned());
+        let directory = match &config.certificates {
+            Some(folder) => Some(Arc::new(Directory::open(folder.clone()).await.map_err(|error| *error)?)),
+            None => None,
+        };
+        let pki = if config.broker || directory.is_none() {
+            let options = pki_options(&config, &namespace, directory.is_none());
+            Some(Arc::new(
+                Pki::open(client.clone(), options).await.map_err(|error| *error)?,
+            ))
+        } else {
+            None
+        };
+        Ok(Self {
+            http: listen(config.ports.http, "HTTP_PORT").await?,
+            tls: listen(config.ports.tls, "TLS_PORT").await?,
+            config,
+            namespace,
+            client,
+            watching,
+            pki,
+            directory,
+        })
+    }
+
+    /// Where health and metrics are.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn http_address(&self) -> std::io::Result<SocketAddr> {
+        self.http.local_addr()
+    }
+
+    /// Where the webhook is.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn tls_address(&self) -> std::io::Result<SocketAddr> {
+        self.tls.local_addr()
+    }
+
+    /// Works until `stop` resolves, serves on until everybody knows, and finishes what is in flight.
+    ///
+    /// # Errors
+    /// Something ended that should not: the process has to start anew.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
+        let phases = Phases::default();
+        let (cluster, followed) = Cluster::watch(self.watching.clone());
+        let mut registry = Registry::with_prefix("akv2k8s");
+        let webhook = Arc::new(self.webhook(cluster.clone(), Metrics::register(&mut registry)));
+        let serving = self.serving().context("there are no certificates")?;
+
+        let mut background = JoinSet::new();
+        background.spawn(followed);
+        if let Some(pki) = self.pki.clone() {
+            background.spawn(async move { pki.follow().await });
+        }
+        if let Some(directory) = self.directory.clone() {
+            background.spawn(async move { directory.follow().await });
+        }
+        let health = routes::health(phases.clone());
+        let metrics = if self.config.metrics {
+            routes::metrics(registry)
+        } else {
+            Router::new()
+        };
+        let mut doors = JoinSet::new();
+        let mut open = |listener, tls, router| {
+            let door = Door {
+                listener,
+                tls,
+                router,
+                limits: Limits::default(),
+            };
+            doors.spawn(door.serve(phases.clone()));
+        };
+        open(self.http, None, health.clone().merge(metrics));
+        open(
+            self.tls,
+            Some(serving),
+            health.merge(routes::pods(webhook, phases.clone())),
+        );
+
+        let ready = async {
+            cluster.synced().await;
+            phases.enter(Phase::Serving);
+            info!("the first lists are complete");
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = stop => {}
+            () = ready => {}
+            ended = background.join_next() => anyhow::bail!("something ended that should not: {ended:?}"),
+            ended = doors.join_next() => anyhow::bail!("a port is served no more: {ended:?}"),
+        }
+        let drain = self.config.drain;
+        info!(?drain, "stopping");
+        phases.enter(Phase::Draining);
+        tokio::time::sleep(drain).await;
+        phases.enter(Phase::Stopping);
+        while doors.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    fn webhook(&self, cluster: Cluster, metrics: Metrics) -> Webhook {
+        let Config {
+            service,
+            broker_external_port: port,
+            ..
+        } = &self.config;
+        let pki = self.pki.clone();
+        Webhook {
+            settings: Settings {
+                image: self.config.image.clone(),
+                image_pull_policy: self.config.image_pull_policy.clone(),
+                security: self.config.security.clone(),
+                resources: self.config.resources.clone(),
+                broker: self
+                    .config
+                    .broker
+                    .then(|| format!("https://{service}.{}.svc:{port}", self.namespace)),
+            },
+            cluster,
+            client: self.client.clone(),
+            authorities: Arc::new(move || pki.as_ref().map(|pki| pki.bundle()).unwrap_or_default()),
+            images: Arc::new(LookUpsOff),
+            metrics,
+        }
+    }
+
+    fn serving(&self) -> Option<Arc<ServerConfig>> {
+        let own = || self.pki.as_ref().map(|pki| pki.server_config());
+        self.directory
+            .as_ref()
+            .map(|directory| directory.server_config())
+            .or_else(own)
+    }
+}
+
+fn pki_options(config: &Config, namespace: &str, for_webhook: bool) -> Options {
+    let service = &config.service;
+    let names = [
+        format!("{service}.{namespace}.svc"),
+        format!("{service}.{namespace}.svc.cluster.local"),
+    ];
+    Options {
+        namespace: namespace.to_owned(),
+        secret: config.pki_secret.clone(),
+        names: names.into_iter().chain(config.further_names.clone()).collect(),
+        // Who brings certificates for the webhook's port says in the configuration who signed them.
+        webhook_configuration: config.webhook_configuration.clone().filter(|_| for_webhook),
+        clock: Arc::new(Timestamp::now),
+    }
+}

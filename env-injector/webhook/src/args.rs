@@ -1,0 +1,49 @@
+//! The command line: akv2k8s' flags with one or two dashes, and klog's.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use akv2k8s_program::command_line::{KlogArgs, LogFormat, two_dashes};
+use clap::Parser;
+
+/// Prepares pods for the env wrapper, and gives the wrapper its values.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "akv2k8s-envinjector", disable_version_flag = true, args_override_self = true)]
+pub struct Args {
+    /// Cloud configuration file, read with `AUTH_TYPE=azureCloudConfig`.
+    #[arg(long, default_value = "/etc/kubernetes/azure.json")]
+    pub cloudconfig: PathBuf,
+
+    /// The version this deployment calls itself; printed at start.
+    #[arg(long, default_value = "")]
+    pub version: String,
+
+    /// Accepted for compatibility: it had no effect in akv2k8s and has none here.
+    #[arg(long, default_value = "")]
+    pub versionenvimage: String,
+
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub logging_format: LogFormat,
+
+    /// Kubeconfig file; default: the pod's own ServiceAccount.
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Log verbosity as klog counts it: 2 = info, 4 = debug, 6 = trace, 9 = trace of libraries too.
+    #[arg(long = "v", short = 'v', default_value_t = 0)]
+    pub verbosity: u8,
+
+    #[command(flatten)]
+    klog: KlogArgs,
+}
+
+impl Args {
+    /// Parses a command line, program name first. Go's habit of one dash before a long name is understood.
+    ///
+    /// # Errors
+    /// A flag that does not exist, or a value that it cannot have.
+    pub fn from_command_line(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(line.into_iter().map(two_dashes))
+    }
+}

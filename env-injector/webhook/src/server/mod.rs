@@ -1,0 +1,12 @@
+//! The ports: TLS or plain, with limits, and an end that loses no request.
+//!
+//! ```text
+//!  SIGTERM ─▶ Draining: not ready, still serving, connections end with their next answer
+//!                └── after a while ─▶ Stopping: nothing new, what is in flight is finished
+//! ```
+
+mod door;
+mod phase;
+
+pub use door::{Door, Limits};
+pub use phase::{Phase, Phases};
