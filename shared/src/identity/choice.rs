@@ -39,26 +39,26 @@ impl Plan {
 
 /// What was found on disk.
 #[derive(Default)]
-pub struct Files {
+pub(super) struct Files {
     /// The cloud configuration file; read for [`AuthType::AzureCloudConfig`] only.
-    pub cloud_config: Option<FoundFile>,
+    pub(super) cloud_config: Option<FoundFile>,
     /// The file of `AZURE_ENVIRONMENT_FILEPATH`, where that is set.
     pub cloud: Option<FoundFile>,
     /// The program `az`, when it is on the `PATH`; looked for where it could be used.
-    pub azure_cli: Option<PathBuf>,
+    pub(super) azure_cli: Option<PathBuf>,
 }
 
 /// A file as it was found. It may hold a secret: no `Debug`.
-pub struct FoundFile {
+pub(super) struct FoundFile {
     /// Where it was looked for.
-    pub path: PathBuf,
+    pub(super) path: PathBuf,
     /// Its content, or why it could not be read (what the system says).
-    pub content: Result<SecretBytes, String>,
+    pub(super) content: Result<SecretBytes, String>,
 }
 
 /// A method, whom it makes of us, and why it was chosen. It holds secrets: no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Choice {
+pub(super) struct Choice {
     pub(super) cloud: Cloud,
     pub(super) info: IdentityInfo,
     pub(super) plan: Plan,
@@ -70,27 +70,27 @@ pub struct Choice {
 
 impl Choice {
     /// Who tokens are asked for, and how.
-    pub fn info(&self) -> &IdentityInfo {
+    pub(super) fn info(&self) -> &IdentityInfo {
         &self.info
     }
 
     /// The cloud the identity lives in.
-    pub fn cloud(&self) -> &Cloud {
+    pub(super) fn cloud(&self) -> &Cloud {
         &self.cloud
     }
 
     /// Why this method: names the variables or the file that decided. No secret.
-    pub fn reason(&self) -> &str {
+    pub(super) fn reason(&self) -> &str {
         &self.reason
     }
 
     /// What was set up as well and is not used, a sentence each.
-    pub fn not_used(&self) -> &[String] {
+    pub(super) fn not_used(&self) -> &[String] {
         &self.caveat.not_used
     }
 
     /// The Azure CLI, when it takes over where no metadata service answers (`environment-azidentity`).
-    pub fn otherwise(&self) -> Option<&Self> {
+    pub(super) fn otherwise(&self) -> Option<&Self> {
         self.otherwise.as_deref()
     }
 }
@@ -99,7 +99,7 @@ impl Choice {
 ///
 /// # Errors
 /// Nothing is completely configured: the diagnosis names what each begun method lacks.
-pub fn choose(auth_type: AuthType, environment: &Environment, files: &Files) -> Result<Choice, Box<Diagnosis>> {
+pub(super) fn choose(auth_type: AuthType, environment: &Environment, files: &Files) -> Result<Choice, Box<Diagnosis>> {
     if auth_type == AuthType::AzureCloudConfig {
         return of_cloud_config(environment, files);
     }

@@ -41,7 +41,7 @@ pub(super) fn home(auth_type: AuthType, environment: &Environment, files: &Files
 mod tests {
     use super::*;
     use crate::diagnosis::Code;
-    use crate::identity::FoundFile;
+    use crate::identity::choice::FoundFile;
 
     fn at_home(
         auth_type: AuthType,

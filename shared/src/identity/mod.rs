@@ -29,11 +29,10 @@ use account::Account;
 pub use assertion::{Assertion, AssertionSource};
 pub use auth_type::AuthType;
 use caveat::Caveat;
-pub use choice::{Choice, Files, FoundFile, choose};
+use choice::Choice;
 pub use cloud::Cloud;
 use credential::{Credential, Exchange};
 pub use home::Home;
-pub use managed::{ManagedIdentity, UserAssigned};
 pub use provider::Provider;
 pub use tenants::AllowedTenants;
 pub use token::{Token, TokenError};
@@ -96,24 +95,11 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The identity that the variables describe, in the order of [`AuthType::Environment`], in a given cloud.
-    ///
-    /// # Errors
-    /// Nothing is completely configured: the diagnosis names what each begun method lacks.
-    pub fn from_environment(
-        environment: &Environment,
-        cloud: Cloud,
-        http: &HttpClient,
-    ) -> Result<Self, Box<Diagnosis>> {
-        let choice = choice::by_variables(AuthType::Environment, environment, cloud, &Files::default())?;
-        Self::from_choice(&choice, environment, http)
-    }
-
     /// Whoever `choice` makes of us. `environment` says where a managed identity's tokens are asked for.
     ///
     /// # Errors
     /// The platform's form of managed identities is not supported, or only half of its variables are there.
-    pub fn from_choice(choice: &Choice, environment: &Environment, http: &HttpClient) -> Result<Self, Box<Diagnosis>> {
+    fn from_choice(choice: &Choice, environment: &Environment, http: &HttpClient) -> Result<Self, Box<Diagnosis>> {
         let credential = Credential::of(&choice.plan, environment, &choice.cloud)
             .map_err(|diagnosis| Box::new(choice.caveat.explain(*diagnosis)))?;
         let (cloud, info) = (choice.cloud.clone(), choice.info.clone());
@@ -144,21 +130,6 @@ impl Identity {
             token_proxy: None,
         };
         Ok(Self::new(cloud, info, credential, Caveat::default(), http))
-    }
-
-    /// A managed identity of `cloud`.
-    pub fn managed(cloud: Cloud, identity: ManagedIdentity, http: &HttpClient) -> Self {
-        let client_id = match identity.selector() {
-            UserAssigned::ClientId(id) => Some(id.clone()),
-            UserAssigned::None | UserAssigned::ObjectId(_) | UserAssigned::ResourceId(_) => None,
-        };
-        let info = IdentityInfo {
-            method: Method::ManagedIdentity,
-            client_id,
-            tenant_id: None,
-            subject: None,
-        };
-        Self::new(cloud, info, Credential::Managed(identity), Caveat::default(), http)
     }
 
     fn new(cloud: Cloud, info: IdentityInfo, credential: Credential, caveat: Caveat, http: &HttpClient) -> Self {
@@ -258,8 +229,9 @@ mod tests {
     fn identity(variables: &[(&str, &str)]) -> Result<Identity, Code> {
         let environment = variables.iter().copied().collect();
         let http = HttpClient::from_environment(&Environment::default(), Limits::default()).unwrap();
-        let cloud = Cloud::named("AzurePublicCloud").unwrap();
-        Identity::from_environment(&environment, cloud, &http).map_err(|diagnosis| diagnosis.code)
+        let identity = choice::choose(AuthType::Environment, &environment, &choice::Files::default())
+            .and_then(|choice| Identity::from_choice(&choice, &environment, &http));
+        identity.map_err(|diagnosis| diagnosis.code)
     }
 
     const CLIENT: (&str, &str) = ("AZURE_CLIENT_ID", "c-1");

@@ -50,10 +50,9 @@ impl Bed {
         self.directory.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// Whoever these variables describe.
-    pub(crate) fn identity(&self, variables: &[(&str, &str)]) -> Identity {
-        let environment = variables.iter().copied().collect();
-        Identity::from_environment(&environment, self.cloud(), &self.http).unwrap()
+    /// Whoever these variables describe, in upstream's order.
+    pub(crate) async fn identity(&self, variables: &[(&str, &str)]) -> Identity {
+        self.chosen(AuthType::Environment, variables).await.unwrap()
     }
 
     /// Whoever `AUTH_TYPE` and these variables make of us; `azure.json` is a file of the bed.
@@ -89,11 +88,16 @@ impl Bed {
 
     /// A cloud file that describes this emulator off Azure: no metadata service answers.
     pub(crate) fn cloud_without_imds(&self) -> String {
-        let path = self.path("no-imds.json");
+        // Port 1 of this machine refuses every connection.
+        self.cloud_with_imds_at("http://127.0.0.1:1/")
+    }
+
+    /// A cloud file that describes this emulator with another address of the metadata service.
+    pub(crate) fn cloud_with_imds_at(&self, address: &str) -> String {
+        let path = self.path("other-imds.json");
         let text = std::fs::read(self.path("cloud.json")).unwrap();
         let mut cloud: serde_json::Value = serde_json::from_slice(&text).unwrap();
-        // Port 1 of this machine refuses every connection.
-        cloud["imdsEndpoint"] = "http://127.0.0.1:1/".into();
+        cloud["imdsEndpoint"] = address.into();
         std::fs::write(&path, cloud.to_string()).unwrap();
         path
     }
@@ -138,7 +142,7 @@ impl Bed {
     /// Waits until reading succeeds.
     pub(crate) async fn heals(&self, identity: &Identity) {
         let reads = async || self.read(identity).await.ok();
-        wait::until("a token", Duration::from_secs(40), reads).await.unwrap();
+        wait::until("a token", Duration::from_mins(2), reads).await.unwrap();
     }
 }
 

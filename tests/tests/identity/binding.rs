@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use akv2k8s_shared::diagnosis::Code;
 use akv2k8s_shared::http::HttpClient;
+use akv2k8s_shared::identity::{AuthType, Provider};
 use akv2k8s_testbed::emulator::Role;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -194,7 +195,7 @@ async fn a_service_account_token_is_exchanged_at_the_proxy_by_its_own_name_and_a
     let by_data = [("AZURE_KUBERNETES_CA_DATA", proxy.ca_pem.as_str())];
 
     // Its authority is not there yet: named, and it heals when the file appears.
-    let waiting = bed.identity(&[&own[..], &by_file].concat());
+    let waiting = bed.identity(&[&own[..], &by_file].concat()).await;
     let error = bed.failure(&waiting).await;
     assert!(error.diagnosis.cause.contains(&ca_file), "{error}");
     std::fs::write(&ca_file, &proxy.ca_pem).unwrap();
@@ -202,8 +203,16 @@ async fn a_service_account_token_is_exchanged_at_the_proxy_by_its_own_name_and_a
 
     // Another HTTP client shares no token: the other way to name the authority is really used.
     let other = crate::bed::client(&[("SSL_CERT_FILE", &bed.path("ca.pem"))]);
-    let environment = [&own[..], &by_data].concat().into_iter().collect();
-    let identity = akv2k8s_shared::identity::Identity::from_environment(&environment, bed.cloud(), &other).unwrap();
+    let cloud = bed.path("cloud.json");
+    let described = [("AZURE_ENVIRONMENT_FILEPATH", cloud.as_str())];
+    let environment = [&own[..], &by_data, &described].concat().into_iter().collect();
+    let provider = Provider::new(
+        environment,
+        AuthType::WorkloadIdentity,
+        bed.path("azure.json").into(),
+        other,
+    );
+    let identity = provider.identity().await.unwrap();
     assert_eq!(bed.read(&identity).await.ok().as_deref(), Some("v"));
 
     let expected = Seen {
@@ -222,14 +231,16 @@ async fn a_proxy_of_another_authority_gets_nothing() {
     std::fs::write(&token_file, service_account_token(&bed)).unwrap();
     let proxy = proxy(&bed, "unused").await;
     let (other_ca, _) = certificate();
-    let identity = bed.identity(&[
-        ("AZURE_CLIENT_ID", app.client_id()),
-        ("AZURE_TENANT_ID", &tenant),
-        ("AZURE_FEDERATED_TOKEN_FILE", &token_file),
-        ("AZURE_KUBERNETES_TOKEN_PROXY", &proxy.url),
-        ("AZURE_KUBERNETES_SNI_NAME", SERVER_NAME),
-        ("AZURE_KUBERNETES_CA_DATA", &other_ca),
-    ]);
+    let identity = bed
+        .identity(&[
+            ("AZURE_CLIENT_ID", app.client_id()),
+            ("AZURE_TENANT_ID", &tenant),
+            ("AZURE_FEDERATED_TOKEN_FILE", &token_file),
+            ("AZURE_KUBERNETES_TOKEN_PROXY", &proxy.url),
+            ("AZURE_KUBERNETES_SNI_NAME", SERVER_NAME),
+            ("AZURE_KUBERNETES_CA_DATA", &other_ca),
+        ])
+        .await;
     let error = bed.failure(&identity).await;
     assert_code(&error, Code::TokenRequestFailed);
     assert!(

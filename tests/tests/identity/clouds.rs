@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use akv2k8s_shared::diagnosis::Code;
-use akv2k8s_shared::identity::{Cloud, Environment, Identity};
+use akv2k8s_shared::identity::Identity;
 use akv2k8s_testbed::emulator::{Fault, FaultKind, Operation, Principal, Requests, Role};
 use tokio::net::TcpListener;
 
@@ -42,17 +42,14 @@ impl TwoTenants {
     }
 
     /// The application of the first tenant, with what the operator allows.
-    fn identity(&self, allowed: &[(&str, &str)]) -> Identity {
-        let bed = &self.bed;
-        let variables = Environment::from_iter([
+    async fn identity(&self, allowed: &[(&str, &str)]) -> Identity {
+        let entra = self.bed.emulator.entra();
+        let own = [
             ("AZURE_CLIENT_ID", self.client_id.as_str()),
-            ("AZURE_TENANT_ID", bed.emulator.entra().tenant_id()),
+            ("AZURE_TENANT_ID", entra.tenant_id()),
             ("AZURE_CLIENT_SECRET", &self.secret),
-        ]);
-        let file = bed.path("cloud.json");
-        let described = [("AZURE_ENVIRONMENT_FILEPATH", file.as_str())];
-        let cloud = Cloud::from_environment(&described.iter().chain(allowed).copied().collect()).unwrap();
-        Identity::from_environment(&variables, cloud, &bed.http).unwrap()
+        ];
+        self.bed.identity(&[&own, allowed].concat()).await
     }
 
     /// The paths that tokens were asked for at.
@@ -71,7 +68,7 @@ async fn an_application_is_itself_in_the_vaults_tenant_where_that_is_allowed() {
         ("AZURE_AUXILIARY_TENANT_IDS", OTHER),
     ] {
         let two = TwoTenants::start().await;
-        let identity = two.identity(&[(name, value)]);
+        let identity = two.identity(&[(name, value)]).await;
         match two.bed.read(&identity).await {
             Ok(read) => assert_eq!(read, "v"),
             Err(error) => panic!("{name}={value}: {error}"),
@@ -90,7 +87,7 @@ async fn without_leave_it_stays_at_home_and_the_diagnosis_says_how_to_give_it() 
             "88888888-8888-8888-8888-888888888888",
         )],
     ] {
-        let error = two.bed.failure(&two.identity(allowed)).await;
+        let error = two.bed.failure(&two.identity(allowed).await).await;
         assert_code(&error, Code::WrongTenant);
         assert!(error.diagnosis.cause.contains(OTHER), "{error}");
         assert!(
@@ -110,7 +107,7 @@ async fn a_managed_identity_cannot_leave_its_tenant() {
     bed.vault.grant(&principal, Role::SecretsUser);
     bed.emulator.entra().add_tenant(OTHER);
     bed.vault.set_tenant(OTHER);
-    let error = bed.failure(&bed.identity(&[])).await;
+    let error = bed.failure(&bed.identity(&[]).await).await;
     assert_code(&error, Code::WrongTenant);
     assert!(error.diagnosis.cause.contains(OTHER), "{error}");
 }
@@ -139,7 +136,7 @@ async fn a_token_is_asked_for_at_the_clouds_entra_whatever_the_vault_says() {
         .emulator
         .faults()
         .add(Fault::vault("kv1", fault).requests(Requests::Unauthorized));
-    let identity = two.identity(&[("AZURE_ADDITIONALLY_ALLOWED_TENANTS", OTHER)]);
+    let identity = two.identity(&[("AZURE_ADDITIONALLY_ALLOWED_TENANTS", OTHER)]).await;
     assert_eq!(two.bed.read(&identity).await.ok().as_deref(), Some("v"));
     assert_eq!(two.asked().len(), 1, "at the emulator's Entra");
     tokio::time::sleep(Duration::from_millis(100)).await;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use akv2k8s_shared::diagnosis::Code;
-use akv2k8s_shared::identity::{Identity, ManagedIdentity, Method, UserAssigned};
+use akv2k8s_shared::identity::{AuthType, Identity, Method};
 use akv2k8s_shared::keyvault::Retry;
 use akv2k8s_testbed::emulator::{Fault, FaultKind, ImdsHandle, Operation, Principal, Role};
 use tokio::io::AsyncReadExt;
@@ -11,11 +11,9 @@ use tokio::net::TcpListener;
 
 use crate::bed::{Bed, assert_code};
 
-/// Whoever `selector` names, on a platform that sets these variables.
-fn managed(bed: &Bed, variables: &[(&str, &str)], selector: UserAssigned) -> Identity {
-    let environment = variables.iter().copied().collect();
-    let managed = ManagedIdentity::from_environment(&environment, &bed.cloud(), selector).unwrap();
-    Identity::managed(bed.cloud(), managed, &bed.http)
+/// Whoever the variables name.
+async fn managed(bed: &Bed, variables: &[(&str, &str)]) -> Identity {
+    bed.chosen(AuthType::ManagedIdentity, variables).await.unwrap()
 }
 
 fn reader(bed: &Bed) -> Principal {
@@ -35,22 +33,24 @@ async fn each_form_reads_a_vault_by_each_way_to_name_an_identity() {
     let (endpoint, proof) = bed.emulator.imds().app_service();
     let app_service = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", &proof)];
     let old = [("MSI_ENDPOINT", endpoint.as_str()), ("MSI_SECRET", &proof)];
-    let client = || UserAssigned::ClientId(one.client_id.clone());
-    let object = || UserAssigned::ObjectId(one.object_id.clone());
-    let resource = || UserAssigned::ResourceId(ImdsHandle::resource_id(&one));
-    for (variables, selector) in [
-        (&[][..], client()),
-        (&[], object()),
-        (&[], resource()),
-        (&app_service, client()),
-        (&app_service, object()),
-        (&app_service, resource()),
-        (&old, client()),
+    let resource_id = ImdsHandle::resource_id(&one);
+    let client = ("AZURE_CLIENT_ID", one.client_id.as_str());
+    let object = ("AZURE_MANAGED_IDENTITY_OBJECT_ID", one.object_id.as_str());
+    let resource = ("AZURE_MANAGED_IDENTITY_RESOURCE_ID", resource_id.as_str());
+    for (platform, name) in [
+        (&[][..], client),
+        (&[], object),
+        (&[], resource),
+        (&app_service, client),
+        (&app_service, object),
+        (&app_service, resource),
+        (&old, client),
     ] {
-        let identity = managed(&bed, variables, selector.clone());
+        let variables = [platform, &[name]].concat();
+        let identity = managed(&bed, &variables).await;
         match bed.read(&identity).await {
             Ok(value) => assert_eq!(value, "v"),
-            Err(error) => panic!("{variables:?} {selector:?}: {error}"),
+            Err(error) => panic!("{variables:?}: {error}"),
         }
         assert_eq!(identity.info().method, Method::ManagedIdentity);
     }
@@ -62,19 +62,19 @@ async fn a_system_assigned_identity_needs_no_name() {
     let bed = Bed::start().await;
     let system = bed.emulator.imds().assign_system_identity();
     bed.vault.grant(&system, Role::SecretsUser);
-    assert_eq!(bed.read(&bed.identity(&[])).await.ok().as_deref(), Some("v"));
+    assert_eq!(bed.read(&bed.identity(&[]).await).await.ok().as_deref(), Some("v"));
 }
 
 #[tokio::test]
 async fn refusals_are_told_apart_and_heal() {
     let bed = Bed::start().await;
-    let unnamed = bed.identity(&[]);
+    let unnamed = bed.identity(&[]).await;
     assert_code(&bed.failure(&unnamed).await, Code::ImdsIdentityNotAssigned);
     let (one, _another) = (reader(&bed), bed.emulator.imds().assign_user_identity());
     bed.fails_with(&unnamed, Code::ImdsAmbiguousIdentity).await;
-    let stranger = bed.identity(&[("AZURE_CLIENT_ID", "not-assigned")]);
+    let stranger = bed.identity(&[("AZURE_CLIENT_ID", "not-assigned")]).await;
     assert_code(&bed.failure(&stranger).await, Code::ImdsIdentityNotAssigned);
-    let named = bed.identity(&[("AZURE_CLIENT_ID", &one.client_id)]);
+    let named = bed.identity(&[("AZURE_CLIENT_ID", &one.client_id)]).await;
     assert_eq!(bed.read(&named).await.ok().as_deref(), Some("v"));
     bed.emulator.imds().clear();
     bed.vault
@@ -96,7 +96,7 @@ async fn what_answers_in_the_services_place_is_named() {
         let bed = Bed::start().await;
         bed.emulator.imds().assign_system_identity();
         bed.emulator.faults().add(Fault::imds(kind.clone()));
-        let error = bed.failure(&bed.identity(&[])).await;
+        let error = bed.failure(&bed.identity(&[]).await).await;
         assert_eq!(error.diagnosis.code, Code::ImdsGateway, "{kind:?}: {error}");
     }
 }
@@ -106,11 +106,7 @@ async fn a_wrong_identity_header_is_refused_and_not_tried_again() {
     let bed = Bed::start().await;
     reader(&bed);
     let (endpoint, _) = bed.emulator.imds().app_service();
-    let wrong = managed(
-        &bed,
-        &[("IDENTITY_ENDPOINT", &endpoint), ("IDENTITY_HEADER", "wrong")],
-        UserAssigned::None,
-    );
+    let wrong = managed(&bed, &[("IDENTITY_ENDPOINT", &endpoint), ("IDENTITY_HEADER", "wrong")]).await;
     assert!(bed.read(&wrong).await.is_err());
     assert_eq!(token_requests(&bed), 1);
 }
@@ -126,7 +122,7 @@ async fn what_passes_by_itself_is_worked_on_unasked_and_ends_in_a_token() {
             .on(&[Operation::Token])
             .times(2);
         bed.emulator.faults().add(fault);
-        let identity = bed.identity(&[]);
+        let identity = bed.identity(&[]).await;
         let error = bed.failure(&identity).await;
         assert!(matches!(error.retry, Retry::After(_)), "{status}: {error}");
         let all = async || (token_requests(&bed) == 3).then_some(());
@@ -148,7 +144,7 @@ async fn an_identity_that_aad_pod_identity_has_yet_to_assign_is_waited_for() {
         object_id: "55555555-5555-5555-5555-555555555555".to_owned(),
     };
     bed.vault.grant(&later, Role::SecretsUser);
-    let identity = bed.identity(&[("AZURE_CLIENT_ID", &later.client_id)]);
+    let identity = bed.identity(&[("AZURE_CLIENT_ID", &later.client_id)]).await;
     let error = bed.failure(&identity).await;
     assert_code(&error, Code::PodIdentityNotReady);
     assert!(matches!(error.retry, Retry::After(_)), "{:?}", error.retry);
@@ -187,9 +183,8 @@ async fn off_azure_the_answer_comes_within_three_seconds() {
         (closed, "refused"),
         (silent, "accepted, never answered"),
     ] {
-        let mut cloud = bed.cloud();
-        cloud.imds_endpoint = address.parse().unwrap();
-        let identity = Identity::from_environment(&[("", ""); 0].into_iter().collect(), cloud, &bed.http).unwrap();
+        let cloud = bed.cloud_with_imds_at(&address);
+        let identity = managed(&bed, &[("AZURE_ENVIRONMENT_FILEPATH", &cloud)]).await;
         let start = Instant::now();
         assert_code(&bed.failure(&identity).await, Code::ImdsUnreachable);
         let took = start.elapsed();

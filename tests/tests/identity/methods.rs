@@ -2,7 +2,7 @@
 
 use akv2k8s_shared::diagnosis::Code;
 use akv2k8s_shared::identity::{AuthType, Method};
-use akv2k8s_testbed::emulator::{AppHandle, Principal, Role};
+use akv2k8s_testbed::emulator::{AppHandle, Fault, FaultKind, Principal, Role};
 
 use crate::bed::{Bed, assert_code};
 use crate::openssl::OpenSsl;
@@ -132,6 +132,56 @@ async fn what_is_wrong_with_a_client_certificate_is_told_apart() {
             "{error}"
         );
     }
+}
+
+/// With the right certificate; those of other methods are in the catalogue's own tests.
+#[tokio::test]
+async fn what_else_fails_on_the_way_by_client_certificate_is_told() {
+    const STRANGER: &str = "22222222-2222-2222-2222-222222222222";
+    let bed = Bed::start().await;
+    let app = App::register(&bed);
+    let openssl = OpenSsl::at(bed.directory.path());
+    openssl.certificate("app", &["rsa:2048"]);
+    app.handle.add_certificate(&openssl.der("app"));
+    openssl.pem("app", "app.pem");
+    let path = bed.path("app.pem");
+    let by_file = ("AZURE_CLIENT_CERTIFICATE_PATH", path.as_str());
+    for (variable, value, code) in [
+        ("AZURE_CLIENT_CERTIFICATE_PATH", "", Code::EnvironmentIncomplete),
+        ("AZURE_TENANT_ID", "", Code::EnvironmentIncomplete),
+        ("AZURE_CLIENT_ID", "'c'", Code::VariableMalformed),
+        ("AZURE_ENVIRONMENT_FILEPATH", "/nowhere.json", Code::CloudUnknown),
+        ("AZURE_TENANT_ID", STRANGER, Code::TenantNotFound),
+        ("AZURE_CLIENT_ID", STRANGER, Code::AppNotFoundInTenant),
+    ] {
+        let variables = app.with(&[by_file, (variable, value)]);
+        let diagnosis = match bed.chosen(AuthType::ClientCertificate, &variables).await {
+            Ok(identity) => bed.failure(&identity).await.diagnosis,
+            Err(diagnosis) => *diagnosis,
+        };
+        assert_eq!(diagnosis.code, code, "{variable}={value}: {diagnosis}");
+        let said = diagnosis.to_string();
+        let names = if value.is_empty() || code == Code::VariableMalformed {
+            variable
+        } else {
+            value
+        };
+        assert!(said.contains(names), "{said}");
+    }
+
+    let identity = bed
+        .chosen(AuthType::ClientCertificate, &app.with(&[by_file]))
+        .await
+        .unwrap();
+    bed.emulator.faults().add(Fault::entra(FaultKind::Reset));
+    assert_code(&bed.failure(&identity).await, Code::TokenRequestFailed);
+    bed.emulator.faults().lift_all();
+    bed.heals(&identity).await;
+    bed.vault.revoke(app.handle.principal());
+    let error = bed.fails_with(&identity, Code::ForbiddenByRbac).await;
+    assert!(error.diagnosis.cause.contains(app.handle.client_id()), "{error}");
+    bed.vault.grant(app.handle.principal(), Role::SecretsUser);
+    bed.heals(&identity).await;
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ async fn an_hour_of_two_hundred_vaults_costs_one_token_per_lifetime() {
     ];
     let look = async || {
         let reads = vaults.iter().map(async |name| {
-            let identity = bed.identity(&variables);
+            let identity = bed.identity(&variables).await;
             bed.read_from(name, &identity).await
         });
         for read in futures::future::join_all(reads).await {

@@ -1,11 +1,12 @@
 //! An emulator, an identity that may read its vaults, and a client.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use akv2k8s_shared::diagnosis::Code;
 use akv2k8s_shared::http::{HttpClient, Limits};
-use akv2k8s_shared::identity::{Cloud, Environment, Identity};
+use akv2k8s_shared::identity::{AuthType, Environment, Identity, Provider};
 use akv2k8s_shared::keyvault::model::VaultObject;
 use akv2k8s_shared::keyvault::{Collection, Fetched, KeyVault, Listing, Priority, Settings, VaultError};
 use akv2k8s_shared::reference::{ObjectKind, ObjectName, ObjectRef, ObjectVersion, VaultName};
@@ -44,34 +45,26 @@ impl Bed {
         };
         let http = HttpClient::from_environment(&environment, limits).unwrap();
         let secret = app.add_secret();
-        let mut bed = Self {
-            identity: placeholder(&http),
+        let entra = emulator.entra();
+        let variables = [
+            ("AZURE_CLIENT_ID", app.client_id()),
+            ("AZURE_TENANT_ID", entra.tenant_id()),
+            ("AZURE_CLIENT_SECRET", &secret),
+        ];
+        Self {
+            identity: identity(&directory.path().join("cloud.json"), &variables, &http).await,
             client: KeyVault::new(http.clone(), settings),
             emulator,
             app,
             vault,
             http,
             directory,
-        };
-        bed.identity = bed.with_variables(&[
-            ("AZURE_CLIENT_ID", bed.app.client_id()),
-            ("AZURE_TENANT_ID", bed.emulator.entra().tenant_id()),
-            ("AZURE_CLIENT_SECRET", &secret),
-        ]);
-        bed
-    }
-
-    /// The emulator's cloud, by the file that `AZURE_ENVIRONMENT_FILEPATH` names.
-    pub(crate) fn cloud(&self) -> Cloud {
-        let file = self.directory.path().join("cloud.json");
-        let environment = Environment::from_iter([("AZURE_ENVIRONMENT_FILEPATH", file.to_str().unwrap())]);
-        Cloud::from_environment(&environment).unwrap()
+        }
     }
 
     /// Somebody else, as these variables describe.
-    pub(crate) fn with_variables(&self, variables: &[(&str, &str)]) -> Identity {
-        let environment = variables.iter().copied().collect();
-        Identity::from_environment(&environment, self.cloud(), &self.http).unwrap()
+    pub(crate) async fn with_variables(&self, variables: &[(&str, &str)]) -> Identity {
+        identity(&self.path("cloud.json"), variables, &self.http).await
     }
 
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
@@ -110,8 +103,12 @@ impl Bed {
     }
 }
 
-fn placeholder(http: &HttpClient) -> Identity {
-    Identity::from_environment(&Environment::default(), Cloud::named("AzurePublicCloud").unwrap(), http).unwrap()
+/// Whoever these variables describe, in the cloud that a file describes.
+pub(crate) async fn identity(cloud: &Path, variables: &[(&str, &str)], http: &HttpClient) -> Identity {
+    let described = ("AZURE_ENVIRONMENT_FILEPATH", cloud.to_str().unwrap());
+    let environment = std::iter::once(&described).chain(variables).copied().collect();
+    let provider = Provider::new(environment, AuthType::Environment, "/nowhere".into(), http.clone());
+    provider.identity().await.unwrap()
 }
 
 pub(crate) fn object(vault: &str, kind: ObjectKind, name: &str) -> ObjectRef {

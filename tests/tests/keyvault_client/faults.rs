@@ -195,9 +195,7 @@ async fn a_name_that_dns_does_not_know_is_a_vault_that_does_not_exist() {
     )
     .unwrap();
     let path = bed.path("other.json");
-    let file = Environment::from_iter([("AZURE_ENVIRONMENT_FILEPATH", path.to_str().unwrap())]);
-    let cloud = akv2k8s_shared::identity::Cloud::from_environment(&file).unwrap();
-    let identity = akv2k8s_shared::identity::Identity::from_environment(&file, cloud, &bed.http).unwrap();
+    let identity = crate::bed::identity(&path, &[], &bed.http).await;
     let error = bed
         .client
         .get(&identity, &secret("kv9", "s"), Priority::New)

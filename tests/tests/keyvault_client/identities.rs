@@ -17,24 +17,25 @@ async fn refused(bed: &Bed, identity: &Identity) -> VaultError {
     outcome.err().unwrap()
 }
 
-fn with_secret(bed: &Bed, client_secret: &str) -> Identity {
+async fn with_secret(bed: &Bed, client_secret: &str) -> Identity {
     bed.with_variables(&[
         ("AZURE_CLIENT_ID", bed.app.client_id()),
         ("AZURE_TENANT_ID", bed.emulator.entra().tenant_id()),
         ("AZURE_CLIENT_SECRET", client_secret),
     ])
+    .await
 }
 
 #[tokio::test]
 async fn wrong_and_expired_secrets_and_unknown_applications_are_told_apart() {
     let bed = Bed::start().await;
     bed.set("s", "v");
-    let error = refused(&bed, &with_secret(&bed, "wrong")).await;
+    let error = refused(&bed, &with_secret(&bed, "wrong").await).await;
     assert_code(&error, Code::ClientSecretInvalid);
     assert_eq!(error.retry, Retry::Slowly);
     bed.app.add_secret_with("old", Some(bed.emulator.clock().now() - 10));
     assert_code(
-        &refused(&bed, &with_secret(&bed, "old")).await,
+        &refused(&bed, &with_secret(&bed, "old").await).await,
         Code::ClientSecretExpired,
     );
     let tenant = bed.emulator.entra().tenant_id().to_owned();
@@ -43,11 +44,13 @@ async fn wrong_and_expired_secrets_and_unknown_applications_are_told_apart() {
         (stranger, tenant.as_str(), Code::AppNotFoundInTenant),
         (bed.app.client_id(), stranger, Code::TenantNotFound),
     ] {
-        let identity = bed.with_variables(&[
-            ("AZURE_CLIENT_ID", client),
-            ("AZURE_TENANT_ID", tenant),
-            ("AZURE_CLIENT_SECRET", "x"),
-        ]);
+        let identity = bed
+            .with_variables(&[
+                ("AZURE_CLIENT_ID", client),
+                ("AZURE_TENANT_ID", tenant),
+                ("AZURE_CLIENT_SECRET", "x"),
+            ])
+            .await;
         assert_code(&refused(&bed, &identity).await, code);
     }
 }
@@ -55,7 +58,7 @@ async fn wrong_and_expired_secrets_and_unknown_applications_are_told_apart() {
 #[tokio::test]
 async fn a_thousand_objects_of_a_broken_identity_ask_entra_once() {
     let bed = Bed::start().await;
-    let identity = with_secret(&bed, "wrong");
+    let identity = with_secret(&bed, "wrong").await;
     let names: Vec<_> = (0..1000).map(|number| secret("kv1", &format!("s-{number}"))).collect();
     let all = names
         .iter()
@@ -138,11 +141,13 @@ async fn short_lived_tokens_are_renewed_ahead_of_their_end() {
 async fn workload_identity_without_its_other_half_prints_the_command_that_makes_it() {
     let bed = Bed::start().await;
     let file = bed.path("token");
-    let identity = bed.with_variables(&[
-        ("AZURE_CLIENT_ID", bed.app.client_id()),
-        ("AZURE_TENANT_ID", bed.emulator.entra().tenant_id()),
-        ("AZURE_FEDERATED_TOKEN_FILE", file.to_str().unwrap()),
-    ]);
+    let identity = bed
+        .with_variables(&[
+            ("AZURE_CLIENT_ID", bed.app.client_id()),
+            ("AZURE_TENANT_ID", bed.emulator.entra().tenant_id()),
+            ("AZURE_FEDERATED_TOKEN_FILE", file.to_str().unwrap()),
+        ])
+        .await;
     assert_code(&refused(&bed, &identity).await, Code::TokenFileUnreadable);
     let part = |json: &str| BASE64_URL_SAFE_NO_PAD.encode(json);
     let now = bed.emulator.clock().now();

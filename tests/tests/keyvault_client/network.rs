@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use akv2k8s_shared::http::{HttpClient, Limits};
-use akv2k8s_shared::identity::{Environment, Identity};
+use akv2k8s_shared::identity::Environment;
 use akv2k8s_shared::keyvault::{KeyVault, Priority, Settings};
 use akv2k8s_testbed::log::Log;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
@@ -44,16 +44,17 @@ async fn vaults_and_entra_are_reached_through_the_proxy_and_their_certificates_a
     let ca = bed.path("ca.pem");
     let environment = |ca: &str| Environment::from_iter([("SSL_CERT_FILE", ca), ("HTTPS_PROXY", &url)]);
     // Loopback is never proxied, so the proxied names are others: the proxy alone knows where they are.
-    let mut cloud = bed.cloud();
-    let port = bed.emulator.port();
-    cloud.authority_host = format!("https://login.proxied.test:{port}/").parse().unwrap();
+    let (mut cloud, port) = (bed.emulator.cloud(), bed.emulator.port());
+    cloud["activeDirectoryEndpoint"] = format!("https://login.proxied.test:{port}/").into();
+    let file = bed.path("proxied.json");
+    std::fs::write(&file, cloud.to_string()).unwrap();
     let http = HttpClient::from_environment(&environment(ca.to_str().unwrap()), Limits::default()).unwrap();
     let variables = [
         ("AZURE_CLIENT_ID", "c"),
         ("AZURE_TENANT_ID", "t"),
         ("AZURE_CLIENT_SECRET", "s"),
     ];
-    let identity = Identity::from_environment(&variables.into_iter().collect(), cloud, &http).unwrap();
+    let identity = crate::bed::identity(&file, &variables, &http).await;
     let client = KeyVault::new(http, Settings::default());
     let error = client
         .get(&identity, &secret("kv1", "s"), Priority::New)
@@ -89,11 +90,13 @@ async fn logs_at_trace_level_hold_no_value_no_token_and_no_credential() {
     let _guard = tracing::subscriber::set_default(subscriber);
     let bed = Bed::start().await;
     bed.app.add_secret_with("canary-credential", None);
-    let identity = bed.with_variables(&[
-        ("AZURE_CLIENT_ID", bed.app.client_id()),
-        ("AZURE_TENANT_ID", bed.emulator.entra().tenant_id()),
-        ("AZURE_CLIENT_SECRET", "canary-credential"),
-    ]);
+    let identity = bed
+        .with_variables(&[
+            ("AZURE_CLIENT_ID", bed.app.client_id()),
+            ("AZURE_TENANT_ID", bed.emulator.entra().tenant_id()),
+            ("AZURE_CLIENT_SECRET", "canary-credential"),
+        ])
+        .await;
     bed.set("s", "canary-value");
     let fetched = bed
         .client

@@ -60,11 +60,13 @@ async fn one_identity_never_gets_what_another_read() {
     bed.secret("shared").await.unwrap();
     let stranger = bed.emulator.entra().register_app();
     let secret_of_stranger = stranger.add_secret();
-    let stranger = bed.with_variables(&[
-        ("AZURE_CLIENT_ID", stranger.client_id()),
-        ("AZURE_TENANT_ID", bed.emulator.entra().tenant_id()),
-        ("AZURE_CLIENT_SECRET", &secret_of_stranger),
-    ]);
+    let stranger = bed
+        .with_variables(&[
+            ("AZURE_CLIENT_ID", stranger.client_id()),
+            ("AZURE_TENANT_ID", bed.emulator.entra().tenant_id()),
+            ("AZURE_CLIENT_SECRET", &secret_of_stranger),
+        ])
+        .await;
     let refused = bed.client.get(&stranger, &secret("kv1", "shared"), Priority::New).await;
     assert!(refused.is_err());
 }

@@ -40,7 +40,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// Which of the platform's identities is meant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub enum UserAssigned {
+pub(super) enum UserAssigned {
     /// The system-assigned one, or the only one.
     #[default]
     None,
@@ -62,7 +62,7 @@ impl UserAssigned {
 }
 
 /// A managed identity, and the endpoint that gives tokens for it.
-pub struct ManagedIdentity {
+pub(super) struct ManagedIdentity {
     source: Source,
     selector: UserAssigned,
     /// Whether the endpoint ever answered.
@@ -78,7 +78,7 @@ impl ManagedIdentity {
     ///
     /// Fails when half a set is there, and where the platform's form is not supported: Azure Arc, Service Fabric, Cloud
     /// Shell. Nothing is sent yet.
-    pub fn from_environment(
+    pub(super) fn from_environment(
         environment: &Environment,
         cloud: &Cloud,
         selector: UserAssigned,
@@ -104,16 +104,6 @@ impl ManagedIdentity {
             seen: AtomicBool::new(false),
             missing: Mutex::default(),
         }
-    }
-
-    /// Which identity is asked for.
-    pub fn selector(&self) -> &UserAssigned {
-        &self.selector
-    }
-
-    /// Where tokens are asked for; without any query.
-    pub fn endpoint(&self) -> &Url {
-        &self.source.endpoint
     }
 
     /// Adds what tells it from other managed identities: where it is asked for, and by which name.
