@@ -41,6 +41,8 @@ fn filter(program: &str, verbosity: u8) -> Targets {
         .with_default(libraries)
         .with_target(program, own)
         .with_target("akv2k8s_shared", own)
+        // This crate: it says on which port a program listens.
+        .with_target(env!("CARGO_CRATE_NAME"), own)
         .with_target("kube_client::client", LevelFilter::OFF)
         .with_target("kube_client::client::builder", libraries)
 }
@@ -65,6 +67,8 @@ mod tests {
                 levels.into_iter().find(|level| filter.would_enable(target, level))
             };
             assert_eq!(most("akv2k8s_controller::poll"), Some(own), "{verbosity}");
+            assert_eq!(most("akv2k8s_shared::http"), Some(own), "{verbosity}");
+            assert_eq!(most(concat!(module_path!(), "::listen")), Some(own), "{verbosity}");
             assert_eq!(most("rustls::client"), Some(library), "{verbosity}");
             assert_eq!(most("kube_client::client"), None, "{verbosity}");
             assert_eq!(most("kube_client::client::builder"), Some(library), "{verbosity}");
