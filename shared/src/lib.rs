@@ -26,4 +26,4 @@ pub mod object;
 mod problem;
 pub mod reference;
 pub mod secret;
-mod single_flight;
+pub mod single_flight;

@@ -9,10 +9,10 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 
 /// The shared outcome of one task. `None`: the task panicked.
-pub(crate) type Flight<T> = Shared<BoxFuture<'static, Option<T>>>;
+pub type Flight<T> = Shared<BoxFuture<'static, Option<T>>>;
 
 /// Starts `work` as a task of its own, so that no asker's cancellation takes it from the others.
-pub(crate) fn launch<T>(work: impl Future<Output = T> + Send + 'static) -> Flight<T>
+pub fn launch<T>(work: impl Future<Output = T> + Send + 'static) -> Flight<T>
 where
     T: Clone + Send + Sync + 'static,
 {
@@ -21,7 +21,7 @@ where
 }
 
 /// A map whose lock survives a panic of some holder: every change to it is a single step.
-pub(crate) struct SharedMap<K, V>(Arc<Mutex<HashMap<K, V>>>);
+pub struct SharedMap<K, V>(Arc<Mutex<HashMap<K, V>>>);
 
 impl<K, V> Clone for SharedMap<K, V> {
     fn clone(&self) -> Self {
@@ -29,13 +29,20 @@ impl<K, V> Clone for SharedMap<K, V> {
     }
 }
 
+impl<K: Eq + Hash, V> Default for SharedMap<K, V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<K: Eq + Hash, V> SharedMap<K, V> {
-    pub(crate) fn new() -> Self {
+    /// An empty map.
+    pub fn new() -> Self {
         Self(Arc::new(Mutex::new(HashMap::new())))
     }
 
     /// Runs `step` on the map, exclusively. It must not block.
-    pub(crate) fn with<R>(&self, step: impl FnOnce(&mut HashMap<K, V>) -> R) -> R {
+    pub fn with<R>(&self, step: impl FnOnce(&mut HashMap<K, V>) -> R) -> R {
         step(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -4,6 +4,7 @@
 //!  API server ──AdmissionReview──▶ server ─▶ admission: mutate(pod, facts) → JSON Patch
 //!                                                                    ▲
 //!                               cluster (AKVS, labels) ──────────────┤
+//!                               registry (what images start) ────────┤
 //!                               pki (authorities of the broker) ─────┘
 //! ```
 //!
@@ -15,6 +16,7 @@ pub mod args;
 pub mod cluster;
 pub mod config;
 pub mod pki;
+pub mod registry;
 mod routes;
 pub mod server;
 

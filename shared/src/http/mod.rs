@@ -99,6 +99,15 @@ impl HttpClient {
         Self::assemble(&Environment::default(), limits, &tls, tls.clone(), None)
     }
 
+    /// Like [`Self::from_environment`], believing the certificate authorities in `pem` as well.
+    ///
+    /// # Errors
+    /// The same; `pem` holds no certificate.
+    pub fn with_authorities(environment: &Environment, limits: Limits, pem: &[u8]) -> Result<Self, Box<Diagnosis>> {
+        let tls = trust::client_config_with(environment, pem)?;
+        Self::assemble(environment, limits, &tls, tls.clone(), None)
+    }
+
     /// The same for one server that has a name and certificate authorities of its own.
     pub(crate) fn to_peer(environment: &Environment, limits: Limits, peer: Peer) -> Result<Self, Box<Diagnosis>> {
         let general = trust::client_config(environment)?;

@@ -16,6 +16,22 @@ pub(super) fn client_config(environment: &Environment) -> Result<ClientConfig, B
     Ok(trusting(roots(environment)?))
 }
 
+/// The same, trusting the certificates in `pem` besides.
+pub(super) fn client_config_with(environment: &Environment, pem: &[u8]) -> Result<ClientConfig, Box<Diagnosis>> {
+    let mut roots = roots(environment)?;
+    let before = roots.len();
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
+    if roots.len() == before {
+        return Err(Box::new(Diagnosis::new(
+            Code::TrustStoreUnreadable,
+            "The additional certificate authorities cannot be used.",
+            "What is configured for them holds no PEM certificate.",
+            "Name a file of PEM certificates.",
+        )));
+    }
+    Ok(trusting(roots))
+}
+
 /// Trusts the certificates in `pem` and no others.
 pub(super) fn client_config_of(pem: &[u8]) -> Result<ClientConfig, Box<Diagnosis>> {
     let mut roots = RootCertStore::empty();
@@ -88,6 +104,12 @@ mod tests {
                 Code::TrustStoreUnreadable
             );
         }
+    }
+
+    #[test]
+    fn additional_authorities_need_at_least_one() {
+        let error = client_config_with(&Environment::default(), b"not a certificate").unwrap_err();
+        assert_eq!(error.code, Code::TrustStoreUnreadable);
     }
 
     #[test]

@@ -15,32 +15,77 @@ use crate::secret::SecretBytes;
 /// The address of the instance metadata service on every Azure node.
 const IMDS: &str = "http://169.254.169.254/";
 
-/// Clouds by the names `AZURE_ENVIRONMENT` takes: names, Entra, vault suffix.
-const KNOWN: &[(&[&str], &str, &str)] = &[
-    (
-        &["AzurePublicCloud", "AzureCloud"],
-        "https://login.microsoftonline.com/",
-        "vault.azure.net",
-    ),
-    (
-        &["AzureUSGovernmentCloud", "AzureUSGovernment"],
-        "https://login.microsoftonline.us/",
-        "vault.usgovcloudapi.net",
-    ),
-    (
-        &["AzureChinaCloud"],
-        "https://login.chinacloudapi.cn/",
-        "vault.azure.cn",
-    ),
-    (
-        &["AzureGermanCloud"],
-        "https://login.microsoftonline.de/",
-        "vault.microsoftazure.de",
-    ),
+/// One of Microsoft's clouds.
+struct Known {
+    /// The names that `AZURE_ENVIRONMENT` takes.
+    names: &'static [&'static str],
+    authority: &'static str,
+    vault_suffix: &'static str,
+    registry_suffix: Option<&'static str>,
+    management: &'static str,
+}
+
+const KNOWN: &[Known] = &[
+    Known {
+        names: &["AzurePublicCloud", "AzureCloud"],
+        authority: "https://login.microsoftonline.com/",
+        vault_suffix: "vault.azure.net",
+        registry_suffix: Some("azurecr.io"),
+        management: "https://management.azure.com",
+    },
+    Known {
+        names: &["AzureUSGovernmentCloud", "AzureUSGovernment"],
+        authority: "https://login.microsoftonline.us/",
+        vault_suffix: "vault.usgovcloudapi.net",
+        registry_suffix: Some("azurecr.us"),
+        management: "https://management.usgovcloudapi.net",
+    },
+    Known {
+        names: &["AzureChinaCloud"],
+        authority: "https://login.chinacloudapi.cn/",
+        vault_suffix: "vault.azure.cn",
+        registry_suffix: Some("azurecr.cn"),
+        management: "https://management.chinacloudapi.cn",
+    },
+    Known {
+        names: &["AzureGermanCloud"],
+        authority: "https://login.microsoftonline.de/",
+        vault_suffix: "vault.microsoftazure.de",
+        registry_suffix: None,
+        management: "https://management.microsoftazure.de",
+    },
 ];
 
 /// The name that means "as described by the file".
 const FROM_FILE: &str = "AzureStackCloud";
+
+/// How the container registries (ACR) of a cloud are called, and what they take tokens for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ContainerRegistries {
+    /// What follows a registry's name and a dot: `azurecr.io`; may carry `:port`.
+    pub suffix: String,
+    /// The resource tokens are made for, that of Azure's management: `https://management.azure.com`, without a slash at the end.
+    pub audience: String,
+}
+
+impl ContainerRegistries {
+    /// As a cloud file has it: `None` when one of both is missing or is not what it should be (`N/A` stands for nothing there).
+    fn of(suffix: Option<&str>, management: Option<&str>) -> Option<Self> {
+        let suffix = suffix?.trim_start_matches('.').to_ascii_lowercase();
+        let url = Url::parse(&format!("https://registry.{suffix}/")).ok()?;
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        // Nothing was taken for something else than a part of the host.
+        let host = url
+            .host_str()?
+            .strip_prefix("registry.")
+            .filter(|host| !host.is_empty())?;
+        let audience = https("resourceManagerEndpoint", management?).ok()?;
+        (format!("{host}{port}") == suffix).then(|| Self {
+            suffix,
+            audience: audience.as_str().trim_end_matches('/').to_owned(),
+        })
+    }
+}
 
 /// One Azure cloud.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -53,6 +98,8 @@ pub struct Cloud {
     pub vault_suffix: String,
     /// The resource tokens for vaults are made for: `https://vault.azure.net`, without a slash at the end.
     pub vault_audience: String,
+    /// Its container registries (ACR); `None` where there are none.
+    pub registries: Option<ContainerRegistries>,
     /// The instance metadata service: `http://169.254.169.254/`.
     pub imds_endpoint: Url,
     /// In which tenants besides its own an application may ask for tokens there.
@@ -123,8 +170,8 @@ impl Cloud {
     pub fn named(name: &str) -> Result<Self, Box<Diagnosis>> {
         let found = KNOWN
             .iter()
-            .find(|(names, ..)| names.iter().any(|known| known.eq_ignore_ascii_case(name)));
-        let Some((names, authority, suffix)) = found else {
+            .find(|known| known.names.iter().any(|it| it.eq_ignore_ascii_case(name)));
+        let Some(known) = found else {
             return Err(unusable(
                 format!("AZURE_ENVIRONMENT names no Azure cloud: {name:?}."),
                 "Known are AzurePublicCloud, AzureUSGovernmentCloud, AzureChinaCloud, AzureGermanCloud and \
@@ -133,10 +180,11 @@ impl Cloud {
             .into());
         };
         Ok(Self {
-            name: names[0].to_owned(),
-            authority_host: constant(authority),
-            vault_suffix: (*suffix).to_owned(),
-            vault_audience: format!("https://{suffix}"),
+            name: known.names[0].to_owned(),
+            authority_host: constant(known.authority),
+            vault_suffix: known.vault_suffix.to_owned(),
+            vault_audience: format!("https://{}", known.vault_suffix),
+            registries: ContainerRegistries::of(known.registry_suffix, Some(known.management)),
             imds_endpoint: constant(IMDS),
             allowed_tenants: AllowedTenants::default(),
         })
@@ -195,6 +243,7 @@ impl Cloud {
                 None => constant(IMDS),
             },
             vault_suffix: suffix,
+            registries: ContainerRegistries::of(file.registry_suffix.as_deref(), file.management.as_deref()),
             allowed_tenants: AllowedTenants::default(),
         })
     }
@@ -216,6 +265,10 @@ struct CloudFile {
     authority: String,
     #[serde(rename = "keyVaultDNSSuffix")]
     suffix: String,
+    #[serde(rename = "containerRegistryDNSSuffix")]
+    registry_suffix: Option<String>,
+    #[serde(rename = "resourceManagerEndpoint")]
+    management: Option<String>,
     #[serde(rename = "resourceIdentifiers", default)]
     resources: Resources,
     #[serde(rename = "imdsEndpoint")]
@@ -357,6 +410,46 @@ mod tests {
         assert_eq!(cloud.imds_endpoint.as_str(), "http://127.0.0.1:8080/");
         let vault = VaultName::parse("kv-one").unwrap();
         assert_eq!(cloud.vault_url(&vault).as_str(), "https://kv-one.vault.localhost:8443/");
+    }
+
+    #[test]
+    fn container_registries_are_those_of_the_cloud() {
+        let registries = |cloud: Cloud| cloud.registries.map(|it| (it.suffix, it.audience));
+        for (name, suffix, audience) in [
+            ("AzurePublicCloud", "azurecr.io", "https://management.azure.com"),
+            (
+                "AzureUSGovernment",
+                "azurecr.us",
+                "https://management.usgovcloudapi.net",
+            ),
+            ("AzureChinaCloud", "azurecr.cn", "https://management.chinacloudapi.cn"),
+        ] {
+            let expected = Some((suffix.to_owned(), audience.to_owned()));
+            assert_eq!(registries(Cloud::named(name).unwrap()), expected, "{name}");
+        }
+        assert_eq!(registries(Cloud::named("AzureGermanCloud").unwrap()), None);
+        let of_file = |suffix: &str, management: &str| {
+            let keys =
+                format!("{{\"containerRegistryDNSSuffix\": {suffix}, \"resourceManagerEndpoint\": {management},");
+            registries(Cloud::parse(FILE.replacen('{', &keys, 1).as_bytes()).unwrap())
+        };
+        let management = "\"https://management.local/\"";
+        let expected = Some(("azurecr.local:5000".to_owned(), "https://management.local".to_owned()));
+        assert_eq!(of_file("\".azurecr.local:5000\"", management), expected);
+        for suffix in [
+            "null",
+            "\"\"",
+            "\"N/A\"",
+            "\"x@evil.com\"",
+            "\"a/b\"",
+            "\"a?b\"",
+            "\"a:443\"",
+        ] {
+            assert_eq!(of_file(suffix, management), None, "{suffix}");
+        }
+        for management in ["null", "\"N/A\"", "\"http://management.local\""] {
+            assert_eq!(of_file("\"azurecr.local\"", management), None, "{management}");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use assertion::{Assertion, AssertionSource};
 pub use auth_type::AuthType;
 use caveat::Caveat;
 use choice::Choice;
-pub use cloud::Cloud;
+pub use cloud::{Cloud, ContainerRegistries};
 use credential::{Credential, Exchange};
 pub use home::Home;
 pub use provider::Provider;

@@ -56,6 +56,11 @@ impl Token {
         Some(format!("Bearer {}", self.secret.expose_str()?))
     }
 
+    /// The token itself, for the rare service that takes it elsewhere than in `Authorization`.
+    pub fn secret(&self) -> &SecretBytes {
+        &self.secret
+    }
+
     /// How long it was good for when it was issued.
     pub(crate) fn lifetime(&self) -> Duration {
         self.expires - self.issued

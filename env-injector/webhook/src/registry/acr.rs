@@ -1,0 +1,134 @@
+//! Azure Container Registry, read as the identity of this program.
+//!
+//! ```text
+//!  Entra ──token for Azure's management──▶ REGISTRY/oauth2/exchange ──refresh token──▶ password of a login like any other
+//! ```
+//!
+//! Protocol: <https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md>.
+
+use akv2k8s_shared::http::HttpClient;
+use akv2k8s_shared::identity::{ContainerRegistries, Provider};
+use akv2k8s_shared::secret::SecretBytes;
+use http_body_util::Full;
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_TYPE, USER_AGENT};
+use serde::Deserialize;
+use url::form_urlencoded;
+
+use super::client::AGENT;
+use super::credentials::Login;
+use super::name::Repository;
+
+/// The user whose password is a refresh token.
+const USER: &str = "00000000-0000-0000-0000-000000000000";
+
+/// What an identity is good for at a registry.
+pub(super) enum Outcome {
+    /// It is no registry of the identity's cloud: nothing was sent.
+    NotOurs,
+    /// A login.
+    Login(Login),
+    /// The registry is one, and there is no login; why, a sentence.
+    Nothing(String),
+}
+
+/// A login at the registry of `repository`, if that is one of the cloud's: nobody else ever sees a token.
+pub(super) async fn login(http: &HttpClient, provider: &Provider, repository: &Repository) -> Outcome {
+    let registry = repository.registry();
+    let identity = match provider.identity().await {
+        Ok(identity) => identity,
+        // Which cloud it would be is not known, so this is told about any registry with Azure's names alone.
+        Err(diagnosis) if registry.contains(".azurecr.") => {
+            return Outcome::Nothing(format!(
+                "The injector has no identity of its own to read it with: {}",
+                diagnosis.what
+            ));
+        }
+        Err(_) => return Outcome::NotOurs,
+    };
+    let Some(registries) = identity.cloud().registries.as_ref().filter(|it| is_of(registry, it)) else {
+        return Outcome::NotOurs;
+    };
+    let token = match identity.token(&registries.audience).await {
+        Ok(token) => token,
+        Err(error) => {
+            return Outcome::Nothing(format!(
+                "The injector's own identity got no token: {}",
+                error.diagnosis.what
+            ));
+        }
+    };
+    match exchange(http, registry, token.secret()).await {
+        Ok(password) => Outcome::Login(Login {
+            user: USER.to_owned(),
+            password,
+        }),
+        Err(why) => Outcome::Nothing(format!(
+            "The injector's own identity was not admitted ({why}); to read images it needs the role AcrPull."
+        )),
+    }
+}
+
+/// Whether a registry is one of the cloud's: a name, a dot, the suffix.
+fn is_of(registry: &str, registries: &ContainerRegistries) -> bool {
+    let registry = registry.to_ascii_lowercase();
+    let name = registry
+        .strip_suffix(&registries.suffix)
+        .and_then(|rest| rest.strip_suffix('.'));
+    name.is_some_and(|name| !name.is_empty())
+}
+
+/// The refresh token for a token of Entra's, or what came instead, a clause.
+async fn exchange(http: &HttpClient, registry: &str, token: &SecretBytes) -> Result<SecretBytes, String> {
+    #[derive(Deserialize)]
+    struct Body<'b> {
+        #[serde(borrow)]
+        refresh_token: &'b str,
+    }
+    let token = token.expose_str().ok_or("Entra's token is no text")?;
+    let form = form_urlencoded::Serializer::new(String::with_capacity(2 * token.len() + 100))
+        .append_pair("grant_type", "access_token")
+        .append_pair("service", registry)
+        .append_pair("access_token", token)
+        .finish();
+    let request = Request::post(format!("https://{registry}/oauth2/exchange"))
+        .header(USER_AGENT, AGENT)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Full::new(Bytes::from(form)))
+        .map_err(|error| error.to_string())?;
+    let answer = http.send(request).await.map_err(|failure| failure.to_string())?;
+    if !answer.status.is_success() {
+        return Err(format!("{registry} answers with status {}", answer.status.as_u16()));
+    }
+    let body = SecretBytes::new(answer.body.into());
+    let read: Body<'_> =
+        serde_json::from_slice(body.expose()).map_err(|_| format!("{registry} answers without a token"))?;
+    Ok(SecretBytes::from(read.refresh_token))
+}
+
+#[cfg(test)]
+mod tests {
+    use akv2k8s_shared::identity::Cloud;
+
+    use super::*;
+
+    #[test]
+    fn only_registries_of_the_cloud_see_a_token() {
+        let public = Cloud::named("AzurePublicCloud").unwrap().registries.unwrap();
+        for registry in ["my.azurecr.io", "MY.azurecr.io", "my-hash.azurecr.io"] {
+            assert!(is_of(registry, &public), "{registry}");
+        }
+        for registry in [
+            "azurecr.io",
+            ".azurecr.io",
+            "evilazurecr.io",
+            "my.azurecr.io.evil.com",
+            "my.azurecr.io:5000",
+            "my.azurecr.cn",
+            "docker.io",
+        ] {
+            assert!(!is_of(registry, &public), "{registry}");
+        }
+    }
+}

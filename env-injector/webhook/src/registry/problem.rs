@@ -1,0 +1,136 @@
+//! Why a look-up failed, and how the pod's author is told.
+
+use std::time::Duration;
+
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::http::{Failure, FailureKind};
+
+use super::name::Repository;
+
+/// Why a look-up failed. It is kept and shared, and holds nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// The registry wants other credentials; a clause about what it said.
+    Denied(String),
+    /// The registry has no such image.
+    NotFound,
+    /// 429.
+    Throttled,
+    /// No answer, or one of an error; a clause.
+    Unavailable(String),
+    /// None fits, or those that fit differ; a sentence.
+    Platform(String),
+    /// What the registry gave cannot be used; a clause.
+    Unusable(String),
+}
+
+impl Problem {
+    /// No exchange took place.
+    pub(super) fn unanswered(failure: &Failure) -> Self {
+        match failure.kind {
+            FailureKind::TooLarge => Self::Unusable(format!("what {} gave is too large", failure.host)),
+            FailureKind::NotEncrypted => {
+                Self::Denied("it wants credentials, and they never travel without TLS".to_owned())
+            }
+            _ => Self::Unavailable(failure.to_string()),
+        }
+    }
+
+    /// Whether other credentials may do better: some registries hide what one may not read.
+    pub(super) fn is_about_credentials(&self) -> bool {
+        matches!(self, Self::Denied(_) | Self::NotFound)
+    }
+
+    /// For how long the same question gets the same answer: what may pass by itself is soon asked again.
+    pub(super) fn keeps(&self) -> Duration {
+        match self {
+            Self::Unavailable(_) => Duration::from_secs(5),
+            _ => Duration::from_secs(30),
+        }
+    }
+
+    /// The denial of a pod whose container has this `image`; `notes` are sentences about credentials that were not used.
+    pub(super) fn explain(&self, image: &str, repository: &Repository, notes: &[String]) -> Diagnosis {
+        let registry = repository.registry();
+        let (code, cause) = match self {
+            Self::Denied(detail) => (Code::ImagePullDenied, format!("The registry does not let it be read: {detail}.")),
+            Self::NotFound => (Code::ImageNotFound, "The registry has no such image, or hides it.".to_owned()),
+            Self::Throttled => (
+                Code::RegistryUnavailable,
+                "The registry asks to slow down (429): too many images were read from this address or with this account.".to_owned(),
+            ),
+            Self::Unavailable(detail) => (Code::RegistryUnavailable, format!("The registry gave no answer: {detail}.")),
+            Self::Platform(detail) => (Code::ImagePlatformUnclear, detail.clone()),
+            Self::Unusable(flaw) => (Code::ImageUnusable, format!("It cannot be used: {flaw}.")),
+        };
+        let mut diagnosis = Diagnosis::of(code, unknown(image, registry), &[]);
+        diagnosis.cause = cause;
+        if self.is_about_credentials() {
+            for note in notes {
+                diagnosis.cause = format!("{} {note}", diagnosis.cause);
+            }
+        }
+        diagnosis
+    }
+}
+
+/// The denial of a pod whose container's image has a name that is none; `flaw` is a clause.
+pub(super) fn no_name(image: &str, flaw: &str) -> Diagnosis {
+    let shown: String = image.chars().filter(|c| !c.is_control()).take(300).collect();
+    let mut diagnosis = Diagnosis::of(
+        Code::ImageNameInvalid,
+        format!("'{shown}' is no name of an image."),
+        &[],
+    );
+    diagnosis.cause = format!("It cannot be read: {flaw}.");
+    diagnosis
+}
+
+fn unknown(image: &str, registry: &str) -> String {
+    format!("What the image '{image}' starts could not be looked up in the registry {registry}.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::name::ImageName;
+    use super::*;
+
+    #[test]
+    fn every_denial_names_image_and_registry_and_says_that_command_helps() {
+        let repository = ImageName::parse("ghcr.io/team/app:1").unwrap().repository;
+        let notes = ["Secret 'pull' was not found.".to_owned()];
+        for (problem, code, notes_shown) in [
+            (Problem::Denied("401".to_owned()), Code::ImagePullDenied, true),
+            (Problem::NotFound, Code::ImageNotFound, true),
+            (Problem::Throttled, Code::RegistryUnavailable, false),
+            (
+                Problem::Unavailable("no route".to_owned()),
+                Code::RegistryUnavailable,
+                false,
+            ),
+            (
+                Problem::Platform("Two differ.".to_owned()),
+                Code::ImagePlatformUnclear,
+                false,
+            ),
+            (
+                Problem::Unusable("it is a chart".to_owned()),
+                Code::ImageUnusable,
+                false,
+            ),
+        ] {
+            let diagnosis = problem.explain("ghcr.io/team/app:1", &repository, &notes);
+            assert_eq!(diagnosis.code, code);
+            assert!(diagnosis.what.contains("'ghcr.io/team/app:1'") && diagnosis.what.contains("registry ghcr.io"));
+            assert!(diagnosis.fix.contains("et command in the container"), "{diagnosis}");
+            assert_eq!(diagnosis.cause.contains("Secret 'pull'"), notes_shown, "{diagnosis}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_shown_on_one_line() {
+        let diagnosis = no_name("a\nb", "it has a line break");
+        assert_eq!(diagnosis.code, Code::ImageNameInvalid);
+        assert!(diagnosis.what.contains("'ab'"), "{diagnosis}");
+    }
+}
