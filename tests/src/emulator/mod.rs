@@ -36,7 +36,7 @@ mod hosts;
 pub(crate) mod http;
 mod imds;
 mod journal;
-mod jwt;
+pub(crate) mod jwt;
 mod limiter;
 mod operation;
 pub(crate) mod pki;

@@ -129,7 +129,7 @@ impl Registry {
         let address = listener.local_addr()?;
         let names = [
             "localhost".to_owned(),
-            "*.localhost".to_owned(),
+            "*.azurecr.localhost".to_owned(),
             address.ip().to_string(),
         ];
         let identity = match options.tls {

@@ -96,6 +96,9 @@ fn answer(shared: &Shared, request: &Request, accepts: &[String]) -> Reply {
     if request.path == auth::TOKEN_PATH {
         return auth::token(shared, request);
     }
+    if request.path == auth::EXCHANGE_PATH && request.method == Method::POST {
+        return auth::exchange(shared, request);
+    }
     if request.method != Method::GET && request.method != Method::HEAD {
         return error(
             StatusCode::METHOD_NOT_ALLOWED,

@@ -33,6 +33,9 @@ const ELSEWHERE: &[(&str, &[Code])] = &[
     ("tests/tests/identity/azure_cli.rs", &[Code::AzureCliMissing, Code::AzureCliLoggedOut, Code::AzureCliFailed]),
     ("tests/tests/isolation/off.rs", &[Code::ServiceAccountIdentitiesOff]),
     ("tests/tests/isolation/setup.rs", &[Code::ServiceAccountForbidden, Code::ServiceAccountTokenRefused]),
+    ("tests/tests/image_lookup/denials.rs", &[
+        Code::ImageNameInvalid, Code::ImagePullDenied, Code::ImageNotFound, Code::RegistryUnavailable, Code::ImagePlatformUnclear, Code::ImageUnusable,
+    ]),
     ("tests/tests/grants/reload.rs", &[Code::VaultGrantsUnreadable, Code::VaultNotGranted]),
     ("env-injector/webhook/src/admission/tests.rs", &[
         Code::InjectionImpossible, Code::InjectionSettingInvalid, Code::ReferenceInvalid, Code::AkvsNotFound,

@@ -177,7 +177,7 @@ mod tests {
     async fn no_more_is_kept_than_there_is_room_for() {
         let cache = Cache::new();
         for question in 0..CAPACITY + 100 {
-            cache.get(question, SECOND, |_| 60 * SECOND, async {}).await;
+            cache.get(question, SECOND, |()| 60 * SECOND, async {}).await;
             tokio::time::advance(SECOND / 1000).await;
         }
         cache.0.with(|entries| {

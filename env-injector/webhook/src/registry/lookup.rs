@@ -31,7 +31,7 @@ const DIGEST_KEEPS: Duration = Duration::from_hours(1);
 /// Most logins that are tried for one image.
 const MOST_LOGINS: usize = 8;
 /// No look-up goes on for longer, even if nobody waits for it any more.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// Looks images up in their registries.
 pub struct Registries {

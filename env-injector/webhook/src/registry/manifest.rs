@@ -107,14 +107,14 @@ impl Manifest {
             (None, Some(manifests)) if document.layers.is_none() && says(INDEXES) => {
                 Index::of(manifests).map(Self::Index)
             }
-            (Some(config), None) if says(IMAGES) => image(config).map(Self::Image),
+            (Some(config), None) if says(IMAGES) => image(&config).map(Self::Image),
             (Some(_), Some(_)) => Err("its manifest is an image and a list of images at once"),
             _ => Err("its manifest is neither an image nor a list of images"),
         }
     }
 }
 
-fn image(config: RawDescriptor) -> Result<Descriptor, Flaw> {
+fn image(config: &RawDescriptor) -> Result<Descriptor, Flaw> {
     if !CONFIGS.contains(&config.media_type.as_str()) {
         return Err("it is not an image of a container, but something else that is kept in registries");
     }

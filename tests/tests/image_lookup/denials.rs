@@ -1,0 +1,172 @@
+//! What cannot be looked up, and what the pod's author reads.
+
+use std::time::Duration;
+
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_testbed::image::{Format, Image};
+use akv2k8s_testbed::registry::{Access, Fault};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::bed::{Bed, ask, lookup, nowhere, query, started, starting};
+
+/// Every denial says which image, and that `command` helps (but for a name that is none).
+fn assert_denied(denial: &Diagnosis, code: Code, cause: &str) {
+    assert_eq!(denial.code, code, "{denial}");
+    assert!(denial.cause.contains(cause), "{denial}");
+    if code != Code::ImageNameInvalid {
+        assert!(denial.fix.contains("et command in the container"), "{denial}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_none_is_said_so_and_nobody_is_asked() -> anyhow::Result<()> {
+    let bed = Bed::start().await?;
+    let denial = ask(&bed.lookup, &query("https://ghcr.io/app")).await.unwrap_err();
+    assert_denied(&denial, Code::ImageNameInvalid, "It cannot be read");
+    assert!(bed.requests().is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_there_is_not_found() -> anyhow::Result<()> {
+    let bed = Bed::start().await?;
+    bed.registry.push("app", "1", &starting("/app", "amd64"), Format::Oci)?;
+    let denial = bed.ask("app:2").await.unwrap_err();
+    assert_denied(&denial, Code::ImageNotFound, "no such image");
+    assert!(denial.what.contains(&bed.image("app:2")), "{denial}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_credentials_a_private_image_is_denied() -> anyhow::Result<()> {
+    let bed = Bed::start().await?;
+    bed.registry.push("app", "1", &starting("/app", "amd64"), Format::Oci)?;
+    for access in [Access::basic("robot", "s3cret"), Access::bearer("robot", "s3cret")] {
+        bed.registry.set_access(access);
+        let fresh = lookup(crate::bed::trusting(&bed.registry), nowhere()?, None)?;
+        let denial = ask(&fresh, &query(&bed.image("app:1"))).await.unwrap_err();
+        assert_denied(&denial, Code::ImagePullDenied, "does not let it be read");
+        // The API server of this look-up is one that nobody can reach.
+        assert!(denial.cause.contains("ServiceAccount 'default'"), "{denial}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_registry_in_trouble_is_unavailable() -> anyhow::Result<()> {
+    for (fault, cause) in [
+        (Fault::Status(429, Some(60)), "slow down"),
+        (Fault::Status(503, None), "503"),
+        (Fault::Status(302, None), "redirects to what is no https address"),
+    ] {
+        let bed = Bed::start().await?;
+        bed.registry.push("app", "1", &starting("/app", "amd64"), Format::Oci)?;
+        bed.registry.set_fault(Some(fault));
+        assert_denied(&bed.ask("app:1").await.unwrap_err(), Code::RegistryUnavailable, cause);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_registry_that_is_silent_costs_no_more_than_the_deadline() -> anyhow::Result<()> {
+    let bed = Bed::with(|settings| settings.deadline = Duration::from_millis(500)).await?;
+    bed.registry.set_fault(Some(Fault::Silence));
+    let start = Instant::now();
+    let denial = bed.ask("app:1").await.unwrap_err();
+    assert_denied(&denial, Code::RegistryUnavailable, "within 500ms");
+    // Far more than the deadline, for a busy machine, and far less than the API server waits.
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_registry_whose_authority_is_unknown_is_not_asked_anything() -> anyhow::Result<()> {
+    let bed = Bed::with(|settings| settings.authorities = None).await?;
+    bed.registry.push("app", "1", &starting("/app", "amd64"), Format::Oci)?;
+    let denial = bed.ask("app:1").await.unwrap_err();
+    assert_denied(&denial, Code::RegistryUnavailable, "certificate");
+    assert!(denial.fix.contains("IMAGE_LOOKUP_CA_FILE"), "{denial}");
+    assert!(bed.requests().is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn platforms_that_start_different_programs_take_a_node_selector() -> anyhow::Result<()> {
+    let bed = Bed::start().await?;
+    let images = [starting("/amd", "amd64"), starting("/arm", "arm64")];
+    bed.registry.push_index("app", "1", &images, Format::Oci)?;
+    let denial = bed.ask("app:1").await.unwrap_err();
+    assert_denied(
+        &denial,
+        Code::ImagePlatformUnclear,
+        "amd64 and arm64 start different programs",
+    );
+    assert!(denial.fix.contains("kubernetes.io/arch"), "{denial}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_list_without_the_pods_platform_says_what_there_is() -> anyhow::Result<()> {
+    let bed = Bed::start().await?;
+    bed.registry.push_index(
+        "app",
+        "1",
+        &[starting("/z", "s390x"), starting("/p", "ppc64le")],
+        Format::Oci,
+    )?;
+    let denial = bed.ask("app:1").await.unwrap_err();
+    assert_denied(&denial, Code::ImagePlatformUnclear, "linux/ppc64le, linux/s390x");
+    let mut windows = query(&bed.image("app:1"));
+    windows.node_selector = [("kubernetes.io/os".to_owned(), "windows".to_owned())].into();
+    let denial = ask(&bed.lookup, &windows).await.unwrap_err();
+    assert_denied(&denial, Code::ImagePlatformUnclear, "admits neither");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_registry_gives_is_checked_against_its_digest() -> anyhow::Result<()> {
+    let bed = Bed::start().await?;
+    let image = starting("/app", "amd64");
+    bed.registry.push("app", "1", &image, Format::Oci)?;
+    let [_, config, _] = image.blobs(Format::Oci)?;
+    let forged = String::from_utf8(config.bytes)?.replace("/app", "/ape").into_bytes();
+    bed.registry.corrupt_blob("app", &config.digest, forged);
+    let denial = bed.ask("app:1").await.unwrap_err();
+    assert_denied(&denial, Code::ImageUnusable, "not what its manifest names");
+    Ok(())
+}
+
+#[tokio::test]
+async fn hostile_images_are_refused_and_the_next_one_is_read() -> anyhow::Result<()> {
+    let bed = Bed::start().await?;
+    let raw = |config: serde_json::Value| Image::scratch([]).raw_config(json!({"config": config}).to_string());
+    for (tag, image, cause) in [
+        ("nul", raw(json!({"Cmd": ["a\0b"]})), "NUL"),
+        ("words", raw(json!({"Cmd": vec!["x"; 5_000]})), "512 words"),
+        ("huge", raw(json!({"Env": ["x".repeat(2 << 20)]})), "larger than 1 MiB"),
+        ("text", Image::scratch([]).raw_config("no JSON"), "not the JSON"),
+    ] {
+        bed.registry.push("app", tag, &image, Format::Oci)?;
+        let denial = bed.ask(&format!("app:{tag}")).await.unwrap_err();
+        assert_denied(&denial, Code::ImageUnusable, cause);
+    }
+    let oci = "application/vnd.oci.image.manifest.v1+json";
+    for (tag, manifest, cause) in [
+        (
+            "old",
+            json!({"schemaVersion": 1, "fsLayers": []}).to_string(),
+            "schema 1",
+        ),
+        ("padded", format!("{{}}{}", " ".repeat(5 << 20)), "too large"),
+        ("nothing", "{}".to_owned(), "not the JSON"),
+    ] {
+        bed.registry.push_manifest("app", tag, oci, manifest.into_bytes());
+        let denial = bed.ask(&format!("app:{tag}")).await.unwrap_err();
+        assert_denied(&denial, Code::ImageUnusable, cause);
+    }
+    bed.registry
+        .push("app", "good", &starting("/app", "amd64"), Format::Oci)?;
+    assert_eq!(bed.ask("app:good").await?, started("/app"));
+    Ok(())
+}
