@@ -28,7 +28,8 @@ pub const STAGES: &[Stage] = &[
     },
     Stage {
         name: "tests",
-        run: |_| cargo(&["test", "--workspace"]),
+        // One run tells everything.
+        run: |_| cargo(&["test", "--workspace", "--no-fail-fast"]),
     },
     Stage {
         name: "conformance",
@@ -113,6 +114,11 @@ fn say(out: &mut dyn Write, line: &str) {
 fn prerequisites(out: &mut dyn Write) -> Result<(), Error> {
     for found in prerequisites::check()? {
         say(out, &found);
+    }
+    // Its tests have a command of their own (docs/node.md) and are no stage here yet.
+    match crate::node::probe() {
+        Ok(()) => say(out, "a real node: this machine could run one"),
+        Err(missing) => say(out, &format!("a real node: not on this machine: {missing}")),
     }
     Ok(())
 }
