@@ -66,7 +66,8 @@ impl Cluster {
     pub async fn synced(&self) {
         let mut is_listed = self.is_listed.clone();
         // The senders live as long as the watches; if those end, so does the program.
-        let _ = futures::join!(is_listed.wait_for(|listed| *listed), self.namespaces.wait_until_ready());
+        let listed = async { is_listed.wait_for(|listed| *listed).await.map(drop) };
+        let _ = futures::join!(listed, self.namespaces.wait_until_ready());
     }
 
     /// All AKVS of `namespace`.

@@ -13,6 +13,7 @@ use crate::admission::{Resources, Security};
 use crate::args::Args;
 
 /// Everything that is decided before the first connection.
+#[derive(Clone)]
 pub struct Config {
     /// The command line.
     pub args: Args,

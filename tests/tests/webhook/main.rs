@@ -1,0 +1,6 @@
+//! The env injector's webhook, called by a real API server over TLS, with the rights of examples/install.
+
+mod bed;
+mod guard;
+mod injection;
+mod protocol;
