@@ -18,5 +18,6 @@ pub mod random;
 pub mod registry;
 pub mod stack;
 pub mod stage;
+pub mod statics;
 pub mod verify;
 pub mod wait;

@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use akv2k8s_testbed::provision::{Locations, Program};
-use akv2k8s_testbed::{conformance, controlplane, demo, docs, emulator, provision, verify};
+use akv2k8s_testbed::{conformance, controlplane, demo, docs, emulator, provision, statics, verify};
 use clap::{Parser, Subcommand};
 
 /// The test bed of akv2k8s-rs.
@@ -30,6 +30,8 @@ enum Command {
     Emulator(emulator::cli::Args),
     /// Write the pages of the documentation that are made from the code
     Docs,
+    /// Build every program for users into target/static, and check that each is static
+    Static,
     /// Check prerequisites, provision, run every test
     Verify,
     /// Run Microsoft's Python and JavaScript SDKs against the emulator
@@ -63,6 +65,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Up => controlplane::cli::up(&mut io::stdout()).await?,
         Command::Emulator(args) => emulator::cli::run(args, &mut io::stdout()).await?,
         Command::Docs => docs::write()?,
+        Command::Static => statics::build(&mut io::stdout())?,
         Command::Verify => verify::verify(verify::STAGES, &mut io::stdout())?,
         Command::Conformance(options) => conformance::run(options).await?,
         Command::Vectors(options) => conformance::write_vectors(options).await?,

@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 
 pub use self::controller::{Controller, Launch};
 pub(crate) use self::program::build as build_program;
-pub use self::program::{Profile, cli_program, controller_program};
+pub use self::program::{Profile, cli_program, controller_program, wrapper_program};
 use crate::controlplane::ControlPlane;
 use crate::emulator::{AppHandle, Emulator, FederatedCredential, Options, Role, VaultHandle};
 

@@ -19,6 +19,10 @@ const ELSEWHERE: &[(&str, &[Code])] = &[
         Code::CertificatePasswordProtected,
     ]),
     ("shared/src/injection/value/tests.rs", &[Code::QueryInvalid]),
+    ("tests/tests/wrapper/broker.rs", &[
+        Code::InjectionMisconfigured, Code::BrokerUnavailable, Code::BrokerNotTrusted, Code::ValueNotForEnvironment,
+        Code::EnvironmentTooLarge,
+    ]),
     ("tests/tests/faults/api_server.rs", &[Code::ApiServerUnavailable, Code::OutputRejected]),
     ("tests/tests/output/writing.rs", &[
         Code::ApiServerForbidden, Code::OutputTypeRefused, Code::OutputTypeImmutable, Code::OutputImmutable, Code::OutputNotOwned,

@@ -1,0 +1,167 @@
+//! Becoming the program.
+
+use std::ffi::{CStr, CString, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use nix::errno::Errno;
+use nix::unistd::execve;
+
+use crate::environment::Variable;
+use crate::failure::Failure;
+use crate::lookup::{self, CannotStart, NOT_EXECUTABLE};
+
+/// Longest variable, with its name and a NUL: 32 pages (`MAX_ARG_STRLEN`, execve(2)).
+const LONGEST_ENTRY: usize = 131_072;
+
+/// Why the program did not start.
+pub(crate) enum NotStarted {
+    /// It cannot be; its own exit code.
+    Program(CannotStart),
+    /// Its environment cannot be made.
+    Environment(Failure),
+}
+
+/// The environment of the program: all variables but the wrapper's own, in their order.
+///
+/// # Errors
+/// A value that no environment can hold.
+pub(crate) fn environment(variables: &[Variable]) -> Result<Vec<CString>, Failure> {
+    variables
+        .iter()
+        .filter(|variable| !variable.is_own())
+        .map(entry)
+        .collect()
+}
+
+fn entry(variable: &Variable) -> Result<CString, Failure> {
+    let failure = |code, what: String| Failure::of(Diagnosis::of(code, what, &[])).at(&[variable.shown()]);
+    let entry = variable
+        .entry()
+        .ok_or_else(|| failure(Code::ValueNotForEnvironment, "The value has a NUL byte.".to_owned()))?;
+    let length = entry.as_bytes_with_nul().len();
+    if length > LONGEST_ENTRY {
+        let what = format!("Name and value are {length} bytes, and the kernel takes {LONGEST_ENTRY} for one variable.");
+        return Err(failure(Code::EnvironmentTooLarge, what));
+    }
+    Ok(entry)
+}
+
+/// Replaces this process by the program that `arguments` begins with; comes back only when that fails.
+pub(crate) fn exec(arguments: Vec<OsString>, environment: &[CString]) -> NotStarted {
+    let path = environment
+        .iter()
+        .find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
+    let file = match arguments.first().map(|program| lookup::find(program, path)) {
+        Some(Ok(file)) => file,
+        Some(Err(absent)) => return NotStarted::Program(absent),
+        None => {
+            return NotStarted::Program(CannotStart {
+                code: lookup::NOT_FOUND,
+                why: "no program is given".to_owned(),
+            });
+        }
+    };
+    // What came from the kernel has no NUL in it.
+    let arguments: Vec<CString> = arguments
+        .into_iter()
+        .filter_map(|it| CString::new(it.into_vec()).ok())
+        .collect();
+    let Ok(name) = CString::new(file.as_os_str().as_bytes()) else {
+        return NotStarted::Program(lookup::explain_absence(&file));
+    };
+    let Err(errno) = execve::<&CStr, &CStr>(&name, &borrowed(&arguments), &borrowed(environment));
+    explain(errno, &file, &arguments, environment)
+}
+
+fn borrowed(texts: &[CString]) -> Vec<&CStr> {
+    texts.iter().map(CString::as_c_str).collect()
+}
+
+fn explain(errno: Errno, file: &Path, arguments: &[CString], environment: &[CString]) -> NotStarted {
+    NotStarted::Program(match errno {
+        Errno::ENOENT | Errno::ENOTDIR => lookup::explain_absence(file),
+        Errno::EACCES => lookup::explain_denial(file),
+        Errno::ENOEXEC => lookup::explain_format(file),
+        Errno::E2BIG => return NotStarted::Environment(too_large(arguments, environment)),
+        other => CannotStart {
+            code: NOT_EXECUTABLE,
+            why: format!("{}: {}", file.display(), other.desc()),
+        },
+    })
+}
+
+fn too_large(arguments: &[CString], environment: &[CString]) -> Failure {
+    let size = |texts: &[CString]| texts.iter().map(|text| text.as_bytes_with_nul().len()).sum::<usize>();
+    let what = format!(
+        "The kernel refuses {} bytes of environment with {} bytes of arguments.",
+        size(environment),
+        size(arguments)
+    );
+    Failure::of(Diagnosis::of(Code::EnvironmentTooLarge, what, &[]))
+}
+
+#[cfg(test)]
+mod tests {
+    use akv2k8s_shared::secret::SecretBytes;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn variable(name: &[u8], value: &[u8]) -> Variable {
+        Variable {
+            name: name.to_vec(),
+            value: SecretBytes::new(value.to_vec()),
+        }
+    }
+
+    #[test]
+    fn the_wrappers_own_variables_go_and_all_others_stay_in_order_and_byte_for_byte() {
+        let variables = [
+            variable(b"Z", b"1"),
+            variable(b"ENV_INJECTOR_SPECS", b"{}"),
+            variable(b"AZURE_CLIENT_SECRET", b"s"),
+            variable(b"Env_Injector_Disable_Auth_Service", b"true"),
+            variable(b"A", b"\xff="),
+            variable(b"A", b""),
+            variable(b"\xfe", b"x\n"),
+        ];
+        let made = environment(&variables).ok().unwrap();
+        let made: Vec<_> = made.iter().map(CString::as_bytes).collect();
+        assert_eq!(
+            made,
+            [&b"Z=1"[..], b"AZURE_CLIENT_SECRET=s", b"A=\xff=", b"A=", b"\xfe=x\n"]
+        );
+    }
+
+    #[test]
+    fn a_value_that_no_environment_can_hold_is_an_error_that_names_the_variable_and_not_the_value() {
+        let most = LONGEST_ENTRY - "V=".len() - 1;
+        assert!(environment(&[variable(b"V", &vec![b'x'; most])]).is_ok());
+        let mut too_long = b"canary".to_vec();
+        too_long.resize(most + 1, b'x');
+        for (value, code) in [
+            (b"canary\0".to_vec(), "ValueNotForEnvironment"),
+            (too_long, "EnvironmentTooLarge"),
+        ] {
+            let text = environment(&[variable(b"V", &value)]).unwrap_err().text();
+            assert!(
+                text.starts_with(&format!("V: {code}: ")) && !text.contains("canary"),
+                "{text}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_environment_without_nul_is_handed_over_as_it_is(
+            pairs in proptest::collection::vec(("[A-Z]{1,8}", proptest::collection::vec(1_u8.., 0..32)), 0..20)
+        ) {
+            let variables: Vec<_> = pairs.iter().map(|(name, value)| variable(name.as_bytes(), value)).collect();
+            let made: Vec<_> = environment(&variables).ok().unwrap().into_iter().map(CString::into_bytes).collect();
+            let expected: Vec<_> = pairs.iter().map(|(name, value)| [name.as_bytes(), b"=", value].concat()).collect();
+            prop_assert_eq!(made, expected);
+        }
+    }
+}

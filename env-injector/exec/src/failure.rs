@@ -1,0 +1,174 @@
+//! A failure of the wrapper's own, as it is told: at most three lines, and never a byte of a value.
+
+use std::io::Write;
+use std::time::Duration;
+
+use akv2k8s_shared::diagnosis::{Diagnosis, Retry};
+use akv2k8s_shared::injection::wire::Refusal;
+
+use crate::settings::LogFormat;
+
+/// Names of variables that are told; there may be a thousand.
+const MOST_NAMES: usize = 5;
+
+/// What went wrong, and whether trying again may help.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    told: Box<Told>,
+    /// How long to wait before another try; `None`: it would not help.
+    pub(crate) again: Option<Duration>,
+}
+
+/// What people read of it.
+#[derive(Debug, Default)]
+struct Told {
+    variables: Vec<String>,
+    reference: Option<String>,
+    /// Of the catalogue; a newer broker may know more of them than this program.
+    code: String,
+    what: String,
+    cause: String,
+    fix: String,
+}
+
+impl Failure {
+    /// One that stays as it is.
+    pub(crate) fn of(diagnosis: Diagnosis) -> Self {
+        let told = Told {
+            code: diagnosis.code.to_string(),
+            what: diagnosis.what,
+            cause: diagnosis.cause,
+            fix: diagnosis.fix,
+            ..Told::default()
+        };
+        Self {
+            told: Box::new(told),
+            again: None,
+        }
+    }
+
+    /// One that may pass.
+    pub(crate) fn passing(diagnosis: Diagnosis) -> Self {
+        Self::of(diagnosis).with(Retry::Soon)
+    }
+
+    /// What the broker said; `pause` is its `Retry-After`.
+    pub(crate) fn refused(refusal: Refusal, pause: Option<Duration>) -> Self {
+        let told = Told {
+            reference: refusal.reference,
+            code: refusal.code,
+            what: refusal.message,
+            fix: refusal.fix,
+            ..Told::default()
+        };
+        Self {
+            told: Box::new(told),
+            again: refusal.retry.then(|| pause.unwrap_or_default()),
+        }
+    }
+
+    /// The reference it is about, when it is about one.
+    pub(crate) fn reference(&self) -> Option<&str> {
+        self.told.reference.as_deref()
+    }
+
+    /// Says whether and when to try again.
+    pub(crate) fn with(mut self, retry: Retry) -> Self {
+        self.again = match retry {
+            Retry::After(pause) => Some(pause),
+            Retry::Soon => Some(Duration::ZERO),
+            Retry::Slowly => None,
+        };
+        self
+    }
+
+    /// Names the reference.
+    pub(crate) fn about(mut self, reference: &str) -> Self {
+        self.told.reference = Some(reference.to_owned());
+        self
+    }
+
+    /// Names the variables.
+    pub(crate) fn at(mut self, variables: &[String]) -> Self {
+        self.told.variables = variables.to_vec();
+        self
+    }
+
+    /// Tells for how long it was tried.
+    pub(crate) fn after(mut self, time: Duration) -> Self {
+        self.told.what = format!("{} (tried for {} s)", self.told.what, time.as_secs());
+        self
+    }
+
+    /// The variables and the reference; empty when it is about neither.
+    fn place(&self) -> String {
+        let first = self
+            .told
+            .variables
+            .iter()
+            .take(MOST_NAMES)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(", ");
+        let more = self.told.variables.len().saturating_sub(MOST_NAMES);
+        let all = if more > 0 {
+            format!("{first} and {more} more")
+        } else {
+            first
+        };
+        match (&self.told.reference, all.is_empty()) {
+            (Some(reference), false) => format!("{all} ({reference}): "),
+            (Some(reference), true) => format!("{reference}: "),
+            (None, false) => format!("{all}: "),
+            (None, true) => String::new(),
+        }
+    }
+
+    /// Three lines at most.
+    pub(crate) fn text(&self) -> String {
+        let line = |label: &str, text: &str| match text {
+            "" => String::new(),
+            _ => format!("\n  {label}: {}", one_line(text)),
+        };
+        let head = format!("{}{}: {}", self.place(), self.told.code, one_line(&self.told.what));
+        head + &line("Cause", &self.told.cause) + &line("Fix", &self.told.fix)
+    }
+
+    /// Tells it on standard error.
+    pub(crate) fn tell(&self, format: LogFormat) {
+        let text = match format {
+            LogFormat::Text => format!("azure-keyvault-env: {}\n", self.text()),
+            LogFormat::Json => {
+                let line = serde_json::json!({
+                    "level": "error", "logger": "azure-keyvault-env", "code": self.told.code, "msg": one_line(&self.told.what),
+                    "variables": self.told.variables, "reference": self.told.reference, "cause": self.told.cause, "fix": self.told.fix,
+                });
+                format!("{line}\n")
+            }
+        };
+        // Nobody is left to be told when standard error is closed.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use akv2k8s_shared::diagnosis::Code;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_is_three_lines_whatever_is_in_its_texts() {
+        let diagnosis = Diagnosis::new(Code::AkvsNotFound, "What\nhappened.", "Why\r\nso.", "Do\nthat.");
+        let names: Vec<_> = (0..1000).map(|number| format!("V{number}")).collect();
+        let failure = Failure::of(diagnosis).at(&names).about("db@azurekeyvault");
+        assert_eq!(
+            failure.text(),
+            "V0, V1, V2, V3, V4 and 995 more (db@azurekeyvault): AkvsNotFound: What happened.\n  Cause: Why so.\n  Fix: Do that."
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! The wrapper from start to `execve`.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use akv2k8s_shared::environment::Environment;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::arguments::{Invocation, USAGE};
+use crate::deadline::retry;
+use crate::environment::{self, Variable};
+use crate::exec::{self, NotStarted};
+use crate::failure::Failure;
+use crate::plan::{Plan, own_environment, plan};
+use crate::settings::{LogFormat, Mode, Patience, misconfigured};
+use crate::signals::Signals;
+use crate::source::{Source, Values};
+use crate::{check, copy, memory};
+
+/// The file of this very process.
+const MYSELF: &str = "/proc/self/exe";
+
+/// Does what is asked with the process's environment. Comes back only when no program was started.
+pub fn run(invocation: Invocation, variables: impl Iterator<Item = (OsString, OsString)>) -> ExitCode {
+    match invocation {
+        Invocation::Run(arguments) => start(environment::read(variables), Then::Exec(arguments)),
+        Invocation::Check => start(environment::read(variables), Then::Report),
+        Invocation::Copy(directory) => copied(&directory),
+        Invocation::Version => {
+            let version = concat!("azure-keyvault-env ", env!("CARGO_PKG_VERSION"), "\n");
+            print(version);
+            ExitCode::SUCCESS
+        }
+        Invocation::Unusable(why) => {
+            complain(&format!("{why}. Usage: {USAGE}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the values are for.
+enum Then {
+    Exec(Vec<OsString>),
+    Report,
+}
+
+/// How it ends without a program.
+enum End {
+    Failed(Failure),
+    /// A signal came; the exit code for it.
+    Stopped(u8),
+}
+
+impl From<Failure> for End {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+fn start(mut variables: Vec<Variable>, then: Then) -> ExitCode {
+    // Before the plan nobody knows which variables are references; none of them is a log format.
+    let format = LogFormat::of(&format_variable(&variables));
+    let failed = |failure: &Failure| {
+        failure.tell(format);
+        ExitCode::FAILURE
+    };
+    let outcome = resolve(&mut variables);
+    let (plan, runtime) = match outcome {
+        Ok(done) => done,
+        Err(End::Failed(failure)) => return failed(&failure),
+        Err(End::Stopped(code)) => return ExitCode::from(code),
+    };
+    let environment = match exec::environment(&variables) {
+        Ok(environment) => environment,
+        Err(failure) => return failed(&failure),
+    };
+    match then {
+        Then::Report => {
+            print(&check::report(&variables, &plan));
+            ExitCode::SUCCESS
+        }
+        Then::Exec(arguments) => {
+            drop((variables, plan));
+            // Its threads end here, not in the middle of something at execve.
+            drop(runtime);
+            match exec::exec(arguments, &environment) {
+                NotStarted::Program(absent) => {
+                    complain(&absent.why);
+                    ExitCode::from(absent.code)
+                }
+                NotStarted::Environment(failure) => failed(&failure),
+            }
+        }
+    }
+}
+
+/// Puts the values in the places of their references.
+fn resolve(variables: &mut [Variable]) -> Result<(Plan, Runtime), End> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| misconfigured(format!("The kernel refuses what waiting takes: {error}.")))?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals::catch()
+    };
+    let plan = plan(variables)?;
+    if plan.wanted.is_empty() {
+        return Ok((plan, runtime));
+    }
+    memory::forbid_dumps();
+    let own = own_environment(variables, &plan);
+    let mut values = runtime.block_on(async {
+        tokio::select! {
+            // A signal that came at the last moment counts.
+            biased;
+            code = signals.arrived() => Err(End::Stopped(code)),
+            values = fetch(&own, &plan) => values.map_err(|failure| End::Failed(with_names(failure, variables, &plan))),
+        }
+    })?;
+    for (text, wanted) in &plan.wanted {
+        let Some(value) = values.remove(text) else {
+            continue; // A source gives all or fails.
+        };
+        for at in &wanted.at {
+            variables[*at].value = value.clone();
+        }
+    }
+    Ok((plan, runtime))
+}
+
+async fn fetch(own: &Environment, plan: &Plan) -> Result<Values, Failure> {
+    let patience = Patience::of(own)?;
+    let source = Source::new(Mode::of(own)?, own)?;
+    let references: BTreeMap<_, _> = plan
+        .wanted
+        .iter()
+        .map(|(text, it)| (text.as_str(), &it.reference))
+        .collect();
+    retry(&patience, async || source.values(&references).await).await
+}
+
+/// Names the variables that hold the failure's reference.
+fn with_names(failure: Failure, variables: &[Variable], plan: &Plan) -> Failure {
+    let wanted = failure.reference().and_then(|reference| plan.wanted.get(reference));
+    let names: Vec<_> = wanted
+        .into_iter()
+        .flat_map(|it| &it.at)
+        .map(|at| variables[*at].shown())
+        .collect();
+    failure.at(&names)
+}
+
+fn format_variable(variables: &[Variable]) -> Environment {
+    let own = variables.iter().filter(|variable| variable.is_own());
+    own.map(|variable| {
+        (
+            variable.shown(),
+            String::from_utf8_lossy(variable.value.expose()).into_owned(),
+        )
+    })
+    .collect()
+}
+
+fn copied(directory: &Path) -> ExitCode {
+    // Without /proc the name it was called by has to do.
+    let called = || std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let program = Some(PathBuf::from(MYSELF))
+        .filter(|it| it.exists())
+        .unwrap_or_else(called);
+    match copy::copy(&program, directory) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!(
+                "cannot copy {} to {}: {error}",
+                program.display(),
+                directory.display()
+            ));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Nobody is left to be told when the stream is closed, here and below.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn complain(text: &str) {
+    let _ = std::io::stderr().write_all(format!("azure-keyvault-env: {text}\n").as_bytes());
+}
