@@ -13,8 +13,13 @@ use crate::settings::Patience;
 /// Longest pause that nobody asked for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Calls `attempt` until it succeeds, fails in a way that no further try can mend, or `patience` is used up; then tells the last failure.
-pub(crate) async fn retry<T>(patience: &Patience, attempt: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Failure> {
+/// Calls `attempt` until it succeeds, fails in a way that no further try can mend, or `patience` is used up; then tells the last failure,
+/// or `unanswered` when the first attempt did not even end.
+pub(crate) async fn retry<T>(
+    patience: &Patience,
+    unanswered: Code,
+    attempt: impl AsyncFn() -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let started = Instant::now();
     let end = started + patience.budget;
     let mut pause = patience.first_pause;
@@ -38,7 +43,7 @@ pub(crate) async fn retry<T>(patience: &Patience, attempt: impl AsyncFn() -> Res
         sleep_until(next).await;
         pause = (pause * 2).min(LONGEST_PAUSE.max(patience.first_pause));
     }
-    Err(last.unwrap_or_else(too_slow).after(started.elapsed()))
+    Err(last.unwrap_or_else(|| too_slow(unanswered)).after(started.elapsed()))
 }
 
 /// Between half of `pause` and all of it, so that the pods of a rollout do not come all at once. Nothing depends on its quality.
@@ -47,9 +52,9 @@ fn jittered(pause: Duration) -> Duration {
     pause / 2 + pause / 2 * random / 0xffff
 }
 
-fn too_slow() -> Failure {
+fn too_slow(code: Code) -> Failure {
     Failure::of(Diagnosis::new(
-        Code::VaultUnavailable,
+        code,
         "The values did not come in time.",
         "The first attempt was not answered before the time for the start was over.",
         "Raise ENV_INJECTOR_START_BUDGET (seconds), or look at what is slow between this pod and what it asks.",
@@ -88,7 +93,7 @@ mod tests {
     #[test]
     fn what_may_pass_is_tried_until_the_time_is_over_and_no_longer() {
         let tries = Cell::new(0);
-        let (outcome, took) = run(retry(&PATIENCE, async || {
+        let (outcome, took) = run(retry(&PATIENCE, Code::BrokerUnavailable, async || {
             tries.set(tries.get() + 1);
             Err::<(), _>(failure())
         }));
@@ -102,12 +107,12 @@ mod tests {
 
     #[test]
     fn what_cannot_pass_is_told_at_once_and_success_ends_it() {
-        let (outcome, took) = run(retry(&PATIENCE, async || {
+        let (outcome, took) = run(retry(&PATIENCE, Code::BrokerUnavailable, async || {
             Err::<(), _>(Failure::of(Diagnosis::of(Code::ForbiddenByRbac, "No.", &[])))
         }));
         assert!(outcome.is_err() && took.is_zero());
         let tries = Cell::new(0);
-        let (outcome, _) = run(retry(&PATIENCE, async || {
+        let (outcome, _) = run(retry(&PATIENCE, Code::BrokerUnavailable, async || {
             tries.set(tries.get() + 1);
             if tries.get() < 3 {
                 Err(failure())
@@ -126,7 +131,7 @@ mod tests {
             ..PATIENCE
         };
         let tries = Cell::new(0);
-        let (outcome, took) = run(retry(&patience, async || {
+        let (outcome, took) = run(retry(&patience, Code::BrokerUnavailable, async || {
             tries.set(tries.get() + 1);
             Err::<(), _>(failure())
         }));
@@ -142,14 +147,16 @@ mod tests {
     fn a_pause_that_is_asked_for_is_kept_and_one_beyond_the_end_is_not_waited_for() {
         for (asked, expected) in [(20, 40), (90, 0)] {
             let failing = || failure().with(Retry::After(Duration::from_secs(asked)));
-            let (_, took) = run(retry(&PATIENCE, async || Err::<(), _>(failing())));
+            let (_, took) = run(retry(&PATIENCE, Code::BrokerUnavailable, async || {
+                Err::<(), _>(failing())
+            }));
             assert_eq!(took.as_secs(), expected);
         }
     }
 
     #[test]
     fn an_attempt_that_hangs_is_given_up() {
-        let (outcome, took) = run(retry(&PATIENCE, async || {
+        let (outcome, took) = run(retry(&PATIENCE, Code::BrokerUnavailable, async || {
             std::future::pending::<Result<(), Failure>>().await
         }));
         assert!(outcome.is_err());

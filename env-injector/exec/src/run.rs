@@ -140,7 +140,10 @@ async fn fetch(own: &Environment, plan: &Plan) -> Result<Values, Failure> {
         .iter()
         .map(|(text, it)| (text.as_str(), &it.reference))
         .collect();
-    retry(&patience, async || source.values(&references).await).await
+    retry(&patience, source.unanswered(), async || {
+        source.values(&references).await
+    })
+    .await
 }
 
 /// Names the variables that hold the failure's reference.

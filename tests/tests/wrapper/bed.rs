@@ -8,7 +8,7 @@ use akv2k8s_testbed::stack::wrapper_program;
 use tokio::process::{Child, Command};
 
 /// Longer than any busy machine takes to start a program.
-pub(crate) const LONG: Duration = Duration::from_secs(120);
+pub(crate) const LONG: Duration = Duration::from_mins(2);
 
 /// The wrapper with these variables and no others.
 pub(crate) async fn wrapper(variables: &[(&str, &str)]) -> Command {

@@ -105,15 +105,15 @@ async fn failures_are_told_in_three_lines_or_one_of_json() {
         .find(|(name, _)| name == names::AUTH_SERVICE_CA)
         .unwrap()
         .1;
-    let soon = (names::START_BUDGET, "1");
+    let once = (names::RETRIES, "0");
     for (code, variables) in [
         (
             Code::BrokerUnavailable,
-            vec![DB, soon, (names::AUTH_SERVICE, nobody.as_str())],
+            vec![DB, once, (names::AUTH_SERVICE, nobody.as_str())],
         ),
         (
             Code::BrokerNotTrusted,
-            vec![DB, soon, (names::AUTH_SERVICE_CA, authority)],
+            vec![DB, once, (names::AUTH_SERVICE_CA, authority)],
         ),
         (
             Code::InjectionMisconfigured,

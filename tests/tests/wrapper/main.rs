@@ -1,5 +1,7 @@
 //! The exec wrapper as a program: what it asks for, what it starts, and what it says when it cannot.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod bed;
 mod broker;
 mod direct;

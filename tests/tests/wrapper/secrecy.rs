@@ -1,10 +1,13 @@
 //! A value is nowhere but in the program's environment.
 
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::process::Stdio;
 
+use akv2k8s_shared::injection::names;
 use akv2k8s_testbed::wait;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
 
 use crate::bed::{LONG, end, run, wrapper};
 use crate::stub::{Says, Stub, borrowed};
@@ -56,7 +59,7 @@ async fn a_broken_answer_with_a_value_in_it_is_not_quoted() {
 async fn while_values_are_fetched_the_process_cannot_be_dumped_and_the_program_can() {
     let stub = Stub::start([Says::Nothing]).await;
     let variables = stub.variables(&[("DB", "db@azurekeyvault"), ("ENV_INJECTOR_START_BUDGET", "600")]);
-    let (waiting, owner) = spawn(&variables, &["sleep", "600"]).await;
+    let (waiting, owner, _folder) = spawn(&variables, &["sleep", "600"]).await;
     wait::until("the request", LONG, async || (!stub.asked().is_empty()).then_some(()))
         .await
         .unwrap();
@@ -64,7 +67,7 @@ async fn while_values_are_fetched_the_process_cannot_be_dumped_and_the_program_c
 
     let stub = Stub::start([canary()]).await;
     let variables = stub.variables(&[("DB", "db@azurekeyvault")]);
-    let (mut running, owner_again) = spawn(&variables, &["sleep", "600"]).await;
+    let (mut running, owner_again, _folder) = spawn(&variables, &["sleep", "600"]).await;
     assert_eq!(owner, owner_again);
     let id = running.id().unwrap();
     let is_sleep = async || {
@@ -78,40 +81,35 @@ async fn while_values_are_fetched_the_process_cannot_be_dumped_and_the_program_c
     end(running).await;
 }
 
-/// Runs the wrapper as somebody who is not root, and tells who.
-async fn spawn(variables: &[(String, String)], arguments: &[&str]) -> (tokio::process::Child, u32) {
-    let me = std::fs::metadata("/proc/self").unwrap().uid();
-    let mut command = wrapper(&borrowed(variables)).await;
-    if me != 0 {
-        return (command.args(arguments).spawn().unwrap(), me);
-    }
-    // Where tests run as root, somebody else needs a copy of the program and the token that he can read.
+/// Runs the wrapper as somebody who is not root, and tells who. The folder must outlive it.
+async fn spawn(variables: &[(String, String)], arguments: &[&str]) -> (Child, u32, TempDir) {
     const SOMEBODY: u32 = 65534;
-    let program = PathBuf::from(command.as_std().get_program());
-    let folder = std::env::temp_dir().join(format!("akv2k8s-wrapper-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let token = folder.join("token");
+    let folder = TempDir::new().unwrap();
+    let mut command = wrapper(&borrowed(variables)).await;
+    let me = std::fs::metadata("/proc/self").unwrap().uid();
+    if me != 0 {
+        return (command.args(arguments).spawn().unwrap(), me, folder);
+    }
+    // Where tests run as root, somebody else needs a copy of the program and a token that he can read.
+    let (program, token) = (folder.path().join("azure-keyvault-env"), folder.path().join("token"));
+    std::fs::copy(command.as_std().get_program(), &program).unwrap();
     std::fs::write(&token, "the-token").unwrap();
-    let copy = folder.join("azure-keyvault-env");
-    if !copy.exists() {
-        std::fs::copy(program, &copy).unwrap();
+    for path in [folder.path(), &program] {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
     }
-    for path in [&folder, &copy] {
-        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    }
-    let mut command = tokio::process::Command::new(&copy);
+    let mut command = Command::new(&program);
     command
         .env_clear()
         .envs(borrowed(variables))
-        .env("ENV_INJECTOR_AUTH_SERVICE_TOKEN_FILE", &token);
+        .env(names::AUTH_SERVICE_TOKEN_FILE, &token);
     command.as_std_mut().uid(SOMEBODY);
     let child = command
         .args(arguments)
         .kill_on_drop(true)
-        .stderr(std::process::Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    (child, SOMEBODY)
+    (child, SOMEBODY, folder)
 }
 
 fn owner_of(process: u32) -> u32 {

@@ -6,6 +6,7 @@ mod direct;
 
 use std::collections::BTreeMap;
 
+use akv2k8s_shared::diagnosis::Code;
 use akv2k8s_shared::environment::Environment;
 use akv2k8s_shared::injection::reference::Reference;
 use akv2k8s_shared::secret::SecretBytes;
@@ -32,6 +33,14 @@ impl Source {
         match mode {
             Mode::Broker(broker) => BrokerSource::new(broker).map(|it| Self::Broker(Box::new(it))),
             Mode::Direct(direct) => DirectSource::new(direct, environment).map(|it| Self::Direct(Box::new(it))),
+        }
+    }
+
+    /// What it means when nothing is answered.
+    pub(crate) fn unanswered(&self) -> Code {
+        match self {
+            Self::Broker(_) => Code::BrokerUnavailable,
+            Self::Direct(_) => Code::VaultUnavailable,
         }
     }
 
