@@ -14,12 +14,12 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::info;
 
-use crate::admission::{LookUpsOff, Metrics, Settings, Webhook};
+use crate::admission::{ImageLookup, Metrics, Settings, Webhook};
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::pki::{Directory, Options, Pki};
-use crate::routes;
 use crate::server::{Door, Limits, Phase, Phases};
+use crate::{registry, routes};
 
 /// An env injector that listens and is ready to run.
 pub struct EnvInjector {
@@ -31,6 +31,7 @@ pub struct EnvInjector {
     tls: TcpListener,
     pki: Option<Arc<Pki>>,
     directory: Option<Arc<Directory>>,
+    images: Arc<dyn ImageLookup>,
 }
 
 impl EnvInjector {
@@ -61,6 +62,7 @@ impl EnvInjector {
         Ok(Self {
             http: listen(config.ports.http, "HTTP_PORT").await?,
             tls: listen(config.ports.tls, "TLS_PORT").await?,
+            images: registry::open(&config, client.clone())?,
             config,
             namespace,
             client,
@@ -170,7 +172,7 @@ impl EnvInjector {
             cluster,
             client: self.client.clone(),
             authorities: Arc::new(move || pki.as_ref().map(|pki| pki.bundle()).unwrap_or_default()),
-            images: Arc::new(LookUpsOff),
+            images: self.images.clone(),
             metrics,
         }
     }

@@ -67,7 +67,7 @@ async fn a_tag_that_moved_is_noticed() -> anyhow::Result<()> {
     bed.registry.push("app", "1", &starting("/new", "amd64"), Format::Oci)?;
     let mut always = query(&bed.image("app:1"));
     always.pull_policy = Some("Always".to_owned());
-    let moved = akv2k8s_testbed::wait::until("the new program", std::time::Duration::from_secs(60), async || {
+    let moved = akv2k8s_testbed::wait::until("the new program", std::time::Duration::from_mins(2), async || {
         ask(&bed.lookup, &always)
             .await
             .ok()
@@ -94,7 +94,7 @@ async fn a_registry_that_recovers_is_asked_again_without_a_restart() -> anyhow::
     bed.registry.set_fault(Some(Fault::Status(503, None)));
     assert!(bed.ask("app:1").await.is_err());
     bed.registry.set_fault(None);
-    let recovered = akv2k8s_testbed::wait::until("an answer", std::time::Duration::from_secs(60), async || {
+    let recovered = akv2k8s_testbed::wait::until("an answer", std::time::Duration::from_mins(2), async || {
         bed.ask("app:1").await.ok()
     });
     assert_eq!(recovered.await?, started("/app"));

@@ -2,5 +2,6 @@
 
 mod bed;
 mod guard;
+mod images;
 mod injection;
 mod protocol;

@@ -18,10 +18,12 @@ mod digest;
 mod lookup;
 mod manifest;
 mod name;
+mod open;
 mod platform;
 mod problem;
 mod pull_secrets;
 mod settings;
 
 pub use lookup::Registries;
+pub use open::open;
 pub use settings::{Settings, SettingsError};

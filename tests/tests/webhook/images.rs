@@ -1,0 +1,99 @@
+//! Containers without `command`: what their images start is asked of a real registry.
+
+use akv2k8s_testbed::image::{Format, Image};
+use akv2k8s_testbed::registry::{Access, Options, Registry};
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, WRAPPER, app, pod};
+
+/// A container that leaves it to its image what it starts.
+fn silent(image: &str, args: &Value) -> Value {
+    let mut container = app("db@azurekeyvault");
+    container["image"] = image.into();
+    container["args"] = args.clone();
+    container.as_object_mut().map(|it| it.remove("command"));
+    container
+}
+
+/// A registry with `app:1`, and an injector that trusts it.
+async fn start(prefix: &str) -> anyhow::Result<(Registry, Bed)> {
+    let registry = Registry::start(Options::default()).await?;
+    let image = Image::scratch([]).entrypoint(["/app", "$(HOME)"]).cmd(["--all"]);
+    registry.push("app", "1", &image, Format::Oci)?;
+    let folder = tempfile::tempdir()?;
+    let authorities = folder.path().join("ca.pem");
+    std::fs::write(&authorities, registry.ca_pem().unwrap_or_default())?;
+    let authorities = authorities.display().to_string();
+    let bed = Bed::new(
+        prefix,
+        &[("IMAGE_LOOKUP", "true"), ("IMAGE_LOOKUP_CA_FILE", &authorities)],
+    )
+    .await?;
+    bed.apply_akvs("db", "secret").await?;
+    Ok((registry, bed))
+}
+
+#[tokio::test]
+async fn what_the_image_starts_is_what_the_wrapper_is_told_to_start() -> anyhow::Result<()> {
+    let (registry, bed) = start("images").await?;
+    let image = format!("{}/app:1", registry.address());
+    // The kubelet makes `$` of `$$`: the program gets its image's words as they are.
+    for (name, args, expected) in [
+        ("plain", json!(null), json!(["/app", "$$(HOME)", "--all"])),
+        ("args", json!(["--one"]), json!(["/app", "$$(HOME)", "--one"])),
+    ] {
+        let (created, pod, said) = bed.create(&pod(name, &json!([silent(&image, &args)])), &[]).await?;
+        assert!(created, "{said}");
+        let container = &pod["spec"]["containers"][0];
+        assert_eq!(container["command"], json!([WRAPPER]));
+        assert_eq!(container["args"], expected, "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn with_a_command_no_registry_is_asked() -> anyhow::Result<()> {
+    let (registry, bed) = start("images").await?;
+    let mut container = app("db@azurekeyvault");
+    container["image"] = format!("{}/app:1", registry.address()).into();
+    let (created, _, said) = bed.create(&pod("loud", &json!([container])), &[]).await?;
+    assert!(created, "{said}");
+    assert!(registry.requests().is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_private_image_takes_the_pull_secret_of_the_service_account() -> anyhow::Result<()> {
+    let (registry, bed) = start("images").await?;
+    registry.set_access(Access::bearer("robot", "s3cret"));
+    let container = silent(&format!("{}/app:1", registry.address()), &json!(null));
+    let (created, _, said) = bed.create(&pod("refused", &json!([container])), &[]).await?;
+    assert!(!created);
+    for part in ["ImagePullDenied", "app:1", "command in the container"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+
+    let namespace = bed.namespace.name();
+    let config = json!({"auths": {registry.address(): {"username": "robot", "password": "s3cret"}}}).to_string();
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pull", "namespace": namespace},
+        "type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": config},
+    });
+    let account = json!({
+        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "app", "namespace": namespace},
+        "imagePullSecrets": [{"name": "pull"}],
+    });
+    for object in [secret, account] {
+        bed.cluster.kubectl_apply(&object.to_string()).await?;
+    }
+    let mut wanted = pod("admitted", &json!([container]));
+    wanted["spec"]["serviceAccountName"] = "app".into();
+    // The refusal of a moment ago was of other credentials.
+    let (created, admitted, said) = bed.create(&wanted, &[]).await?;
+    assert!(created, "{said}");
+    assert_eq!(
+        admitted["spec"]["containers"][0]["args"],
+        json!(["/app", "$$(HOME)", "--all"])
+    );
+    Ok(())
+}
