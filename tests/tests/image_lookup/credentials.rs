@@ -227,6 +227,7 @@ impl Azure {
         let provider = Provider::new(environment.clone(), auth_type, path("azure.json").into(), http);
         let settings = Settings {
             pull_secrets: false,
+            deadline: std::time::Duration::from_mins(1),
             ..Settings::default()
         };
         Ok(Registries::new(&environment, settings, nowhere()?, Some(provider))?)
