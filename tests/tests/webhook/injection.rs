@@ -173,7 +173,7 @@ async fn a_pod_that_cannot_be_prepared_is_denied_in_words_that_help() -> anyhow:
             setting,
             "InjectionSettingInvalid: Variable ENV_INJECTOR_DISABLE_AUTH_SERVICE of container 'app' is no boolean.",
         ),
-        (silent, "Set `command` in the container."),
+        (silent, "Set command in the container."),
         (
             app("azurekeyvault://kv1/db"),
             "ReferenceInvalid: Variable DB of container 'app'",

@@ -57,7 +57,7 @@ impl ImageLookup for LookUpsOff {
     async fn config(&self, query: &ImageQuery) -> Result<ImageConfig, LookupError> {
         let what = format!("What image '{}' starts is not looked up.", query.image);
         let cause = "Images' registries are not asked in this installation (IMAGE_LOOKUP).";
-        let fix = "Set `command` in the container.";
+        let fix = "Set command in the container.";
         Err(LookupError(Box::new(Diagnosis::new(
             Code::InjectionImpossible,
             what,

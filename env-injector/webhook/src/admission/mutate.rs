@@ -176,7 +176,7 @@ fn argv(container: Container<'_>, facts: &Facts<'_>) -> Result<Vec<String>, Deni
         return Err(impossible(
             &format!("Nothing says what container '{}' starts.", container.name()),
             "It has no command, and its image has neither ENTRYPOINT nor CMD.",
-            "Set `command` in the container.",
+            "Set command in the container.",
         ));
     }
     Ok(words)
@@ -222,7 +222,7 @@ fn specs(wanted: &Wanted<'_>, facts: &Facts<'_>, warnings: &mut Vec<String>) -> 
                 advice::missing(place, name, facts),
                 "Without the broker, what an AzureKeyVaultSecret says is written into the pod, so it has to be there first.",
                 format!(
-                    "Create it, or correct the name: `kubectl get akvs --namespace {}`",
+                    "Create it, or correct the name: kubectl get akvs --namespace {}",
                     facts.namespace
                 ),
             )));

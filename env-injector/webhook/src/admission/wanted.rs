@@ -142,7 +142,7 @@ fn without_broker(container: Container<'_>) -> Result<bool, Denial> {
                 container.name()
             ),
             "It has to be known when the pod is created, so its value cannot come from elsewhere, and it is a boolean.",
-            "Write true or false, in quotes, as its `value`; or remove it.",
+            "Write true or false, in quotes, as its value; or remove it.",
         ))
     })
 }
