@@ -145,6 +145,13 @@ impl Client {
         for _ in 0..=MOST_REDIRECTS {
             let proof = proof.filter(|_| url.origin() == origin);
             let answer = self.send(method, &url, proof).await?;
+            if answer.status == StatusCode::UNAUTHORIZED && url.origin() != origin {
+                // Credentials are for the registry; whom it sends us to has no say in where they go.
+                let host = url.host_str().unwrap_or_default();
+                return Err(Problem::Denied(format!(
+                    "it redirects to {host}, which wants credentials"
+                )));
+            }
             if !answer.status.is_redirection() {
                 return Ok(answer);
             }
@@ -243,4 +250,59 @@ fn authorization(text: &str) -> Result<HeaderValue, Problem> {
     // Whatever prints the request does not print it.
     header.set_sensitive(true);
     Ok(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use akv2k8s_shared::environment::Environment;
+    use akv2k8s_shared::http::Limits;
+
+    use super::*;
+
+    #[test]
+    fn redirects_lead_to_https_or_to_a_registry_that_is_listed() {
+        let client = Client {
+            http: HttpClient::from_environment(&Environment::default(), Limits::default()).unwrap(),
+            insecure: ["registry.local:5000".to_owned()].into(),
+        };
+        for (url, followed) in [
+            ("https://storage.example/blob?sig=x", true),
+            ("https://storage.example:8443/blob", true),
+            ("http://registry.local:5000/blob", true),
+            ("http://registry.local/blob", false),
+            ("http://storage.example/blob", false),
+            ("http://169.254.169.254/metadata", false),
+            ("https://user:pw@storage.example/blob", false),
+            ("file:///etc/passwd", false),
+        ] {
+            assert_eq!(client.may_follow(&url.parse().unwrap()), followed, "{url}");
+        }
+    }
+
+    #[test]
+    fn every_status_has_its_meaning() {
+        let problem = |status: u16| {
+            let answer = Response {
+                status: StatusCode::from_u16(status).unwrap(),
+                headers: hyper::HeaderMap::new(),
+                body: Bytes::new(),
+            };
+            content(answer).err()
+        };
+        assert_eq!(problem(200), None);
+        assert_eq!(problem(404), Some(Problem::NotFound));
+        assert_eq!(problem(429), Some(Problem::Throttled));
+        assert!(matches!(problem(401), Some(Problem::Denied(_))));
+        assert!(matches!(problem(403), Some(Problem::Denied(_))));
+        for status in [204, 206, 400, 500, 503] {
+            assert!(matches!(problem(status), Some(Problem::Unavailable(_))), "{status}");
+        }
+    }
+
+    #[test]
+    fn what_authorises_is_never_printed() {
+        let header = authorization("Bearer canary").unwrap();
+        assert!(!format!("{header:?}").contains("canary"));
+        assert!(authorization("Bearer a\nb").is_err());
+    }
 }
