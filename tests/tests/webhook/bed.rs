@@ -99,6 +99,8 @@ impl Bed {
 
         let mut webhook: Value = serde_yaml::from_str(&own(WEBHOOK))?;
         webhook["webhooks"][0]["clientConfig"] = json!({"url": format!("https://127.0.0.1:{tls_port}/pods")});
+        // As long as the API server waits at all, for a busy machine.
+        webhook["webhooks"][0]["timeoutSeconds"] = json!(30);
         webhook["webhooks"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] =
             namespace.name().into();
         cluster.kubectl_apply(&webhook.to_string()).await?;

@@ -1,11 +1,12 @@
 //! What becomes of pods.
 
+use akv2k8s_testbed::wait::until;
 use anyhow::ensure;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, WRAPPER, app, pod};
+use crate::bed::{Bed, PATIENCE, WRAPPER, app, pod};
 
 fn variable<'p>(container: &'p Value, name: &str) -> &'p Value {
     let env = container["env"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -24,6 +25,12 @@ async fn a_pod_is_prepared_even_where_only_restricted_pods_may_be() -> anyhow::R
         "pod-security.kubernetes.io/enforce=restricted",
     ];
     bed.cluster.kubectl(&label).await?.success()?;
+    let unrestricted = pod("unrestricted", &json!([app("a value")]));
+    until("the standard to be enforced", PATIENCE, async || {
+        let (_, _, said) = bed.create(&unrestricted, &["--dry-run=server"]).await.ok()?;
+        said.contains("violates PodSecurity").then_some(())
+    })
+    .await?;
     let mut container = app("db@azurekeyvault");
     container["securityContext"] = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
     let mut before = pod(

@@ -19,7 +19,7 @@ use super::{Denial, Facts, Metrics, Outcome, Settings, mutate};
 use crate::cluster::{Cluster, Specs};
 
 /// How long the API server may take to say whether an AKVS that the watch has not shown is there after all.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Of how many names that is asked.
 const MOST: usize = 16;
 
