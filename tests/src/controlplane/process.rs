@@ -32,20 +32,11 @@ impl Process {
         arguments: impl IntoIterator<Item = A>,
         folder: &Path,
     ) -> io::Result<Self> {
-        Self::start_in(program, arguments, [], folder)
+        Self::start_behind(&[], program, arguments, [], folder)
     }
 
-    /// As [`Self::start`], with `variables` in the program's environment besides our own.
-    pub(crate) fn start_in<A: AsRef<OsStr>>(
-        program: &Path,
-        arguments: impl IntoIterator<Item = A>,
-        variables: impl IntoIterator<Item = (String, String)>,
-        folder: &Path,
-    ) -> io::Result<Self> {
-        Self::start_behind(&[], program, arguments, variables, folder)
-    }
-
-    /// As [`Self::start_in`], with words before the program: a command that starts it elsewhere.
+    /// As [`Self::start`], with words before the program (a command that starts it elsewhere), and with `variables` in its
+    /// environment besides our own.
     pub(crate) fn start_behind<A: AsRef<OsStr>>(
         prefix: &[OsString],
         program: &Path,

@@ -37,14 +37,14 @@ impl Zone {
 }
 
 /// A running name server; dropping it stops it.
-pub(super) struct Dns {
+pub struct Dns {
     zone: Zone,
     task: AbortHandle,
 }
 
 impl Dns {
     /// Answers on port 53 of `address`, by UDP, for Services that `client` finds.
-    pub(super) async fn start(address: Ipv4Addr, client: Client) -> anyhow::Result<Self> {
+    pub async fn start(address: Ipv4Addr, client: Client) -> anyhow::Result<Self> {
         let socket = UdpSocket::bind((address, 53))
             .await
             .with_context(|| format!("cannot listen on {address}:53"))?;
@@ -54,12 +54,12 @@ impl Dns {
     }
 
     /// Gives `name`, or with `*.` every name below, this address.
-    pub(super) fn set(&self, name: &str, address: Ipv4Addr) {
+    pub fn set(&self, name: &str, address: Ipv4Addr) {
         self.zone.records().insert(name.to_ascii_lowercase(), address);
     }
 
     /// Takes a name out of the zone again.
-    pub(super) fn remove(&self, name: &str) {
+    pub fn remove(&self, name: &str) {
         self.zone.records().remove(&name.to_ascii_lowercase());
     }
 }

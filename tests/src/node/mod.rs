@@ -38,7 +38,6 @@ use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 
-use self::dns::Dns;
 use self::kubernetes::Programs;
 use self::runtime::Runtime;
 use self::sandbox::Sandbox;
@@ -47,6 +46,7 @@ use crate::emulator::{Emulator, Names, Options};
 use crate::image::{File, Image};
 use crate::wait::until;
 
+pub use self::dns::Dns;
 pub use self::probe::{Missing, available, probe};
 
 /// The name of the node.

@@ -1,6 +1,7 @@
 //! The running controller.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub struct Launch {
     arguments: Vec<String>,
     variables: BTreeMap<String, String>,
     profile: Profile,
+    /// Words before the program.
+    behind: Vec<OsString>,
 }
 
 impl Launch {
@@ -34,6 +37,7 @@ impl Launch {
             arguments: vec![format!("--kubeconfig={}", kubeconfig.display()), "--v=2".to_owned()],
             variables: variables.map(|(name, value)| (name.to_owned(), value)).into(),
             profile: Profile::Dev,
+            behind: Vec::new(),
         }
     }
 
@@ -48,6 +52,15 @@ impl Launch {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Lets the program see this file as its `/etc/resolv.conf`, in a mount namespace of its own: that takes root.
+    #[must_use]
+    pub fn resolv_conf(mut self, file: &Path) -> Self {
+        const BIND: &str = r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#;
+        self.behind = ["unshare", "--mount", "sh", "-c", BIND].map(OsString::from).into();
+        self.behind.push(file.into());
         self
     }
 
@@ -79,7 +92,7 @@ impl Launch {
             .prefix("controller-")
             .tempdir_in(&self.folder)?
             .keep();
-        let process = Process::start_in(&program, &self.arguments, self.variables.clone(), &folder)
+        let process = Process::start_behind(&self.behind, &program, &self.arguments, self.variables.clone(), &folder)
             .context("cannot start akv2k8s-controller")?;
         let mut controller = Controller {
             process,

@@ -5,6 +5,7 @@ mod api_server;
 mod bed;
 mod canary;
 mod data;
+mod dns;
 mod lease;
 mod logs;
 mod names;
