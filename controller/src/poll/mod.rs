@@ -120,13 +120,7 @@ impl Poller {
     /// One look at one vault by one reader.
     async fn look(self: Arc<Self>, sight: Sight, mut memory: Memory) -> (Sight, Memory) {
         let now = now();
-        let members: Vec<Member> = self
-            .objects
-            .in_sight(&sight)
-            .into_iter()
-            .filter_map(|(key, akvs)| Member::of(key, &akvs))
-            .filter(|member| self.grants.check(&member.key.namespace, &member.object).is_ok())
-            .collect();
+        let members = self.members(&sight);
         if members.is_empty() {
             self.leave(&sight);
         } else if let Ok(vault) = VaultName::parse(&sight.vault) {
@@ -157,6 +151,18 @@ impl Poller {
         self.daily(&members, &sight.vault, since, now);
         memory.last_look = Some(now);
         (sight, memory)
+    }
+
+    /// Who may have the vault looked at.
+    fn members(&self, sight: &Sight) -> Vec<Member> {
+        let all = self.objects.in_sight(sight).into_iter();
+        all.filter_map(|(key, akvs)| Member::of(key, &akvs))
+            .filter(|member| self.is_granted(member))
+            .collect()
+    }
+
+    fn is_granted(&self, member: &Member) -> bool {
+        self.grants.check(&member.key.namespace, &member.object).is_ok()
     }
 
     /// There is no identity to look with: the status of whoever was read with one before has to say so, and that of the others
@@ -213,10 +219,15 @@ impl Poller {
 
     /// Nobody may have this reader read the vault, or needs it: what was known of it says nothing any more.
     fn leave(&self, sight: &Sight) {
+        self.names.forget_all(sight);
         if sight.reader == Reader::Controller {
             self.health.forget_vault(&sight.vault);
+            return;
         }
-        self.names.forget_all(sight);
+        let mut others = self.objects.sights().into_iter().filter(|it| it.reader == sight.reader);
+        if others.all(|it| self.members(&it).is_empty()) {
+            self.readers.release(&sight.reader);
+        }
     }
 
     /// Metric, `/readyz` and, when it is news, one log line. What a ServiceAccount may not list is not the process's

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! A ServiceAccount is looked at each time it is needed, so that an annotation counts, and stops to count, without a
-//! restart. Its token is asked for only when Entra has to be, and never leaves memory.
+//! restart. Its token is asked for every 5 minutes that it is needed, since a policy is asked only then, and never leaves memory.
+//! Whoever is refused, or is needed no more, loses all tokens at once.
 
 mod account;
 mod explain;
@@ -14,13 +15,14 @@ mod token_request;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use akv2k8s_shared::diagnosis::{Diagnosis, Retry};
 use akv2k8s_shared::http::HttpClient;
-use akv2k8s_shared::identity::{Identity, Provider, TokenError};
+use akv2k8s_shared::identity::{AssertionSource, Identity, Provider, TokenError};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
+use tokio::time::Instant;
 use tracing::info;
 
 pub(crate) use account::Account;
@@ -99,7 +101,7 @@ impl Readers {
         }
     }
 
-    /// Forgets the ServiceAccounts, and with them the tokens, that no AKVS names any more.
+    /// Gives up the ServiceAccounts, and with them the tokens, that no AKVS names any more.
     pub(crate) fn retain<'a>(&self, named: impl Iterator<Item = &'a Reader>) {
         let Some(accounts) = &self.accounts else { return };
         let named: HashSet<_> = named
@@ -109,6 +111,13 @@ impl Readers {
             })
             .collect();
         accounts.with(|known| known.retain(|account, _| named.contains(account)));
+    }
+
+    /// Gives up one: nobody may have it read anything. Whoever may again later starts anew.
+    pub(crate) fn release(&self, reader: &Reader) {
+        if let (Reader::ServiceAccount(account), Some(accounts)) = (reader, &self.accounts) {
+            accounts.with(|known| known.remove(account));
+        }
     }
 }
 
@@ -134,8 +143,21 @@ pub(crate) struct ServiceAccounts {
 struct Known {
     /// When it was looked at, and what came of it.
     looked: Option<(Instant, Result<Identity, TokenError>)>,
-    /// Who it was last, as long as nothing says otherwise: the tokens are in it.
-    identity: Option<Identity>,
+    /// Who it was last, as long as nothing says otherwise.
+    admitted: Option<Admitted>,
+}
+
+/// A ServiceAccount that may be used, with its tokens. They end with it.
+struct Admitted {
+    identity: Identity,
+    /// Where its identity has assertions from; asking shows whether it may still have any.
+    source: Arc<TokenRequests>,
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.identity.close();
+    }
 }
 
 impl ServiceAccounts {
@@ -158,36 +180,60 @@ impl ServiceAccounts {
         {
             return outcome.clone();
         }
-        let outcome = self.look(account, known.identity.as_ref()).await;
-        match &outcome {
-            Ok(identity) => known.identity = Some(identity.clone()),
-            Err(error) if error.retry == Retry::Slowly => known.identity = None,
-            // While the API server is away, the tokens stay.
-            Err(_) => {}
+        match self.look(account, known.admitted.as_ref()).await {
+            Ok(None) => {}
+            Ok(admitted) => known.admitted = admitted,
+            Err(error) => {
+                // While the API server is away, the tokens stay.
+                if error.retry == Retry::Slowly {
+                    known.admitted = None;
+                }
+                known.looked = Some((Instant::now(), Err(error.clone())));
+                return Err(error);
+            }
         }
+        let identity = known.admitted.as_ref().map(|it| it.identity.clone());
+        let outcome = identity.ok_or_else(|| explain::no_token(account));
         known.looked = Some((Instant::now(), outcome.clone()));
         outcome
     }
 
-    /// Who the ServiceAccount is now; `before` when nothing changed.
-    async fn look(&self, account: &Account, before: Option<&Identity>) -> Result<Identity, TokenError> {
+    /// Who the ServiceAccount is now; `None`: as `before`.
+    async fn look(&self, account: &Account, before: Option<&Admitted>) -> Result<Option<Admitted>, TokenError> {
         let api = Api::<ServiceAccount>::namespaced(self.client.clone(), &account.namespace);
         let meta = api.get_metadata(&account.name).await;
         let meta = meta.map_err(|error| explain::look_failed(account, &error))?;
         let annotations = meta.metadata.annotations.unwrap_or_default();
         let home = self.home.home().await.map_err(|diagnosis| slowly(*diagnosis))?;
         let federation = federation(account, &annotations, home.tenant_id.as_deref()).map_err(slowly)?;
-        if let Some(before) = before.filter(|it| federation.is_of(it.info()) && *it.cloud() == home.cloud) {
-            return Ok(before.clone());
+        let source = before.map_or_else(
+            || Arc::new(TokenRequests::new(self.client.clone(), account.clone())),
+            |before| Arc::clone(&before.source),
+        );
+        // Only the token shows whether a policy still admits it.
+        source.assertion().await?;
+        let is_the_same = |it: &Identity| federation.is_of(it.info()) && *it.cloud() == home.cloud && !it.is_closed();
+        if before.is_some_and(|before| is_the_same(&before.identity)) {
+            return Ok(None);
         }
         let Federation { client_id, tenant_id } = federation;
         info!(%account, client_id, tenant_id, "vaults are read as this ServiceAccount");
-        let source = TokenRequests::new(self.client.clone(), account.clone());
-        Identity::federated(home.cloud, client_id, tenant_id, account.subject(), source, &self.http)
-            .map_err(|diagnosis| slowly(*diagnosis))
+        let identity = Identity::federated(
+            home.cloud,
+            client_id,
+            tenant_id,
+            account.subject(),
+            Arc::clone(&source),
+            &self.http,
+        );
+        let identity = identity.map_err(|diagnosis| slowly(*diagnosis))?;
+        Ok(Some(Admitted { identity, source }))
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut HashMap<Account, Arc<tokio::sync::Mutex<Known>>>) -> T) -> T {
         f(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,13 @@
 //! Tokens of one ServiceAccount, as assertions for Entra.
 
-use std::time::Instant;
-
 use akv2k8s_shared::identity::{Assertion, AssertionSource, TokenError};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::{Account, explain};
 
-/// Half of a token's life it is used again: an Entra that fails must not cost the API server a token for each try.
+/// Half of a token's life, 5 minutes, it is used again: an Entra that fails must not cost the API server a token for each try. No longer,
+/// since only the next request shows that a policy refuses this ServiceAccount now.
 fn is_kept(since: Instant) -> bool {
     since.elapsed() < Assertion::REQUESTED_LIFETIME / 2
 }

@@ -4,7 +4,7 @@
 //! for the whole process.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use super::credential::Exchange;
 use super::token::Slot;
@@ -44,21 +44,36 @@ struct Wanted {
 pub(super) struct Account {
     pub(super) key: AccountKey,
     pub(super) exchange: Arc<Exchange>,
-    slots: Mutex<HashMap<Wanted, Slot>>,
+    /// `None`: it is closed.
+    slots: Mutex<Option<HashMap<Wanted, Slot>>>,
 }
 
 impl Account {
-    /// The place of the token for `audience`, of a tenant other than the identity's own if one is given.
-    pub(super) fn slot(&self, tenant: Option<String>, audience: &str) -> Slot {
+    /// The place of the token for `audience`, of a tenant other than the identity's own if one is given; `None`: it is closed.
+    pub(super) fn slot(&self, tenant: Option<String>, audience: &str) -> Option<Slot> {
         let wanted = Wanted {
             tenant,
             audience: audience.to_owned(),
         };
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots
+        let mut slots = self.slots();
+        let slot = slots
+            .as_mut()?
             .entry(wanted)
-            .or_insert_with_key(|wanted| self.place(wanted))
-            .clone()
+            .or_insert_with_key(|wanted| self.place(wanted));
+        Some(slot.clone())
+    }
+
+    /// Whether its tokens are gone for good.
+    pub(super) fn is_closed(&self) -> bool {
+        self.slots().is_none()
+    }
+
+    /// Drops all tokens, and asks for none any more.
+    fn shut(&self) {
+        let slots = self.slots().take();
+        for slot in slots.iter().flat_map(HashMap::values) {
+            slot.close();
+        }
     }
 
     fn place(&self, wanted: &Wanted) -> Slot {
@@ -71,8 +86,11 @@ impl Account {
     }
 
     fn is_spent(&self) -> bool {
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.values().all(Slot::is_spent)
+        self.slots().iter().flat_map(HashMap::values).all(Slot::is_spent)
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Option<HashMap<Wanted, Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,22 +104,40 @@ impl Table {
     fn open(&self, exchange: Exchange) -> Arc<Account> {
         let key = AccountKey::of(&exchange);
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.retain(|_, account| Arc::strong_count(account) > 1 || !account.is_spent());
+        accounts.retain(|_, account| {
+            let is_of_use = Arc::strong_count(account) > 1 || !account.is_spent();
+            is_of_use && !account.is_closed()
+        });
         let new = || {
             Arc::new(Account {
                 key: key.clone(),
                 exchange: Arc::new(exchange),
-                slots: Mutex::default(),
+                slots: Mutex::new(Some(HashMap::new())),
             })
         };
         accounts.entry(key.clone()).or_insert_with(new).clone()
     }
+
+    /// Closes `account`. Whoever opens an equal one gets a new one, without tokens.
+    fn close(&self, account: &Arc<Account>) {
+        account.shut();
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if accounts.get(&account.key).is_some_and(|it| Arc::ptr_eq(it, account)) {
+            accounts.remove(&account.key);
+        }
+    }
 }
+
+static ACCOUNTS: LazyLock<Table> = LazyLock::new(Table::default);
 
 /// The account of whoever `exchange` makes of us.
 pub(super) fn open(exchange: Exchange) -> Arc<Account> {
-    static ACCOUNTS: LazyLock<Table> = LazyLock::new(Table::default);
     ACCOUNTS.open(exchange)
+}
+
+/// Closes an account that [`open`] gave.
+pub(super) fn close(account: &Arc<Account>) {
+    ACCOUNTS.close(account);
 }
 
 #[cfg(test)]
@@ -156,7 +192,10 @@ mod tests {
         let (table, http) = (Table::default(), http());
         let count = |table: &Table| table.0.lock().unwrap().len();
         let held = table.open(exchange(&http, "held", "s"));
-        let slot = table.open(exchange(&http, "used", "s")).slot(None, "https://vault");
+        let slot = table
+            .open(exchange(&http, "used", "s"))
+            .slot(None, "https://vault")
+            .unwrap();
         tokio::time::resume();
         assert!(slot.get().await.is_err());
         tokio::time::pause();
@@ -166,5 +205,28 @@ mod tests {
         table.open(exchange(&http, "new", "s"));
         assert_eq!(count(&table), 2, "`held` and `new`");
         assert!(Arc::ptr_eq(&held, &table.open(exchange(&http, "held", "s"))));
+    }
+
+    #[tokio::test]
+    async fn a_closed_account_gives_no_token_and_whoever_opens_an_equal_one_starts_anew() {
+        let (table, http) = (Table::default(), http());
+        let (old, other) = (
+            table.open(exchange(&http, "c", "s")),
+            table.open(exchange(&http, "d", "s")),
+        );
+        let slot = old.slot(None, "https://vault").unwrap();
+        table.close(&old);
+        assert!(old.is_closed() && old.slot(None, "https://vault").is_none());
+        let refused = slot.get().await.unwrap_err();
+        assert!(
+            refused.diagnosis.what.contains("given up"),
+            "whoever held the place: {refused}"
+        );
+        let new = table.open(exchange(&http, "c", "s"));
+        assert!(!new.is_closed() && new.slot(None, "https://vault").is_some());
+        // A late farewell to the old one does not take the new one away.
+        table.close(&old);
+        assert!(Arc::ptr_eq(&new, &table.open(exchange(&http, "c", "s"))));
+        assert!(!other.is_closed());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use azure_core::http::ClientMethodOptions;
 use azure_identity::ClientAssertion;
@@ -67,6 +68,17 @@ pub trait AssertionSource: Send + Sync {
     /// # Errors
     /// There is none; the diagnosis names the source.
     async fn assertion(&self) -> Result<Assertion, TokenError>;
+}
+
+#[async_trait::async_trait]
+impl<T: AssertionSource> AssertionSource for Arc<T> {
+    fn name(&self) -> String {
+        self.as_ref().name()
+    }
+
+    async fn assertion(&self) -> Result<Assertion, TokenError> {
+        self.as_ref().assertion().await
+    }
 }
 
 /// The file in which the kubelet keeps a ServiceAccount token.

@@ -35,6 +35,7 @@ use credential::{Credential, Exchange};
 pub use home::Home;
 pub use provider::Provider;
 pub use tenants::AllowedTenants;
+pub(crate) use token::closed;
 pub use token::{Token, TokenError};
 
 use crate::diagnosis::{Code, Diagnosis};
@@ -165,7 +166,23 @@ impl Identity {
     /// Like [`Self::token`], for a vault that says it belongs to `vault_tenant`: a token of that tenant, where the identity
     /// can have one and the operator allows it ([`AllowedTenants`]); else one of its own.
     pub async fn token_in(&self, vault_tenant: Option<&str>, audience: &str) -> Result<Arc<Token>, TokenError> {
-        self.slot(vault_tenant, audience).get().await
+        match self.slot(vault_tenant, audience) {
+            Some(slot) => slot.get().await,
+            None => Err(closed()),
+        }
+    }
+
+    /// Gives this identity up: its tokens are dropped and zeroised, no new ones are asked for, and nobody gets any through this
+    /// value, its clones, or others of the process that were equal to it until now. An equal one that is made later starts anew.
+    ///
+    /// For identities that may be taken away (a ServiceAccount's), by the one who knows that.
+    pub fn close(&self) {
+        account::close(&self.account);
+    }
+
+    /// Whether it was given up.
+    pub fn is_closed(&self) -> bool {
+        self.account.is_closed()
     }
 
     /// Tells that a vault did not accept `token`: the next call with the same arguments gets a new one. Not so when the vault is
@@ -174,10 +191,12 @@ impl Identity {
         if self.cloud().allowed_tenants.out_of_reach(self.info(), vault_tenant) {
             return;
         }
-        self.slot(vault_tenant, audience).reject(token);
+        if let Some(slot) = self.slot(vault_tenant, audience) {
+            slot.reject(token);
+        }
     }
 
-    fn slot(&self, vault_tenant: Option<&str>, audience: &str) -> token::Slot {
+    fn slot(&self, vault_tenant: Option<&str>, audience: &str) -> Option<token::Slot> {
         let tenant = self.cloud().allowed_tenants.foreign(self.info(), vault_tenant);
         self.account.slot(tenant, audience)
     }

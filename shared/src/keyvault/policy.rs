@@ -20,7 +20,7 @@ use super::error;
 use super::gate::Gate;
 use super::{BudgetState, Collection, Priority, RequestCount, Settings, VaultError};
 use crate::diagnosis::{Diagnosis, Retry, VaultRefusal};
-use crate::identity::{Cloud, Identity, Token};
+use crate::identity::{self, Cloud, Identity, Token};
 
 type Next<'n> = &'n [Arc<dyn Policy>];
 
@@ -199,6 +199,10 @@ impl VaultPolicy {
             .enter(call.priority, self.settings.call_deadline)
             .await
             .map_err(|pause| error::left_alone(&call.object, pause))?;
+        // It may have been given up while this waited for its turn.
+        if call.identity.is_closed() {
+            return Err(identity::closed().into());
+        }
         let asked = Instant::now();
         *call.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
         let outcome = tokio::time::timeout(*left, transport.send(ctx, request, rest)).await;

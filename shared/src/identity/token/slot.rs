@@ -42,6 +42,7 @@ struct State {
     failed: Option<Failed>,
     rejected: Option<Instant>,
     flight: Option<Flight<Outcome>>,
+    is_closed: bool,
 }
 
 /// Failures in a row.
@@ -69,6 +70,9 @@ impl Slot {
     pub(crate) async fn get(&self) -> Outcome {
         let flight = {
             let mut state = self.lock();
+            if state.is_closed {
+                return Err(closed());
+            }
             let now = Instant::now();
             state.used = true;
             let ready = state.failed.as_ref().is_none_or(|failed| now >= failed.next);
@@ -105,6 +109,14 @@ impl Slot {
         }
     }
 
+    /// Forgets the token, and neither gives nor asks for any other. The token of an exchange that is under way is dropped.
+    pub(crate) fn close(&self) {
+        *self.lock() = State {
+            is_closed: true,
+            ..State::default()
+        };
+    }
+
     /// Whether dropping it would lose nothing: no token that is still good, no failure that spares Entra a question.
     pub(crate) fn is_spent(&self) -> bool {
         let state = self.lock();
@@ -122,6 +134,9 @@ impl Slot {
     async fn exchange(self) -> Outcome {
         let outcome = (self.0.exchange)().await.map(Arc::new);
         let mut state = self.lock();
+        if state.is_closed {
+            return Err(closed());
+        }
         state.flight = None;
         state.record(&outcome, Instant::now());
         if let Some(wake) = state.wake() {
@@ -218,6 +233,19 @@ pub(super) fn broken() -> TokenError {
             "A token request ended without an answer.",
             "This program was stopped, or it has a bug.",
             "It is tried again; if it stays, please report it.",
+        ),
+        retry: Retry::Soon,
+    }
+}
+
+/// The answer to whoever still asks for a token of an identity that was closed.
+pub(crate) fn closed() -> TokenError {
+    TokenError {
+        diagnosis: Diagnosis::new(
+            Code::TokenRequestFailed,
+            "The identity was given up while it was being used.",
+            "It may not be used any more, or nobody needed it; its tokens are dropped.",
+            "Nothing: whether it may be used again is looked up with the next try.",
         ),
         retry: Retry::Soon,
     }

@@ -221,3 +221,31 @@ async fn an_asker_that_gives_up_does_not_take_the_token_from_the_others() {
     assert!(slot.get().await.is_ok());
     assert_eq!(entra.asked(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_place_drops_its_token_and_asks_for_no_other() {
+    let (entra, slot) = entra(Ok(HOUR));
+    let token = slot.get().await.unwrap();
+    slot.get().await.unwrap();
+    slot.close();
+    assert_eq!(Arc::strong_count(&token), 1, "nobody else holds it");
+    assert!(slot.get().await.is_err());
+    tokio::time::sleep(24 * HOUR).await;
+    assert_eq!(entra.asked(), 1, "it is not renewed, though it was used");
+    assert!(slot.is_spent());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_arrives_after_its_place_was_closed_is_given_to_nobody() {
+    let (entra, slot) = entra(Ok(HOUR));
+    let close = async {
+        while entra.asked() == 0 {
+            tokio::task::yield_now().await;
+        }
+        slot.close();
+    };
+    let (outcome, ()) = tokio::join!(slot.get(), close);
+    assert!(outcome.is_err());
+    tokio::time::sleep(24 * HOUR).await;
+    assert_eq!(entra.asked(), 1);
+}
