@@ -1,6 +1,7 @@
 //! Labels of namespaces, from a watch of their metadata.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use futures::StreamExt;
@@ -10,6 +11,7 @@ use kube::Api;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
+use tokio::time::Instant;
 
 /// What the problem is called in `/readyz` and metrics.
 pub(super) const SUBJECT: &str = "labels of namespaces";
@@ -25,8 +27,11 @@ pub(super) enum Labels {
     Pending,
     /// The first list failed, and this is why.
     Unknown(String),
-    /// As last seen; a watch that fails later changes nothing.
-    Known(HashMap<String, Pairs>),
+    /// As last seen. `broken`: since when the watch fails.
+    Known {
+        all: HashMap<String, Pairs>,
+        broken: Option<Instant>,
+    },
 }
 
 /// What the watch saw.
@@ -37,7 +42,13 @@ pub(super) enum Seen {
     One(String, Option<Pairs>),
     /// Nothing: an error. It is tried again.
     Failed(Diagnosis),
+    /// Nothing for too long: what was seen last counts no more.
+    Expired(Diagnosis),
 }
+
+/// So long the labels seen last go on counting while the watch fails. Somebody may have changed them meanwhile, and grants nobody takes
+/// away for good would be no grants; but an API server that is being upgraded must not take them away from everybody.
+pub(super) const KEPT: Duration = Duration::from_mins(10);
 
 impl Labels {
     /// The labels of `namespace`, or why they are not known.
@@ -45,23 +56,35 @@ impl Labels {
         match self {
             Self::Pending => Err("they are being read"),
             Self::Unknown(why) => Err(why),
-            Self::Known(all) => all.get(namespace).ok_or("the namespace has not been seen yet"),
+            Self::Known { all, .. } => all.get(namespace).ok_or("the namespace has not been seen yet"),
+        }
+    }
+
+    /// When what was seen last will not count any more; `None`: it is as new as can be, or counts for nothing already.
+    pub(super) fn expiry(&self) -> Option<Instant> {
+        match self {
+            Self::Known { broken, .. } => broken.map(|since| since + KEPT),
+            Self::Pending | Self::Unknown(_) => None,
         }
     }
 
     pub(super) fn take(&mut self, seen: Seen) {
         match (self, seen) {
-            (labels, Seen::All(all)) => *labels = Self::Known(all),
-            (Self::Known(all), Seen::One(namespace, Some(pairs))) => {
-                all.insert(namespace, pairs);
+            (labels, Seen::All(all)) => *labels = Self::Known { all, broken: None },
+            (Self::Known { all, broken }, Seen::One(namespace, pairs)) => {
+                *broken = None;
+                match pairs {
+                    Some(pairs) => all.insert(namespace, pairs),
+                    None => all.remove(&namespace),
+                };
             }
-            (Self::Known(all), Seen::One(namespace, None)) => {
-                all.remove(&namespace);
+            (Self::Known { broken, .. }, Seen::Failed(_)) => {
+                broken.get_or_insert_with(Instant::now);
             }
-            (labels @ (Self::Pending | Self::Unknown(_)), Seen::Failed(problem)) => {
+            (labels, Seen::Expired(problem) | Seen::Failed(problem)) => {
                 *labels = Self::Unknown(problem.cause.trim_end_matches('.').to_owned());
             }
-            (Self::Known(_), Seen::Failed(_)) | (Self::Pending | Self::Unknown(_), Seen::One(..)) => {}
+            (Self::Pending | Self::Unknown(_), Seen::One(..)) => {}
         }
     }
 }
@@ -71,16 +94,29 @@ impl Seen {
     pub(super) fn namespace(&self) -> Option<&str> {
         match self {
             Self::One(namespace, _) => Some(namespace),
-            Self::All(_) | Self::Failed(_) => None,
+            Self::All(_) | Self::Failed(_) | Self::Expired(_) => None,
         }
     }
 
     pub(super) fn problem(&self) -> Option<Diagnosis> {
         match self {
-            Self::Failed(problem) => Some(problem.clone()),
+            Self::Failed(problem) | Self::Expired(problem) => Some(problem.clone()),
             Self::All(_) | Self::One(..) => None,
         }
     }
+}
+
+/// Nothing was seen for so long.
+pub(super) fn expired() -> Seen {
+    Seen::Expired(Diagnosis::new(
+        Code::ApiServerUnavailable,
+        "Namespaces cannot be watched, and what was known of their labels counts no more.",
+        format!(
+            "The watch of namespaces has failed for {} minutes.",
+            KEPT.as_secs() / 60
+        ),
+        "See the log for what fails; for rights, examples/install/namespace-labels-rbac.yaml. It is tried again by itself.",
+    ))
 }
 
 /// The watch; it goes on for ever, with back-off after errors.
@@ -180,18 +216,31 @@ mod tests {
         ))
     }
 
-    #[test]
-    fn labels_once_known_outlive_a_watch_that_fails() {
+    #[tokio::test(start_paused = true)]
+    async fn labels_once_known_outlive_a_watch_that_fails_for_ten_minutes() {
         let mut labels = Labels::Pending;
         labels.take(failed());
         assert_eq!(labels.of("a"), Err("May not list"));
         labels.take(Seen::All([("a".to_owned(), pairs("x"))].into()));
+        assert_eq!(labels.expiry(), None);
+        labels.take(failed());
+        let first = Instant::now();
+        tokio::time::advance(KEPT / 2).await;
         labels.take(failed());
         assert_eq!(labels.of("a"), Ok(&pairs("x")));
+        assert_eq!(labels.expiry(), Some(first + KEPT), "it counts from the first failure");
         labels.take(Seen::One("a".to_owned(), Some(pairs("y"))));
-        assert_eq!(labels.of("a"), Ok(&pairs("y")));
+        assert_eq!((labels.of("a"), labels.expiry()), (Ok(&pairs("y")), None));
         assert!(labels.of("b").is_err());
         labels.take(Seen::One("a".to_owned(), None));
         assert!(labels.of("a").is_err());
+
+        labels.take(Seen::All([("a".to_owned(), pairs("x"))].into()));
+        labels.take(expired());
+        assert_eq!(labels.of("a"), Err("The watch of namespaces has failed for 10 minutes"));
+        labels.take(failed());
+        assert_eq!((labels.of("a"), labels.expiry()), (Err("May not list"), None));
+        labels.take(Seen::All([("a".to_owned(), pairs("z"))].into()));
+        assert_eq!(labels.of("a"), Ok(&pairs("z")));
     }
 }

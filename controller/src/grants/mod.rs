@@ -13,7 +13,7 @@ mod labels;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use akv2k8s_shared::api;
@@ -24,7 +24,7 @@ use akv2k8s_shared::reference::ObjectRef;
 use file::Read;
 use labels::{Labels, Seen};
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
 
 use crate::health::Health;
@@ -36,6 +36,8 @@ use crate::watch::enqueue;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long new rules wait for the labels they ask for; then they count without, which allows less.
 const LABELS: Duration = Duration::from_secs(10);
+/// How long a watch that failed may take to show that it works again. A quiet one shows nothing: then namespaces are listed anew.
+const RELIST: Duration = Duration::from_secs(30);
 /// What the problem is called in `/readyz` and metrics.
 const SUBJECT: &str = "vault grants";
 
@@ -55,7 +57,7 @@ enum Rules {
 /// The rules and labels in force; one per process.
 pub(crate) struct VaultGrants {
     file: Option<PathBuf>,
-    rules: Mutex<Arc<Rules>>,
+    rules: watch::Sender<Arc<Rules>>,
     labels: watch::Sender<Labels>,
     /// Whether a rule asks for the labels of namespaces.
     labels_wanted: watch::Sender<bool>,
@@ -71,7 +73,7 @@ impl VaultGrants {
         };
         Self {
             file,
-            rules: Mutex::new(Arc::new(rules)),
+            rules: watch::Sender::new(Arc::new(rules)),
             labels: watch::Sender::new(Labels::Pending),
             labels_wanted: watch::Sender::new(false),
             health,
@@ -110,6 +112,21 @@ impl VaultGrants {
                 };
                 let verdict = grants.allows(&asking, object);
                 verdict.map_err(|denied| Box::new(denied.explain(&self.file_name())))
+            }
+        }
+    }
+
+    /// Waits until `decide` decides: it is asked now and whenever rules or labels change.
+    pub(crate) async fn until<T>(&self, decide: impl Fn() -> Option<T>) -> T {
+        let (mut rules, mut labels) = (self.rules.subscribe(), self.labels.subscribe());
+        loop {
+            if let Some(decision) = decide() {
+                return decision;
+            }
+            // The senders live in `self`: waiting never fails.
+            tokio::select! {
+                _ = rules.changed() => {}
+                _ = labels.changed() => {}
             }
         }
     }
@@ -161,10 +178,20 @@ impl VaultGrants {
         // The sender lives in `self`: waiting never fails.
         while wanted.wait_for(|wanted| *wanted).await.is_ok() {
             info!("a rule selects namespaces by label: watching namespaces");
-            let mut watcher = labels::Watcher::new(client.clone(), only.as_deref());
+            let watch = || labels::Watcher::new(client.clone(), only.as_deref());
+            let (mut watcher, mut relist) = (watch(), None);
             loop {
+                let expiry = self.labels.borrow().expiry();
+                relist = expiry.and(relist);
                 tokio::select! {
-                    seen = watcher.next() => self.take(seen, &objects, &queue),
+                    seen = watcher.next() => {
+                        self.take(seen, &objects, &queue);
+                        if expiry.is_none() && self.labels.borrow().expiry().is_some() {
+                            relist = Some(Instant::now() + RELIST);
+                        }
+                    }
+                    () = until(relist) => (watcher, relist) = (watch(), None),
+                    () = until(expiry) => self.take(labels::expired(), &objects, &queue),
                     _ = wanted.wait_for(|wanted| !*wanted) => break,
                 }
             }
@@ -214,6 +241,7 @@ impl VaultGrants {
     fn take(&self, seen: Seen, objects: &Arc<Objects>, queue: &Arc<Queue<Key>>) {
         let before = self.answers(objects, seen.namespace());
         let news = self.health.report(labels::SUBJECT, seen.problem());
+        let news = news || matches!(seen, Seen::Expired(_));
         if let (true, Some(problem)) = (news, seen.problem()) {
             warn!(code = problem.code.as_str(), error = %problem, "namespaces cannot be watched");
         }
@@ -257,11 +285,19 @@ impl VaultGrants {
     }
 
     fn rules(&self) -> Arc<Rules> {
-        Arc::clone(&self.rules.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.rules.borrow())
     }
 
     fn set_rules(&self, rules: Rules) {
-        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+        self.rules.send_replace(Arc::new(rules));
+    }
+}
+
+/// Never, without a time.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

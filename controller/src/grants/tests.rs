@@ -101,3 +101,93 @@ fn labels_are_asked_for_only_while_a_rule_needs_them() {
     grants.adopt(&Ok(rules("kv1")));
     assert!(!*grants.labels_wanted.borrow());
 }
+
+/// An API server whose list and watch of namespaces work, or do not.
+#[derive(Default)]
+struct Cluster {
+    is_away: std::sync::atomic::AtomicBool,
+    /// How many watches began.
+    watches: std::sync::atomic::AtomicUsize,
+    /// Ends the watches, which are silent until then.
+    breaks: tokio::sync::Notify,
+}
+
+impl Cluster {
+    fn client(self: &Arc<Self>) -> kube::Client {
+        use std::sync::atomic::Ordering;
+        let cluster = Arc::clone(self);
+        let answer = move |request: axum::http::Request<kube::client::Body>| {
+            let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+            let is_away = cluster.is_away.load(Ordering::SeqCst);
+            let watches = cluster.watches.fetch_add(usize::from(is_watch), Ordering::SeqCst);
+            let cluster = Arc::clone(&cluster);
+            async move {
+                let namespace = serde_json::json!({"metadata": {"name": "a", "labels": {"team": "pay"}}});
+                let list = serde_json::json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
+                                              "metadata": {"resourceVersion": "7"}, "items": [namespace]});
+                let refusal = serde_json::json!({"kind": "Status", "status": "Failure", "message": "away",
+                                                 "reason": "ServiceUnavailable", "code": 503});
+                // The first watch breaks while all else works.
+                if is_watch && watches > 0 && !is_away {
+                    cluster.breaks.notified().await;
+                }
+                let (code, body) = if is_away || is_watch {
+                    (503, refusal)
+                } else {
+                    (200, list)
+                };
+                axum::http::Response::builder()
+                    .status(code)
+                    .body(kube::client::Body::from(body.to_string().into_bytes()))
+            }
+        };
+        kube::Client::new(tower::service_fn(answer), "default")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn labels_count_for_ten_minutes_while_namespaces_cannot_be_watched_and_again_when_they_can() {
+    let cluster: Arc<Cluster> = Arc::default();
+    let by_label = "grants: [{namespaceSelector: {matchLabels: {team: pay}}, vaults: [kv1]}]";
+    let grants = Arc::new(grants(&Ok(by_label.to_owned())));
+    let (objects, queue) = (Arc::default(), Arc::new(Queue::new(crate::queue::Limits::default())));
+    let follow = Arc::clone(&grants).follow_labels(cluster.client(), None, objects, queue);
+    let follow = tokio::spawn(follow);
+    let allowed = || grants.check("a", &object("kv1"));
+    let minutes = |minutes: u64| tokio::time::sleep(Duration::from_mins(minutes));
+    grants.labels_settled().await;
+    assert!(allowed().is_ok());
+
+    // A watch that broke and came back in silence is no reason to take anything away.
+    minutes(60).await;
+    assert!(allowed().is_ok());
+    assert!(grants.health.problems().is_empty(), "{:?}", grants.health.problems());
+
+    cluster.is_away.store(true, std::sync::atomic::Ordering::SeqCst);
+    cluster.breaks.notify_waiters();
+    minutes(9).await;
+    assert!(allowed().is_ok());
+    minutes(2).await;
+    let denied = allowed().unwrap_err();
+    assert_eq!(denied.code, Code::VaultNotGranted);
+    assert!(denied.cause.contains("are not known"), "{denied}");
+    assert!(
+        grants.health.readiness().1.contains("labels of namespaces"),
+        "it is told"
+    );
+
+    cluster.is_away.store(false, std::sync::atomic::Ordering::SeqCst);
+    minutes(2).await;
+    assert!(allowed().is_ok());
+    assert!(grants.health.problems().is_empty());
+    follow.abort();
+}
+
+#[tokio::test]
+async fn whoever_waits_learns_of_the_end_of_a_grant() {
+    let grants = Arc::new(grants(&Ok(rules("kv1"))));
+    let waiting = Arc::clone(&grants);
+    let denied = tokio::spawn(async move { waiting.until(|| waiting.check("a", &object("kv1")).err()).await });
+    grants.adopt(&Ok(rules("kv2")));
+    assert_eq!(denied.await.unwrap().code, Code::VaultNotGranted);
+}

@@ -137,8 +137,17 @@ impl Poller {
                     if memory.is_admitted_again() {
                         self.try_again(members.iter().filter(|member| !member.ready));
                     }
-                    let listed = self.list(&seen, &members, &mut memory).await;
-                    self.act(&seen, &members, &listed, &mut memory);
+                    let nobody_may = || members.iter().all(|it| !self.is_granted(it)).then_some(());
+                    // The last grant may end while a token or a turn at the vault is waited for.
+                    let listed = tokio::select! {
+                        biased;
+                        () = self.grants.until(nobody_may) => None,
+                        listed = self.list(&seen, &members, &mut memory) => Some(listed),
+                    };
+                    match listed {
+                        Some(listed) => self.act(&seen, &members, &listed, &mut memory),
+                        None => self.leave(&sight),
+                    }
                 }
                 Err(error) => {
                     // Whoever comes next may not be told what this one saw.

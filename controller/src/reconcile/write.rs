@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use akv2k8s_shared::api::{self, AzureKeyVaultSecret, Request, StatusOutput};
 use akv2k8s_shared::diagnosis::Diagnosis;
-use akv2k8s_shared::identity::IdentityInfo;
+use akv2k8s_shared::identity::{Identity, IdentityInfo};
 use akv2k8s_shared::keyvault::{Fetched, Priority, Retry};
 use akv2k8s_shared::reference::ObjectRef;
 use tracing::info;
@@ -74,21 +74,13 @@ impl Context {
             .map_err(|diagnosis| Failure::by_user(diagnosis, Again::Done))?;
         let namespace = akvs.metadata.namespace.as_deref().unwrap_or_default();
         let reader = Reader::new(namespace, request.service_account.as_deref());
-        let identity = self.readers.identity(&reader).await;
-        let identity = identity.map_err(|error| Failure::of_vault(error.diagnosis, error.retry))?;
-        let fetched = self
-            .vault
-            .get_since(&identity, &request.object, read.priority, read.since.into())
-            .await
-            .map_err(|error| {
-                let granted = |object: &ObjectRef| self.grants.check(namespace, object).is_ok();
-                let diagnosis = self.names.advise(&reader, &request.object, error.diagnosis, granted);
-                Failure::of_vault(diagnosis, error.retry)
-            })?;
-        // The read may have waited long for its turn, and the grant may have ended meanwhile.
-        if let Some(denied) = self.denied(akvs) {
-            return Err(Failure::by_user(denied, Again::Done));
-        }
+        let fetched = tokio::select! {
+            // The grant may end while a token or a turn at the vault is waited for: then nothing is sent for it any more.
+            biased;
+            denied = self.grants.until(|| self.denied(akvs)) => return Err(Failure::by_user(denied, Again::Done)),
+            fetched = self.fetch(namespace, &reader, &request.object, read) => fetched?,
+        };
+        let (identity, fetched) = fetched;
         let status = status_of(akvs);
         let version = version(&fetched.object).to_owned();
         if !must_write(&status, &version, reapply) {
@@ -117,6 +109,30 @@ impl Context {
             outputs,
             changes,
         })
+    }
+
+    /// Reads `object` as `reader` for `namespace`.
+    async fn fetch(
+        &self,
+        namespace: &str,
+        reader: &Reader,
+        object: &ObjectRef,
+        read: Read,
+    ) -> Result<(Identity, Arc<Fetched>), Failure> {
+        let identity = self.readers.identity(reader).await;
+        let identity = identity.map_err(|error| Failure::of_vault(error.diagnosis, error.retry))?;
+        let fetched = self
+            .vault
+            .get_since(&identity, object, read.priority, read.since.into())
+            .await;
+        match fetched {
+            Ok(fetched) => Ok((identity, fetched)),
+            Err(error) => {
+                let granted = |object: &ObjectRef| self.grants.check(namespace, object).is_ok();
+                let diagnosis = self.names.advise(reader, object, error.diagnosis, granted);
+                Err(Failure::of_vault(diagnosis, error.retry))
+            }
+        }
     }
 
     /// Observes, plans and applies; again at once when an output changed in between.

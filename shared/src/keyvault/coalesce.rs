@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -33,9 +33,35 @@ impl<T> Clone for Answer<T> {
 
 type Outcome<T, E> = Result<Answer<T>, E>;
 
+/// How many wait for one read.
+#[derive(Clone, Default)]
+pub(super) struct Askers(Arc<AtomicUsize>);
+
+impl Askers {
+    /// Whether nobody waits any more.
+    pub(super) fn are_gone(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == 0
+    }
+
+    fn join(&self) -> Asker {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Asker(self.clone())
+    }
+}
+
+/// One who waits, until dropped.
+struct Asker(Askers);
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 struct Entry<T, E> {
     number: u64,
     priority: Priority,
+    askers: Askers,
     flight: Flight<Outcome<T, E>>,
 }
 
@@ -68,20 +94,20 @@ where
         }
     }
 
-    /// The answer for `key` as of `since` or later: one in flight, a recent one, or a new one by `read`. `None`: the read
-    /// panicked.
+    /// The answer for `key` as of `since` or later: one in flight, a recent one, or a new one by `read`, which is told who waits
+    /// for it. `None`: the read panicked.
     pub(super) async fn get<F>(
         &self,
         key: K,
         priority: Priority,
         since: Instant,
-        read: impl Fn() -> F,
+        read: impl Fn(Askers) -> F,
     ) -> Option<Result<Arc<T>, E>>
     where
         F: Future<Output = Outcome<T, E>> + Send + 'static,
     {
         loop {
-            let (number, flight) = self.join_or_start(&key, priority, &read);
+            let (number, flight, _asker) = self.join_or_start(&key, priority, &read);
             let Some(outcome) = flight.await else {
                 // What panicked once may not stand in the way of the next attempt.
                 self.forget(&key, number);
@@ -95,23 +121,31 @@ where
         }
     }
 
-    fn join_or_start<F>(&self, key: &K, priority: Priority, read: impl Fn() -> F) -> (u64, Flight<Outcome<T, E>>)
+    fn join_or_start<F>(
+        &self,
+        key: &K,
+        priority: Priority,
+        read: impl Fn(Askers) -> F,
+    ) -> (u64, Flight<Outcome<T, E>>, Asker)
     where
         F: Future<Output = Outcome<T, E>> + Send + 'static,
     {
         self.entries.with(|entries| {
             if let Some(entry) = entries.get(key).filter(|entry| entry.serves(priority)) {
-                return (entry.number, entry.flight.clone());
+                return (entry.number, entry.flight.clone(), entry.askers.join());
             }
+            let askers = Askers::default();
+            let asker = askers.join();
             let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-            let flight = launch(self.clone().run(key.clone(), number, read()));
+            let flight = launch(self.clone().run(key.clone(), number, read(askers.clone())));
             let entry = Entry {
                 number,
                 priority,
+                askers,
                 flight: flight.clone(),
             };
             entries.insert(key.clone(), entry);
-            (number, flight)
+            (number, flight, asker)
         })
     }
 
@@ -155,7 +189,7 @@ impl<K, T, E> fmt::Debug for Coalescer<K, T, E> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::collections::HashMap;
 
     use super::*;
 
@@ -177,7 +211,7 @@ mod tests {
         }
 
         async fn get(&self, priority: Priority, queue: Duration, since: Instant) -> Result<usize, &'static str> {
-            let read = || {
+            let read = |_| {
                 let reads = self.reads.clone();
                 async move {
                     tokio::time::sleep(queue).await;
@@ -245,7 +279,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_read_that_panicked_does_not_stand_in_the_way_of_the_next() {
         let vault = Vault::new();
-        let panics = || async { panic!("a bug") };
+        let panics = |_| async { panic!("a bug") };
         assert!(
             vault
                 .coalescer
@@ -262,5 +296,33 @@ mod tests {
         vault.get(Priority::New, SECOND, Instant::now()).await.unwrap();
         tokio::time::sleep(KEPT + SECOND).await;
         vault.coalescer.entries.with(|entries| assert!(entries.is_empty()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_knows_whether_anybody_still_waits_for_it() {
+        let (coalescer, start) = (Coalescer::<_, _, &str>::new(), Instant::now());
+        let get = |patience: u64| {
+            let read = |askers: Askers| async move {
+                tokio::time::sleep(10 * SECOND).await;
+                let value = Arc::new(askers.are_gone());
+                Ok(Answer {
+                    value,
+                    asked: Instant::now(),
+                })
+            };
+            let answer = coalescer.get("key", Priority::New, start, read);
+            tokio::time::timeout(Duration::from_secs(patience), answer)
+        };
+        let (gave_up, waits) = tokio::join!(get(1), get(20));
+        assert!(gave_up.is_err());
+        assert_eq!(waits.unwrap(), Some(Ok(Arc::new(false))), "one is left");
+        coalescer.entries.with(HashMap::clear);
+        assert!(get(1).await.is_err());
+        tokio::time::sleep(20 * SECOND).await;
+        assert_eq!(
+            get(1).await.unwrap(),
+            Some(Ok(Arc::new(true))),
+            "what it found is kept for a while"
+        );
     }
 }

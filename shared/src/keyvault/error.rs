@@ -125,6 +125,11 @@ pub(super) fn too_slow(object: &str, deadline: Duration) -> VaultError {
     unavailable(object, format!("There was no answer within {deadline:?}."), Retry::Soon)
 }
 
+/// Nobody waits for the answer any more; nobody but a latecomer gets to see this.
+pub(super) fn unwanted(object: &str) -> VaultError {
+    unavailable(object, "Whoever asked for it gave up.".to_owned(), Retry::Soon)
+}
+
 fn unavailable(object: &str, cause: String, retry: Retry) -> VaultError {
     VaultError {
         diagnosis: Diagnosis::new(

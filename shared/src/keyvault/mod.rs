@@ -172,7 +172,8 @@ impl KeyVault {
     /// `since`. So 500 references to one object that appear together cost one request however long it takes to work them
     /// off, and a reference made right after a rotation gets the new value, or at worst one that was valid a second
     /// before; then the next LIST differs from the fingerprint, and it is read again. New work never waits for a refresh
-    /// that is still queued. The request goes on when the caller gives up: others may be waiting for it.
+    /// that is still queued. The request goes on when the caller gives up, since others may be waiting for it; one that nobody waits
+    /// for any more is not sent.
     pub async fn get_since(
         &self,
         identity: &Identity,
@@ -181,9 +182,9 @@ impl KeyVault {
         since: Instant,
     ) -> Result<Arc<Fetched>, VaultError> {
         let vault = self.vault(identity.cloud(), &object.vault)?;
-        let read = || {
+        let read = |askers| {
             let (vault, identity, object) = (vault.clone(), identity.clone(), object.clone());
-            async move { vault.read(identity, object, priority).await }
+            async move { vault.read(identity, object, priority, askers).await }
         };
         let key = (identity.clone(), object.clone());
         match self.reads.get(key, priority, since, read).await {

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::challenge::{self, Challenge};
+use super::coalesce::Askers;
 use super::error;
 use super::gate::Gate;
 use super::{BudgetState, Collection, Priority, RequestCount, Settings, VaultError};
@@ -35,6 +36,8 @@ pub(super) struct Call {
     pub(super) behind_certificate: bool,
     /// How messages call what is read.
     pub(super) object: String,
+    /// Who waits for it, where that may be several.
+    pub(super) askers: Option<Askers>,
     /// When the question was last sent.
     pub(super) asked: Mutex<Option<Instant>>,
 }
@@ -199,9 +202,12 @@ impl VaultPolicy {
             .enter(call.priority, self.settings.call_deadline)
             .await
             .map_err(|pause| error::left_alone(&call.object, pause))?;
-        // It may have been given up while this waited for its turn.
+        // Much may have ended while this waited for its turn: the right to be this identity, or the grant of whoever asked.
         if call.identity.is_closed() {
             return Err(identity::closed().into());
+        }
+        if call.askers.as_ref().is_some_and(Askers::are_gone) {
+            return Err(error::unwanted(&call.object));
         }
         let asked = Instant::now();
         *call.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);

@@ -20,7 +20,7 @@ use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 use futures::TryStreamExt;
 use tokio::time::Instant;
 
-use super::coalesce::Answer;
+use super::coalesce::{Answer, Askers};
 use super::convert::{self, Marked};
 use super::model::{CertificateObject, Fingerprint, KeyObject, SecretObject, VaultObject};
 use super::policy::{Call, Shared, VaultPolicy};
@@ -85,12 +85,14 @@ impl Vault {
         identity: Identity,
         object: ObjectRef,
         priority: Priority,
+        askers: Askers,
     ) -> Result<Answer<Fetched>, VaultError> {
         let reader = Reader {
             vault: self,
             identity,
             text: object.to_string(),
             priority,
+            askers,
         };
         match object.kind {
             ObjectKind::Secret => reader
@@ -122,6 +124,7 @@ impl Vault {
             list: true,
             behind_certificate: false,
             object: text.clone(),
+            askers: None,
             asked: Mutex::default(),
         };
         let method_options = PagerOptions {
@@ -214,6 +217,7 @@ struct Reader<'v> {
     identity: Identity,
     text: String,
     priority: Priority,
+    askers: Askers,
 }
 
 impl Reader<'_> {
@@ -274,6 +278,7 @@ impl Reader<'_> {
             list: false,
             behind_certificate,
             object: self.text.clone(),
+            askers: Some(self.askers.clone()),
             asked: Mutex::default(),
         })
     }

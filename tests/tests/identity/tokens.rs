@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use akv2k8s_testbed::emulator::{Operation, Role, SecretOptions};
+use akv2k8s_shared::identity::Identity;
+use akv2k8s_shared::keyvault::{KeyVault, Priority, Settings};
+use akv2k8s_shared::reference::{ObjectKind, ObjectName, ObjectRef, VaultName};
+use akv2k8s_testbed::emulator::{Fault, FaultKind, Operation, Role, SecretOptions};
+use akv2k8s_testbed::wait;
 
 use crate::bed::Bed;
 
@@ -60,4 +64,88 @@ async fn an_hour_of_two_hundred_vaults_costs_one_token_per_lifetime() {
     assert_eq!(reads, 7 * VAULTS);
     assert_eq!(refused, VAULTS, "the challenge of each vault, and no expired token");
     assert_eq!(tokens, 2, "one to begin with, one ahead of its end after 55 minutes");
+}
+
+/// Somebody reads slowly over the only connection, and others wait for it.
+#[tokio::test]
+async fn what_was_given_up_while_it_waited_for_its_turn_is_not_sent() {
+    let bed = Bed::start().await;
+    let app = bed.emulator.entra().register_app();
+    bed.vault.grant(app.principal(), Role::SecretsUser);
+    let secret = app.add_secret();
+    let tenant = bed.emulator.entra().tenant_id().to_owned();
+    let variables = [
+        ("AZURE_CLIENT_ID", app.client_id()),
+        ("AZURE_TENANT_ID", &tenant),
+        ("AZURE_CLIENT_SECRET", &secret),
+    ];
+    let identity = bed.identity(&variables);
+    let other = bed.emulator.entra().register_app();
+    bed.vault.grant(other.principal(), Role::SecretsUser);
+    let others_secret = other.add_secret();
+    let taken_away = bed.identity(&[
+        ("AZURE_CLIENT_ID", other.client_id()),
+        ("AZURE_TENANT_ID", &tenant),
+        ("AZURE_CLIENT_SECRET", &others_secret),
+    ]);
+    let settings = Settings {
+        max_connections_per_vault: 1,
+        ..Settings::default()
+    };
+    let client = KeyVault::new(bed.http.clone(), settings);
+    let read = |who: &Identity, name: &str| {
+        let object = ObjectRef {
+            vault: VaultName::parse("kv1").unwrap(),
+            kind: ObjectKind::Secret,
+            name: ObjectName::parse(name).unwrap(),
+            version: None,
+        };
+        let (client, who) = (client.clone(), who.clone());
+        tokio::spawn(async move { client.get(&who, &object, Priority::New).await })
+    };
+    // Challenge and tokens are there already.
+    for who in [&identity, &taken_away] {
+        assert!(read(who, "s").await.unwrap().is_ok());
+    }
+    let journal = bed.emulator.journal();
+    journal.reset();
+    // Long enough for the others to come and to go.
+    let slow = FaultKind::Latency { milliseconds: 10_000 };
+    let faults = bed.emulator.faults();
+    faults.add(Fault::vault("kv1", slow).on(&[Operation::SECRET_GET]).times(1));
+    let first = read(&identity, "first");
+    let at_the_vault = async || faults.active().is_empty().then_some(());
+    wait::until("the first to be at the vault", Duration::from_secs(30), at_the_vault)
+        .await
+        .unwrap();
+    let waiting = async |count: usize| {
+        let waits = async || (client.stats().budgets.first()?.waiting >= count).then_some(());
+        wait::until("somebody to wait", Duration::from_secs(30), waits)
+            .await
+            .unwrap();
+    };
+    let closed = read(&taken_away, "second");
+    let unwanted = read(&identity, "third");
+    waiting(2).await;
+    taken_away.close();
+    unwanted.abort();
+    let _answered = first.await.unwrap();
+    let refused = closed.await.unwrap().err().unwrap();
+    assert!(refused.diagnosis.what.contains("given up"), "{refused}");
+    // The queue is empty when one more has had its turn.
+    assert!(read(&identity, "s").await.unwrap().is_ok());
+    let counts = journal.counts();
+    assert_eq!(counts.of(Operation::SECRET_GET), 2, "the first and the last: {counts}");
+    let refused = bed.failure(&taken_away).await;
+    assert!(refused.diagnosis.what.contains("given up"), "{refused}");
+    assert!(
+        bed.read(&bed.identity(&[
+            ("AZURE_CLIENT_ID", other.client_id()),
+            ("AZURE_TENANT_ID", &tenant),
+            ("AZURE_CLIENT_SECRET", &others_secret),
+        ]))
+        .await
+        .is_ok(),
+        "an equal one that is made later starts anew"
+    );
 }

@@ -2,6 +2,7 @@
 //! the emulator's Entra verifies them, and the controller has the rights of `examples/` and no others.
 
 mod bed;
+mod farewell;
 mod home;
 mod off;
 mod policy;

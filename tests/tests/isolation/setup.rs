@@ -77,7 +77,7 @@ async fn an_account_of_another_namespace_cannot_be_reached() -> anyhow::Result<(
     let _controller = bed.controller().await?;
     bed.team("shop", app.client_id()).await?;
     bed.wait_for("shop", "Synced").await?;
-    let tokens = bed.notes.tokens("shop");
+    let (tokens, since) = (bed.notes.tokens("shop"), std::time::Instant::now());
     bed.akvs_alone("bank").await?;
     bed.wait_for("bank", "ServiceAccountNotFound").await?;
     assert_eq!(bed.value("bank").await, None);
@@ -109,14 +109,14 @@ async fn an_account_of_another_namespace_cannot_be_reached() -> anyhow::Result<(
             .to_string();
         assert!(refusal.contains("one of the same namespace"), "{refusal}");
     }
-    assert_eq!(bed.notes.tokens("shop"), tokens);
     assert_eq!(bed.notes.tokens("bank"), 0);
-    // In the steady state no token is asked for either, however often the vault is looked at.
+    // In the steady state a token is asked for every 5 minutes, however often the vault is looked at.
     let looks = bed.notes.all();
     until("more looks at ServiceAccounts", PATIENCE, async || {
         (bed.notes.all() > looks + 4).then_some(())
     })
     .await?;
-    assert_eq!(bed.notes.tokens("shop"), tokens);
+    let renewals = usize::try_from(since.elapsed().as_secs() / 300)? + 1;
+    assert!(bed.notes.tokens("shop") <= tokens + renewals);
     Ok(())
 }
