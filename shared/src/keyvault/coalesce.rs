@@ -300,7 +300,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_read_knows_whether_anybody_still_waits_for_it() {
-        let (coalescer, start) = (Coalescer::<_, _, &str>::new(), Instant::now());
+        let (coalescer, start) = (Coalescer::<_, _, &str>::new(KEPT), Instant::now());
         let get = |patience: u64| {
             let read = |askers: Askers| async move {
                 tokio::time::sleep(10 * SECOND).await;

@@ -79,15 +79,16 @@ async fn what_was_given_up_while_it_waited_for_its_turn_is_not_sent() {
         ("AZURE_TENANT_ID", &tenant),
         ("AZURE_CLIENT_SECRET", &secret),
     ];
-    let identity = bed.identity(&variables);
+    let identity = bed.identity(&variables).await;
     let other = bed.emulator.entra().register_app();
     bed.vault.grant(other.principal(), Role::SecretsUser);
     let others_secret = other.add_secret();
-    let taken_away = bed.identity(&[
+    let others = [
         ("AZURE_CLIENT_ID", other.client_id()),
         ("AZURE_TENANT_ID", &tenant),
         ("AZURE_CLIENT_SECRET", &others_secret),
-    ]);
+    ];
+    let taken_away = bed.identity(&others).await;
     let settings = Settings {
         max_connections_per_vault: 1,
         ..Settings::default()
@@ -138,14 +139,9 @@ async fn what_was_given_up_while_it_waited_for_its_turn_is_not_sent() {
     assert_eq!(counts.of(Operation::SECRET_GET), 2, "the first and the last: {counts}");
     let refused = bed.failure(&taken_away).await;
     assert!(refused.diagnosis.what.contains("given up"), "{refused}");
+    let anew = bed.identity(&others).await;
     assert!(
-        bed.read(&bed.identity(&[
-            ("AZURE_CLIENT_ID", other.client_id()),
-            ("AZURE_TENANT_ID", &tenant),
-            ("AZURE_CLIENT_SECRET", &others_secret),
-        ]))
-        .await
-        .is_ok(),
+        bed.read(&anew).await.is_ok(),
         "an equal one that is made later starts anew"
     );
 }
