@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use akv2k8s_program::api_server;
 use akv2k8s_program::listen::listen;
+use akv2k8s_shared::grants::RuleFile;
 use anyhow::Context;
 use axum::Router;
 use jiff::Timestamp;
@@ -15,6 +16,7 @@ use tokio::task::JoinSet;
 use tracing::info;
 
 use crate::admission::{ImageLookup, Metrics, Settings, Webhook};
+use crate::broker::{self, Broker};
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::pki::{Directory, Options, Pki};
@@ -29,6 +31,8 @@ pub struct EnvInjector {
     watching: kube::Client,
     http: TcpListener,
     tls: TcpListener,
+    /// The broker's port, and its certificate, when pods get their values from it.
+    broker: Option<TcpListener>,
     pki: Option<Arc<Pki>>,
     directory: Option<Arc<Directory>>,
     images: Arc<dyn ImageLookup>,
@@ -63,6 +67,11 @@ impl EnvInjector {
             http: listen(config.ports.http, "HTTP_PORT").await?,
             tls: listen(config.ports.tls, "TLS_PORT").await?,
             images: registry::open(&config, client.clone())?,
+            broker: if config.broker {
+                Some(listen(config.ports.broker, "MTLS_PORT").await?)
+            } else {
+                None
+            },
             config,
             namespace,
             client,
@@ -88,16 +97,25 @@ impl EnvInjector {
         self.tls.local_addr()
     }
 
+    /// Where the broker is; `None`: pods read vaults themselves.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn broker_address(&self) -> std::io::Result<Option<SocketAddr>> {
+        self.broker.as_ref().map(TcpListener::local_addr).transpose()
+    }
+
     /// Works until `stop` resolves, serves on until everybody knows, and finishes what is in flight.
     ///
     /// # Errors
     /// Something ended that should not: the process has to start anew.
-    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
+    pub async fn run(mut self, stop: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
         let phases = Phases::default();
         let (cluster, followed) = Cluster::watch(self.watching.clone());
         let mut registry = Registry::with_prefix("akv2k8s");
         let webhook = Arc::new(self.webhook(cluster.clone(), Metrics::register(&mut registry)));
         let serving = self.serving().context("there are no certificates")?;
+        let broker = self.broker_door(&cluster, &mut registry).await?;
 
         let mut background = JoinSet::new();
         background.spawn(followed);
@@ -107,13 +125,17 @@ impl EnvInjector {
         if let Some(directory) = self.directory.clone() {
             background.spawn(async move { directory.follow().await });
         }
+        let mut doors = JoinSet::new();
+        if let Some((door, grants)) = broker {
+            doors.spawn(door.serve(phases.clone()));
+            background.spawn(async move { grants.follow().await });
+        }
         let health = routes::health(phases.clone());
         let metrics = if self.config.metrics {
             routes::metrics(registry)
         } else {
             Router::new()
         };
-        let mut doors = JoinSet::new();
         let mut open = |listener, tls, router| {
             let door = Door {
                 listener,
@@ -123,7 +145,7 @@ impl EnvInjector {
             };
             doors.spawn(door.serve(phases.clone()));
         };
-        open(self.http, None, health.clone().merge(metrics));
+        open(self.http, None, health.clone().merge(metrics).merge(routes::gone()));
         open(
             self.tls,
             Some(serving),
@@ -149,6 +171,26 @@ impl EnvInjector {
         phases.enter(Phase::Stopping);
         while doors.join_next().await.is_some() {}
         Ok(())
+    }
+
+    /// The broker's port, and the rules that are to be followed.
+    async fn broker_door(
+        &mut self,
+        cluster: &Cluster,
+        registry: &mut Registry,
+    ) -> anyhow::Result<Option<(Door, Arc<RuleFile>)>> {
+        let (Some(listener), Some(pki)) = (self.broker.take(), &self.pki) else {
+            return Ok(None);
+        };
+        let metrics = broker::Metrics::new(registry);
+        let (broker, grants) = Broker::open(&self.config, self.client.clone(), cluster.clone(), metrics).await?;
+        let door = Door {
+            listener,
+            tls: Some(pki.server_config()),
+            router: broker::router(broker),
+            limits: Limits::default(),
+        };
+        Ok(Some((door, grants)))
     }
 
     fn webhook(&self, cluster: Cluster, metrics: Metrics) -> Webhook {

@@ -26,6 +26,18 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub logging_format: LogFormat,
 
+    /// File with the rules who may use which vault; default: everybody may use all.
+    #[arg(long)]
+    pub vault_grants: Option<PathBuf>,
+
+    /// Seconds that a value given by the broker may be old.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub value_max_age: u64,
+
+    /// Seconds that it may be older while vault or Entra do not answer.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=86400))]
+    pub value_max_stale: u64,
+
     /// Kubeconfig file; default: the pod's own ServiceAccount.
     #[arg(long)]
     pub kubeconfig: Option<PathBuf>,

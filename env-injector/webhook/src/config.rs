@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use akv2k8s_shared::environment::{Environment, parse_bool};
+use akv2k8s_shared::identity::AuthType;
 use akv2k8s_shared::injection::names;
 use anyhow::{Context, bail, ensure};
 
@@ -37,6 +38,8 @@ pub struct Config {
     pub webhook_configuration: Option<String>,
     /// Whether pods get their values from the broker.
     pub broker: bool,
+    /// `AUTH_TYPE`: as whom the broker reads vaults.
+    pub auth_type: AuthType,
     /// Whether images' registries are asked.
     pub look_ups: bool,
     /// Whether `/metrics` is served.
@@ -95,6 +98,7 @@ impl Config {
             pki_secret: text("PKI_SECRET").unwrap_or_else(|| "akv2k8s-envinjector-pki".to_owned()),
             webhook_configuration: text("WEBHOOK_CONFIGURATION"),
             broker: read.boolean("USE_AUTH_SERVICE")?.unwrap_or(true),
+            auth_type: AuthType::from_environment(&environment)?,
             look_ups: read.boolean("IMAGE_LOOKUP")?.unwrap_or(true),
             metrics: read.boolean("METRICS_ENABLED")?.unwrap_or(false),
             image: text("AZUREKEYVAULT_ENV_IMAGE").context(

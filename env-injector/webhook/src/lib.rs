@@ -1,4 +1,4 @@
-//! The env injector's webhook: prepares the pods that ask for values from Azure Key Vault.
+//! The env injector's webhook: prepares the pods that ask for values from Azure Key Vault, and gives these values to them.
 //!
 //! ```text
 //!  API server ──AdmissionReview──▶ server ─▶ admission: mutate(pod, facts) → JSON Patch
@@ -6,6 +6,7 @@
 //!                               cluster (AKVS, labels) ──────────────┤
 //!                               registry (what images start) ────────┤
 //!                               pki (authorities of the broker) ─────┘
+//!  wrapper ──references, token──▶ server ─▶ broker: whose pod, and what may it have → values
 //! ```
 //!
 //! [`EnvInjector`] is the whole program as a value; `main` only parses arguments.
@@ -13,6 +14,7 @@
 pub mod admission;
 mod app;
 pub mod args;
+pub mod broker;
 pub mod cluster;
 pub mod config;
 pub mod pki;

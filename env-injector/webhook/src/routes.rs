@@ -7,11 +7,12 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use prometheus_client::registry::Registry;
 
 use crate::admission::Webhook;
+use crate::broker;
 use crate::server::{Phase, Phases};
 
 /// Longest body, in bytes: no pod that the API server stores comes near it.
@@ -29,6 +30,11 @@ pub(crate) fn health(phases: Phases) -> Router {
 /// `/metrics`.
 pub(crate) fn metrics(registry: Registry) -> Router {
     Router::new().route("/metrics", get(scrape).with_state(Arc::new(registry)))
+}
+
+/// What wrappers of akv2k8s 1.x ask for on the plain port.
+pub(crate) fn gone() -> Router {
+    Router::new().route("/auth/{*rest}", any(async || broker::gone()))
 }
 
 /// `POST /pods`.

@@ -11,7 +11,7 @@ use crate::reference::{ObjectKind, ObjectRef};
 ///
 /// `spec.output` may be absent, or wrong in all that is only for Secrets and ConfigMaps; its transforms and its key format count here
 /// too, as in akv2k8s 1.x.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Source {
     pub(super) object: ObjectRef,
     pub(super) form: Form,
@@ -21,7 +21,7 @@ pub struct Source {
 }
 
 /// How the object's value is to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Form {
     Secret,
     MultiKeyValue(MultiKeyFormat),

@@ -23,6 +23,10 @@ const ELSEWHERE: &[(&str, &[Code])] = &[
         Code::InjectionMisconfigured, Code::BrokerUnavailable, Code::BrokerNotTrusted, Code::ValueNotForEnvironment,
         Code::EnvironmentTooLarge,
     ]),
+    ("tests/tests/broker/attacks.rs", &[
+        Code::PodTokenRefused, Code::PodNotPrepared, Code::InjectionNotEnabled, Code::BrokerRequestInvalid, Code::BrokerBusy,
+        Code::WrapperOutdated,
+    ]),
     ("tests/tests/faults/api_server.rs", &[Code::ApiServerUnavailable, Code::OutputRejected]),
     ("tests/tests/output/writing.rs", &[
         Code::ApiServerForbidden, Code::OutputTypeRefused, Code::OutputTypeImmutable, Code::OutputImmutable, Code::OutputNotOwned,

@@ -1,0 +1,288 @@
+//! From a bearer token to the pod that holds it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::injection::names::{self, TOKEN_AUDIENCE};
+use jiff::Timestamp;
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus, UserInfo};
+use k8s_openapi::api::core::v1::{Container, Pod};
+use kube::Api;
+use kube::api::PostParams;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+use super::refusal::Refused;
+use super::token::claimed_pod;
+
+/// How long a pod that was recognised is not asked about again.
+const KEPT: Duration = Duration::from_secs(10);
+/// Questions to the API server at the same time.
+const QUESTIONS: usize = 32;
+/// Pods that are remembered at the same time.
+const MOST: usize = 20_000;
+
+/// A pod that asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Caller {
+    pub(super) namespace: String,
+    pub(super) service_account: String,
+    pub(super) pod: String,
+    pub(super) uid: String,
+    pub(super) standing: Standing,
+}
+
+/// How the pod stands in the API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It was prepared by the injector.
+    Prepared,
+    /// Nothing in it was.
+    Unprepared,
+    /// It is gone, or another pod has its name.
+    Gone,
+}
+
+/// SHA-256 of the token, and the UID of the pod it is bound to.
+type Key = ([u8; 32], String);
+
+/// Asks the API server who holds a token.
+pub(super) struct Authenticator {
+    client: kube::Client,
+    known: Mutex<HashMap<Key, (Instant, Arc<Caller>)>>,
+    questions: Semaphore,
+}
+
+impl Authenticator {
+    pub(super) fn new(client: kube::Client) -> Self {
+        Self {
+            client,
+            known: Mutex::default(),
+            questions: Semaphore::new(QUESTIONS),
+        }
+    }
+
+    /// The pod that `token` is bound to. Only pods in good standing are remembered.
+    pub(super) async fn authenticate(&self, token: &str) -> Result<Arc<Caller>, Refused> {
+        let uid = claimed_pod(token, Timestamp::now().as_second()).map_err(refused)?;
+        let key = (Sha256::digest(token).into(), uid);
+        if let Some((at, caller)) = self.known().get(&key)
+            && at.elapsed() < KEPT
+        {
+            return Ok(Arc::clone(caller));
+        }
+        let asked = Instant::now();
+        let caller = Arc::new(self.ask(token).await?);
+        if caller.standing == Standing::Prepared && caller.uid == key.1 {
+            self.keep(key, asked, &caller);
+        }
+        Ok(caller)
+    }
+
+    async fn ask(&self, token: &str) -> Result<Caller, Refused> {
+        let _turn = self.questions.acquire().await.expect("the semaphore is never closed");
+        let status = self.review(token).await?;
+        let (namespace, service_account, pod, uid) = subject(status).map_err(refused)?;
+        let found = Api::<Pod>::namespaced(self.client.clone(), &namespace)
+            .get_opt(&pod)
+            .await;
+        let found = found.map_err(|error| unanswered(&format!("get pods in namespace '{namespace}'"), &error))?;
+        let standing = standing(found.as_ref(), &uid);
+        Ok(Caller {
+            namespace,
+            service_account,
+            pod,
+            uid,
+            standing,
+        })
+    }
+
+    async fn review(&self, token: &str) -> Result<TokenReviewStatus, Refused> {
+        let review = TokenReview {
+            spec: TokenReviewSpec {
+                audiences: Some(vec![TOKEN_AUDIENCE.to_owned()]),
+                token: token.to_owned(),
+            },
+            ..TokenReview::default()
+        };
+        let answer = Api::all(self.client.clone())
+            .create(&PostParams::default(), &review)
+            .await;
+        let answer = answer.map_err(|error| unanswered("create tokenreviews", &error))?;
+        Ok(answer.status.unwrap_or_default())
+    }
+
+    fn keep(&self, key: Key, asked: Instant, caller: &Arc<Caller>) {
+        let mut known = self.known();
+        if known.len() >= MOST {
+            known.retain(|_, (at, _)| at.elapsed() < KEPT);
+        }
+        if known.len() < MOST {
+            known.insert(key, (asked, Arc::clone(caller)));
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Key, (Instant, Arc<Caller>)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Namespace, ServiceAccount, pod and its UID, when the API server vouches for all of them.
+fn subject(status: TokenReviewStatus) -> Result<(String, String, String, String), &'static str> {
+    if status.authenticated != Some(true) {
+        return Err("the API server does not recognise it: it is expired, for another audience, or its pod is gone");
+    }
+    // An API server that knows nothing of audiences leaves them out, and would take any token.
+    if !status
+        .audiences
+        .unwrap_or_default()
+        .iter()
+        .any(|it| it == TOKEN_AUDIENCE)
+    {
+        return Err("it is for another audience");
+    }
+    of_user(&status.user.unwrap_or_default()).ok_or("it is not bound to a pod")
+}
+
+fn of_user(user: &UserInfo) -> Option<(String, String, String, String)> {
+    let account = user.username.as_deref()?.strip_prefix("system:serviceaccount:")?;
+    let (namespace, account) = account.split_once(':')?;
+    let extra = |name: &str| match user.extra.as_ref()?.get(name)?.as_slice() {
+        [value] if !value.is_empty() => Some(value.clone()),
+        _ => None,
+    };
+    let pod = extra("authentication.kubernetes.io/pod-name")?;
+    let uid = extra("authentication.kubernetes.io/pod-uid")?;
+    Some((namespace.to_owned(), account.to_owned(), pod, uid))
+}
+
+fn standing(found: Option<&Pod>, uid: &str) -> Standing {
+    let Some(pod) = found.filter(|pod| pod.metadata.uid.as_deref() == Some(uid)) else {
+        return Standing::Gone;
+    };
+    let Some(spec) = &pod.spec else {
+        return Standing::Unprepared;
+    };
+    let init_containers = spec.init_containers.as_deref().unwrap_or_default();
+    let has_copy = init_containers.iter().any(|it| it.name == names::INIT_CONTAINER);
+    let mut containers = init_containers.iter().chain(&spec.containers);
+    if has_copy && containers.any(starts_wrapper) {
+        Standing::Prepared
+    } else {
+        Standing::Unprepared
+    }
+}
+
+fn starts_wrapper(container: &Container) -> bool {
+    let first = container.command.as_ref().and_then(|command| command.first());
+    first.is_some_and(|it| it == names::WRAPPER)
+}
+
+fn refused(why: &'static str) -> Refused {
+    Refused::new(
+        401,
+        Diagnosis::new(
+            Code::PodTokenRefused,
+            "The broker does not accept the token that it was sent.",
+            format!("Of the token: {why}."),
+            "Nothing to do if the pod is being deleted. Else re-create the pod.",
+        ),
+    )
+}
+
+fn unanswered(right: &str, error: &kube::Error) -> Refused {
+    let forbidden = matches!(error, kube::Error::Api(status) if status.is_forbidden());
+    let what = "The broker could not ask the API server who sends the request.";
+    if forbidden {
+        let fix = format!("Give the injector's ServiceAccount the right to {right}.");
+        return Refused::new(
+            503,
+            Diagnosis::new(Code::ApiServerForbidden, what, format!("{error}."), fix),
+        );
+    }
+    let fix = "Nothing to do if it passes: it is tried again.";
+    Refused::new(
+        503,
+        Diagnosis::new(Code::ApiServerUnavailable, what, format!("{error}."), fix),
+    )
+    .again(Duration::from_secs(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn review(status: Value) -> Result<(String, String, String, String), &'static str> {
+        subject(serde_json::from_value(status).unwrap())
+    }
+
+    fn vouched() -> Value {
+        json!({
+            "authenticated": true,
+            "audiences": [TOKEN_AUDIENCE],
+            "user": {"username": "system:serviceaccount:shop:cart", "extra": {
+                "authentication.kubernetes.io/pod-name": ["cart-1"],
+                "authentication.kubernetes.io/pod-uid": ["u-1"],
+            }},
+        })
+    }
+
+    #[test]
+    fn who_asks_is_what_the_api_server_vouches_for() {
+        let (namespace, account, pod, uid) = review(vouched()).unwrap();
+        assert_eq!(
+            [namespace, account, pod, uid],
+            ["shop", "cart", "cart-1", "u-1"].map(str::to_owned)
+        );
+    }
+
+    #[test]
+    fn nobody_is_recognised_by_half_an_answer() {
+        let extra = "/user/extra/authentication.kubernetes.io~1";
+        for (path, value, why) in [
+            ("/authenticated".to_owned(), json!(false), "does not recognise"),
+            ("/audiences".to_owned(), json!([]), "audience"),
+            (
+                "/audiences".to_owned(),
+                json!(["https://kubernetes.default.svc"]),
+                "audience",
+            ),
+            ("/user/username".to_owned(), json!("system:node:n1"), "bound"),
+            (format!("{extra}pod-name"), json!([]), "bound"),
+            (format!("{extra}pod-uid"), json!([""]), "bound"),
+            (format!("{extra}pod-uid"), json!(["u-1", "u-2"]), "bound"),
+        ] {
+            let mut status = vouched();
+            *status.pointer_mut(&path).unwrap() = value;
+            assert!(review(status).unwrap_err().contains(why), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_pod_is_prepared_when_any_container_starts_the_wrapper_that_was_copied() {
+        let pod = |init: Value, containers: Value| -> Pod {
+            let spec = json!({"initContainers": init, "containers": containers});
+            serde_json::from_value(json!({"metadata": {"uid": "u-1"}, "spec": spec})).unwrap()
+        };
+        let copy = json!({"name": names::INIT_CONTAINER});
+        let wrapped = json!({"name": "a", "command": [names::WRAPPER], "args": ["x"]});
+        let plain = json!({"name": "b", "command": ["x"]});
+        for (init, containers, expected) in [
+            (json!([copy]), json!([wrapped, plain]), Standing::Prepared),
+            (json!([copy, wrapped]), json!([plain]), Standing::Prepared),
+            (json!([copy]), json!([plain]), Standing::Unprepared),
+            (json!([]), json!([wrapped]), Standing::Unprepared),
+        ] {
+            assert_eq!(standing(Some(&pod(init, containers)), "u-1"), expected);
+        }
+        assert_eq!(
+            standing(Some(&pod(json!([copy]), json!([wrapped]))), "u-2"),
+            Standing::Gone
+        );
+        assert_eq!(standing(None, "u-1"), Standing::Gone);
+    }
+}

@@ -1,0 +1,155 @@
+//! The broker's port: one operation, and the routes of akv2k8s 1.x, which are gone.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::injection::wire::{self, Ask};
+use akv2k8s_shared::secret::SecretBytes;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use tracing::warn;
+
+use super::Broker;
+use super::refusal::{Refused, gone};
+
+/// How long a body may take to arrive.
+const BODY: Duration = Duration::from_secs(10);
+/// How long all may take: less than the wrapper waits for one answer.
+const ANSWER: Duration = Duration::from_secs(25);
+
+/// Everything that the broker's port serves.
+pub fn router(broker: Arc<Broker>) -> Router {
+    Router::new().fallback(respond).with_state(broker)
+}
+
+async fn respond(State(broker): State<Arc<Broker>>, request: Request<Body>) -> Response<Body> {
+    broker.respond(request).await
+}
+
+impl Broker {
+    /// Answers one request.
+    async fn respond(&self, request: Request<Body>) -> Response<Body> {
+        match (request.method(), request.uri().path()) {
+            (&Method::POST, wire::PATH) => self.values(request).await,
+            (&Method::GET, "/healthz") => plain(StatusCode::OK, "ok"),
+            (_, wire::PATH) => plain(StatusCode::METHOD_NOT_ALLOWED, "POST only"),
+            (_, path) if path.starts_with("/auth/") => gone(),
+            _ => plain(StatusCode::NOT_FOUND, "no such path"),
+        }
+    }
+
+    async fn values(&self, request: Request<Body>) -> Response<Body> {
+        let start = Instant::now();
+        let answer = tokio::time::timeout(ANSWER, self.answer(request));
+        let answer = answer.await.unwrap_or_else(|_| Err(too_slow()));
+        self.metrics
+            .answered(start.elapsed(), answer.as_ref().err().map(|refused| refused.code));
+        match answer {
+            Ok(values) => values_response(values.to_json()),
+            Err(refused) => refused.into_response(),
+        }
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Result<wire::Values, Refused> {
+        let token = bearer(request.headers())?;
+        let caller = self.admit(token).await?;
+        let ask = read(request.into_body()).await?;
+        let released = self.release(&caller, ask).await;
+        if let Err(refused) = &released {
+            warn!(
+                target: "akv2k8s_envinjector::audit",
+                namespace = caller.namespace,
+                pod = caller.pod,
+                pod_uid = caller.uid,
+                service_account = caller.service_account,
+                reference = refused.refusal.reference,
+                code = refused.refusal.code,
+                "no value released: {}",
+                refused.refusal.message
+            );
+        }
+        released
+    }
+}
+
+/// The token of `Authorization: Bearer TOKEN` (RFC 6750 §2.1).
+fn bearer(headers: &HeaderMap) -> Result<&str, Refused> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let token = all
+        .next()
+        .and_then(|it| it.to_str().ok())
+        .and_then(|it| it.strip_prefix("Bearer "));
+    match (token, all.next()) {
+        (Some(token), None) => Ok(token.trim()),
+        _ => Err(Refused::new(
+            401,
+            Diagnosis::new(
+                Code::PodTokenRefused,
+                "The request to the broker holds no token.",
+                "There is not just one header 'Authorization: Bearer TOKEN'.",
+                "Re-create the pod.",
+            ),
+        )),
+    }
+}
+
+async fn read(body: Body) -> Result<Ask, Refused> {
+    let collected = tokio::time::timeout(BODY, Limited::new(body, wire::MAX_REQUEST).collect()).await;
+    let Ok(collected) = collected else {
+        return Err(Refused::malformed(408, "Its body did not arrive in time."));
+    };
+    let body = collected.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            Refused::malformed(413, format!("Its body has more than {} bytes.", wire::MAX_REQUEST))
+        } else {
+            Refused::malformed(400, "Its body did not arrive as a whole.")
+        }
+    })?;
+    let ask: Ask = serde_json::from_slice(&body.to_bytes())
+        .map_err(|error| Refused::malformed(400, format!("Its body is not a list of references: {error}.")))?;
+    if ask.references.len() > wire::MAX_REFERENCES {
+        let cause = format!("It holds more than {} references.", wire::MAX_REFERENCES);
+        return Err(Refused::malformed(400, cause));
+    }
+    Ok(ask)
+}
+
+fn too_slow() -> Refused {
+    let what = "The broker did not get the values in time.";
+    let cause = format!(
+        "Vault, Entra or the API server did not answer within {} s.",
+        ANSWER.as_secs()
+    );
+    let fix = "Nothing to do if it passes: it is tried again.";
+    let diagnosis = Diagnosis::new(Code::VaultUnavailable, what, cause, fix);
+    Refused::new(503, diagnosis).again(Duration::from_secs(2))
+}
+
+/// A body that is overwritten once it was sent.
+struct Secret(SecretBytes);
+
+impl AsRef<[u8]> for Secret {
+    fn as_ref(&self) -> &[u8] {
+        self.0.expose()
+    }
+}
+
+fn values_response(body: SecretBytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(Bytes::from_owner(Secret(body))));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,164 @@
+//! The broker: gives a prepared pod the values that its references name, and nothing else.
+//!
+//! ```text
+//!  POST /v1/values ─▶ http ─▶ authenticate: bearer token → pod (TokenReview)
+//!                              │
+//!                              ▼
+//!                    decide: pod, namespace, AKVS, grants → what is to be read   (pure)
+//!                              │
+//!                              ▼
+//!                    values: shared/keyvault, coalesced ─▶ audit ─▶ answer
+//! ```
+//!
+//! Who asks comes from the token alone. A token leads to one pod, the pod to its namespace, and only what an AKVS of that namespace
+//! names is read.
+
+mod authenticate;
+mod decide;
+mod http;
+mod identities;
+mod limit;
+mod metrics;
+mod open;
+mod refusal;
+mod token;
+mod values;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use akv2k8s_shared::grants::{Namespace, RuleFile};
+use akv2k8s_shared::injection::reference::Query;
+use akv2k8s_shared::injection::value::Read;
+use akv2k8s_shared::injection::wire::{self, Ask};
+use akv2k8s_shared::keyvault::KeyVault;
+use akv2k8s_shared::reference::ObjectRef;
+use akv2k8s_shared::secret::SecretBytes;
+use futures::future::join_all;
+use tracing::info;
+
+use crate::cluster::Cluster;
+use authenticate::{Authenticator, Caller};
+use decide::{Facts, Release, decide};
+pub use http::router;
+pub use identities::Identities;
+use limit::RateLimit;
+pub use metrics::Metrics;
+use refusal::Refused;
+pub use refusal::gone;
+use values::{Values, Wanted};
+
+/// How the broker works.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How old a value may be that is given: the poll period.
+    pub max_age: Duration,
+    /// How much older it may be while vault or Entra do not answer. Zero: not at all.
+    pub max_stale: Duration,
+}
+
+/// Hands out values; one per process.
+pub struct Broker {
+    authenticator: Authenticator,
+    cluster: Cluster,
+    grants: Arc<RuleFile>,
+    identities: Arc<dyn Identities>,
+    values: Values,
+    limit: RateLimit,
+    metrics: Metrics,
+}
+
+impl Broker {
+    /// Nothing is asked yet. `vault` should keep answers for [`Options::max_age`].
+    pub fn new(
+        client: kube::Client,
+        cluster: Cluster,
+        vault: KeyVault,
+        identities: Arc<dyn Identities>,
+        grants: Arc<RuleFile>,
+        metrics: Metrics,
+        options: &Options,
+    ) -> Self {
+        Self {
+            authenticator: Authenticator::new(client),
+            cluster,
+            grants,
+            identities,
+            values: Values::new(vault, options),
+            limit: RateLimit::default(),
+            metrics,
+        }
+    }
+
+    /// Who sends `token`. Counts against that pod's share.
+    async fn admit(&self, token: &str) -> Result<Arc<Caller>, Refused> {
+        let caller = self.authenticator.authenticate(token).await?;
+        self.limit.take(&caller.uid, Instant::now())?;
+        Ok(caller)
+    }
+
+    /// The values that `caller` asks for: all, or none.
+    async fn release(&self, caller: &Caller, ask: Ask) -> Result<wire::Values, Refused> {
+        let releases = self.decide(caller, ask)?;
+        let reads = join_all(releases.iter().map(|release| self.read(caller, release))).await;
+        // What somebody has to repair comes first: waiting for the rest would be in vain.
+        let failures = || reads.iter().filter_map(|read| read.as_ref().err());
+        if let Some(failure) = failures().find(|it| !it.refusal.retry).or_else(|| failures().next()) {
+            return Err(failure.clone());
+        }
+        let mut values = wire::Values::default();
+        for (release, (read, stale)) in releases.iter().zip(reads.into_iter().flatten()) {
+            audit(caller, release, &read, stale);
+            values
+                .0
+                .insert(release.reference.clone(), SecretBytes::clone(&read.value));
+        }
+        self.metrics.released(values.0.len());
+        Ok(values)
+    }
+
+    fn decide(&self, caller: &Caller, ask: Ask) -> Result<Vec<Release>, Refused> {
+        let labels = self.cluster.labels(&caller.namespace);
+        let namespace = Namespace {
+            name: &caller.namespace,
+            labels: labels.as_ref().ok_or("the namespace has not been seen yet"),
+        };
+        let facts = Facts {
+            labels: labels.as_ref(),
+            specs: &self.cluster.specs(&caller.namespace),
+            grants: &|object: &ObjectRef| self.grants.check(&namespace, object),
+        };
+        decide(caller, ask, &facts)
+    }
+
+    async fn read(&self, caller: &Caller, release: &Release) -> Result<(Arc<Read>, Option<Duration>), Refused> {
+        let about = |refused: Refused| refused.about(&release.reference);
+        let (namespace, account) = (&caller.namespace, release.source.service_account());
+        let identity = self.identities.identity(namespace, account).await;
+        let identity = identity.map_err(|error| about(Refused::of_vault(&error.diagnosis, error.retry)))?;
+        let wanted = Wanted {
+            identity,
+            source: release.source.clone(),
+            query: release.query.clone(),
+        };
+        let read = self.values.read(wanted).await;
+        read.map_err(|error| about(Refused::of_vault(&error.diagnosis, error.retry)))
+    }
+}
+
+/// The line that tells who was given what. It never holds a value. Its target begins as the crate does: else the log would leave it out.
+fn audit(caller: &Caller, release: &Release, read: &Read, stale: Option<Duration>) {
+    info!(
+        target: "akv2k8s_envinjector::audit",
+        namespace = caller.namespace,
+        pod = caller.pod,
+        pod_uid = caller.uid,
+        service_account = caller.service_account,
+        akvs = release.akvs,
+        query = release.query.as_ref().map(Query::as_str),
+        object = %release.source.object(release.query.as_ref()),
+        version = read.version.as_str(),
+        stale_seconds = stale.map(|it| it.as_secs()),
+        "value released"
+    );
+}
