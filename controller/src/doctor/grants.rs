@@ -11,20 +11,41 @@ use super::vaults::Asked;
 
 const ID: &str = "grants";
 
-/// Check `grants`, and what of `asked` the rules in `file` allow. A rule that selects namespaces by label is not applied here.
-pub(super) async fn check(file: Option<&Path>, asked: Vec<Asked>) -> (Check, Vec<Asked>) {
+/// What the rules make of what is asked for.
+#[derive(Debug)]
+pub(super) struct Applied {
+    /// Check `grants`.
+    pub(super) check: Check,
+    /// What they allow.
+    pub(super) allowed: Vec<Asked>,
+    /// Whether some select namespaces by label; those are not applied.
+    pub(super) by_label: bool,
+}
+
+impl Applied {
+    fn new((check, allowed): (Check, Vec<Asked>), by_label: bool) -> Self {
+        Self {
+            check,
+            allowed,
+            by_label,
+        }
+    }
+}
+
+/// Applies the rules in `file` to `asked`.
+pub(super) async fn apply_file(file: Option<&Path>, asked: Vec<Asked>) -> Applied {
     let Some(path) = file else {
-        return (open(), asked);
+        return Applied::new((open(), asked), false);
     };
     let text = file::read(path).await.map_err(|error| format!("{error}."));
     let text = text.and_then(|text| Ok(text.expose_str().ok_or("The file is not UTF-8 text.")?.to_owned()));
     match text.and_then(|text| Grants::parse(&text).map_err(|error| error.to_string())) {
-        Ok(grants) => apply(&grants, asked),
+        Ok(grants) => Applied::new(apply(&grants, asked), grants.needs_labels()),
         Err(cause) => {
             let what = format!("The grants in {} cannot be used.", path.display());
             let fix = "Correct the file; it is read again by itself. A controller that starts now allows nothing.";
             let diagnosis = Diagnosis::new(Code::VaultGrantsUnreadable, what, cause, fix);
-            (Check::failed(ID, diagnosis), Vec::new())
+            Applied::new((Check::failed(ID, diagnosis), Vec::new()), false)
         }
     }
 }
@@ -101,11 +122,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_cannot_be_read_allows_nothing_and_none_allows_all() {
-        let (said, allowed) = check(Some("/does/not/exist".as_ref()), vec![asked("shop", "kv1")]).await;
+        let Applied {
+            check: said, allowed, ..
+        } = apply_file(Some("/does/not/exist".as_ref()), vec![asked("shop", "kv1")]).await;
         assert_eq!(said.failure().map(|it| it.code), Some(Code::VaultGrantsUnreadable));
         assert!(allowed.is_empty());
         for (said, allowed) in [
-            check(None, vec![asked("shop", "kv1")]).await,
+            {
+                let Applied { check, allowed, .. } = apply_file(None, vec![asked("shop", "kv1")]).await;
+                (check, allowed)
+            },
             apply(&Grants::parse("grants: []").unwrap(), vec![asked("shop", "kv1")]),
         ] {
             assert!(matches!(said.outcome, Outcome::NotMade(_)), "{said:?}");

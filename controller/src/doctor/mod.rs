@@ -1,9 +1,10 @@
 //! `akv2k8s-controller doctor`: everything between this pod and its vaults, tried from where the controller itself runs.
 //!
 //! ```text
-//!  rights (API server) ─▶ grants ─▶ environment, files ─▶ token (Entra) ─▶ each vault: DNS, TLS, firewall, tenant, role
+//!  rights, policy (API server) ─▶ grants ─▶ environment, files ─▶ token (Entra) ─▶ each vault: DNS, TLS, firewall, tenant, role
 //! ```
 
+mod accounts;
 mod grants;
 mod rights;
 mod token_file;
@@ -73,12 +74,16 @@ pub(crate) async fn run(args: &DoctorArgs, config: &Config) -> ExitCode {
 /// There is neither a kubeconfig nor a ServiceAccount.
 pub async fn report(args: &DoctorArgs, config: &Config) -> anyhow::Result<Report> {
     let client = connect(config).await?;
-    let mut checks = vec![rights::check(&client, config).await];
-    let asked = vaults::asked(&client, config.namespace.as_deref()).await;
-    let (rules, allowed) = grants::check(config.args.vault_grants.as_deref(), asked.clone().unwrap_or_default()).await;
-    checks.push(rules);
+    let objects = vaults::objects(&client, config.namespace.as_deref()).await;
+    let known = objects.as_deref().unwrap_or_default();
+    let rules = grants::apply_file(config.args.vault_grants.as_deref(), vaults::asked(known)).await;
+    let mut checks = vec![rights::check(&client, config, rules.by_label).await];
+    if config.args.service_account_identities {
+        checks.extend(accounts::checks(&client, &accounts::named(known)).await);
+    }
+    checks.push(rules.check);
     let wanted = match args.vaults.as_slice() {
-        [] => asked.map(|_| vaults::wanted(allowed)),
+        [] => objects.map(|_| vaults::wanted(rules.allowed)),
         chosen => Ok(chosen.iter().cloned().map(Wanted::secrets).collect()),
     };
     checks.extend(azure(config, wanted).await);

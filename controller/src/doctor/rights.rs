@@ -11,16 +11,17 @@ use kube::{Api, Client};
 use crate::config::Config;
 
 const ID: &str = "rights";
+const LABELS_MANIFEST: &str = "examples/install/namespace-labels-rbac.yaml";
 
 /// One right.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Right {
-    verb: &'static str,
-    group: &'static str,
-    resource: &'static str,
-    subresource: Option<&'static str>,
+pub(super) struct Right {
+    pub(super) verb: &'static str,
+    pub(super) group: &'static str,
+    pub(super) resource: &'static str,
+    pub(super) subresource: Option<&'static str>,
     /// `None`: in all namespaces.
-    namespace: Option<String>,
+    pub(super) namespace: Option<String>,
 }
 
 impl fmt::Display for Right {
@@ -36,18 +37,26 @@ impl fmt::Display for Right {
     }
 }
 
-/// Check `rights`.
-pub(super) async fn check(client: &Client, config: &Config) -> Check {
+/// Check `rights`. `by_label`: the grants select namespaces by their labels.
+pub(super) async fn check(client: &Client, config: &Config, by_label: bool) -> Check {
     let needed = needed(config, client.default_namespace());
+    let labels = if by_label { of_labels() } else { Vec::new() };
     let mut missing = Vec::new();
-    for right in &needed {
-        match is_allowed(client, right).await {
-            Ok(true) => {}
-            Ok(false) => missing.push(right.to_string()),
-            Err(error) => return unanswered(&error),
+    let mut manifests = Vec::new();
+    for (rights, manifest) in [(&needed, manifest(config)), (&labels, LABELS_MANIFEST)] {
+        let before = missing.len();
+        for right in rights {
+            match is_allowed(client, right).await {
+                Ok(true) => {}
+                Ok(false) => missing.push(right.to_string()),
+                Err(error) => return unanswered(ID, &error),
+            }
+        }
+        if missing.len() > before {
+            manifests.push(format!("-f {manifest}"));
         }
     }
-    verdict(needed.len(), &missing, manifest(config))
+    verdict(needed.len() + labels.len(), &missing, &manifests.join(" "))
 }
 
 /// The rights for an installation with these flags.
@@ -59,7 +68,20 @@ fn manifest(config: &Config) -> &'static str {
     }
 }
 
-async fn is_allowed(client: &Client, right: &Right) -> kube::Result<bool> {
+/// What grants by label need.
+fn of_labels() -> Vec<Right> {
+    let right = |verb| Right {
+        verb,
+        group: "",
+        resource: "namespaces",
+        subresource: None,
+        namespace: None,
+    };
+    ["list", "watch"].map(right).into()
+}
+
+/// Whether this program has `right`.
+pub(super) async fn is_allowed(client: &Client, right: &Right) -> kube::Result<bool> {
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
@@ -79,17 +101,18 @@ async fn is_allowed(client: &Client, right: &Right) -> kube::Result<bool> {
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
-fn unanswered(error: &kube::Error) -> Check {
+/// What to say in check `id` when the question for a right was not answered.
+pub(super) fn unanswered(id: &'static str, error: &kube::Error) -> Check {
     if let kube::Error::Api(status) = error
         && status.code == 403
     {
         return Check::not_made(
-            ID,
+            id,
             "Rights at the API server: no right to ask for them (SelfSubjectAccessReview).",
         );
     }
     Check::failed(
-        ID,
+        id,
         Diagnosis::new(
             Code::ApiServerUnavailable,
             "The API server does not answer.",
@@ -99,7 +122,7 @@ fn unanswered(error: &kube::Error) -> Check {
     )
 }
 
-fn verdict(needed: usize, missing: &[String], manifest: &str) -> Check {
+fn verdict(needed: usize, missing: &[String], manifests: &str) -> Check {
     if missing.is_empty() {
         return Check::passed(
             ID,
@@ -112,7 +135,7 @@ fn verdict(needed: usize, missing: &[String], manifest: &str) -> Check {
             Code::ApiServerForbidden,
             format!("The API server denies {}.", missing.join(", ")),
             "The Role or ClusterRole of the controller lacks them, or is not bound to its ServiceAccount.",
-            format!("kubectl apply -f {manifest}"),
+            format!("kubectl apply {manifests}"),
         ),
     )
 }
@@ -189,7 +212,7 @@ mod tests {
     #[test]
     fn what_is_denied_is_named() {
         let missing = ["create events".to_owned(), "patch secrets".to_owned()];
-        let check = verdict(21, &missing, "examples/install/controller-rbac.yaml");
+        let check = verdict(21, &missing, "-f examples/install/controller-rbac.yaml");
         let diagnosis = check.failure().unwrap();
         assert_eq!(diagnosis.code, Code::ApiServerForbidden);
         assert_eq!(diagnosis.what, "The API server denies create events, patch secrets.");

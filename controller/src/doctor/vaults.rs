@@ -30,19 +30,25 @@ pub(super) struct Asked {
     pub(super) object: ObjectRef,
 }
 
-/// What the AKVS in `namespace` (`None` = all) ask the controller's own identity for: not those that name a ServiceAccount. Those whose specification is at fault take no part: they say so themselves.
-pub(super) async fn asked(client: &Client, namespace: Option<&str>) -> Result<Vec<Asked>, Check> {
+/// The AKVS in `namespace` (`None` = all).
+pub(super) async fn objects(client: &Client, namespace: Option<&str>) -> Result<Vec<AzureKeyVaultSecret>, Check> {
     let api: Api<AzureKeyVaultSecret> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
     match api.list(&ListParams::default()).await {
-        Ok(list) => Ok(list.items.iter().filter_map(of_object).collect()),
+        Ok(list) => Ok(list.items),
         Err(error) => Err(Check::not_made(
             "vault",
             format!("Vaults: the AzureKeyVaultSecrets cannot be listed ({error}); --vault names one."),
         )),
     }
+}
+
+/// What `objects` ask the controller's own identity for: not those that name a ServiceAccount. Those whose specification is at fault
+/// take no part: they say so themselves.
+pub(super) fn asked(objects: &[AzureKeyVaultSecret]) -> Vec<Asked> {
+    objects.iter().filter_map(of_object).collect()
 }
 
 fn of_object(akvs: &AzureKeyVaultSecret) -> Option<Asked> {
@@ -91,7 +97,7 @@ mod tests {
             akvs("not a vault", "secret"),
             of_account,
         ];
-        let found: Vec<_> = wanted(all.iter().filter_map(of_object).collect())
+        let found: Vec<_> = wanted(asked(&all))
             .into_iter()
             .map(|it| (it.vault.to_string(), it.kind))
             .collect();

@@ -114,7 +114,7 @@ fn named(account: &Account) -> String {
 }
 
 /// RBAC says `… cannot create resource "serviceaccounts/token" …`; policies and webhooks answer in words of their own.
-fn is_rbac(status: &Status) -> bool {
+pub(crate) fn is_rbac(status: &Status) -> bool {
     status.message.contains("cannot ") && status.message.contains(" resource \"")
 }
 

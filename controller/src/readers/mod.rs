@@ -27,6 +27,7 @@ use tracing::info;
 
 pub(crate) use account::Account;
 use account::{Federation, federation};
+pub(crate) use explain::is_rbac;
 use token_request::TokenRequests;
 
 /// For so long a ServiceAccount is not looked at again: a thousand AKVS of one cost one request.

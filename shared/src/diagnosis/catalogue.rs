@@ -186,6 +186,10 @@ catalogue! {
         "An admission policy keeps the ServiceAccount's token from the controller (`TokenRequest`).",
         "Most often the namespace lacks the label that the policy of examples/isolation asks for.",
         "Label the namespace: `kubectl label namespace {namespace} akv2k8s.spv.no/service-account-identities=enabled`";
+    TokenRequestsUnrestricted, Itself, "",
+        "`akv2k8s-controller doctor` asked in dry run for a ServiceAccount's token that is not for Entra, and no admission policy refused it.",
+        "The policy of examples/isolation is not there, or it is pinned to another user than this controller's ({user}). Whoever steals the controller's token can become any ServiceAccount of the namespaces that were let in.",
+        "Write request.userInfo.username == '{user}' in both policies of examples/isolation/01-cluster.yaml, and apply it: `kubectl apply -f examples/isolation/01-cluster.yaml`";
     WorkloadIdentityLabelMissing, Itself, "",
         "The pod lacks the label `azure.workload.identity/use: \"true\"`.",
         "The webhook looks at pods with this label only. On a Deployment it belongs into spec.template.metadata.labels; on the Deployment itself or on the ServiceAccount it does nothing.",

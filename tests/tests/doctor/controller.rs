@@ -72,3 +72,81 @@ async fn from_the_controllers_own_place_each_broken_link_is_named_and_a_whole_ch
     );
     Ok(())
 }
+
+/// A namespace that was let in, with an AKVS that is read as its ServiceAccount.
+const TEAM: &str = "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: vault-reader, namespace: shop, annotations: {azure.workload.identity/client-id: c-1}}
+---
+apiVersion: spv.no/v2beta1
+kind: AzureKeyVaultSecret
+metadata: {name: db, namespace: shop}
+spec: {vault: {name: kv1, serviceAccountName: vault-reader, object: {name: db, type: secret}}}
+";
+
+/// The check `id` of a doctor with these flags, once it has this state and code.
+async fn check_is(launch: &Launch, id: &str, expected: &str) -> anyhow::Result<Value> {
+    let what = format!("{id} to be {expected}");
+    let check = akv2k8s_testbed::wait::until(&what, akv2k8s_testbed::stage::PATIENCE, async || {
+        let (_, report) = report(launch).await.ok()?;
+        assert!(!report.to_string().contains("eyJ"), "a token was printed: {report:#}");
+        let checks = report["checks"].as_array()?;
+        let check = checks.iter().find(|check| check["id"] == id)?;
+        let found = check["code"].as_str().or(check["state"].as_str());
+        (found == Some(expected)).then(|| check.clone())
+    });
+    Ok(check.await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_for_service_accounts_is_told_what_it_lacks_and_whether_the_policy_is_in_force_for_it()
+-> anyhow::Result<()> {
+    let stack = Stack::start().await?;
+    let policy = include_str!("../../../examples/isolation/01-cluster.yaml");
+    let namespace = include_str!("../../../examples/isolation/02-namespace.yaml");
+    let (labelled, binding) = namespace.split_once("---\n").expect("a namespace and its binding");
+    for manifests in [policy, labelled, TEAM] {
+        stack.cluster.kubectl_apply(manifests).await?;
+    }
+    let launch = stack.controller().arg("--service-account-identities");
+
+    let denied = check_is(&launch, "account-rights", "ServiceAccountForbidden").await?;
+    let words = "get serviceaccounts in shop, create serviceaccounts/token in shop";
+    assert!(denied["text"].to_string().contains(words), "{denied:#}");
+    stack.cluster.kubectl_apply(binding).await?;
+    check_is(&launch, "account-rights", "passed").await?;
+    check_is(&launch, "token-policy", "passed").await?;
+
+    // The same controller under another name, as far as the policy knows.
+    let elsewhere = policy.replace("akv2k8s:akv2k8s-controller", "other:akv2k8s-controller");
+    stack.cluster.kubectl_apply(&elsewhere).await?;
+    let open = check_is(&launch, "token-policy", "TokenRequestsUnrestricted").await?;
+    assert_eq!(open["state"], "failed", "{open:#}");
+    let (code, whole) = report(&launch).await?;
+    assert_eq!(code, Some(1), "{whole:#}");
+    let user = "request.userInfo.username == 'system:serviceaccount:akv2k8s:akv2k8s-controller'";
+    assert!(whole["next"]["fix"].to_string().contains(user), "{whole:#}");
+    // Without the flag nobody asks for anybody's token.
+    let (_, without) = report(&stack.controller()).await?;
+    assert!(!without.to_string().contains("token-policy"), "{without:#}");
+
+    // Grants by label take a right of their own.
+    let grants = tempfile::NamedTempFile::new()?;
+    std::fs::write(
+        grants.path(),
+        "grants: [{namespaceSelector: {matchLabels: {team: pay}}, vaults: [kv1]}]\n",
+    )?;
+    let by_label = stack
+        .controller()
+        .arg(&format!("--vault-grants={}", grants.path().display()));
+    let denied = check_is(&by_label, "rights", "ApiServerForbidden").await?;
+    let text = denied["text"].to_string();
+    assert!(text.contains("denies list namespaces, watch namespaces."), "{denied:#}");
+    stack
+        .cluster
+        .kubectl_apply(include_str!("../../../examples/install/namespace-labels-rbac.yaml"))
+        .await?;
+    check_is(&by_label, "rights", "passed").await?;
+    Ok(())
+}

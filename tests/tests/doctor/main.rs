@@ -6,4 +6,5 @@ mod controller;
 mod identity;
 mod installation;
 mod pods;
+mod readiness;
 mod way;
