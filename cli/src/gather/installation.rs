@@ -1,5 +1,7 @@
 //! What was installed, and how its objects stand.
 
+use std::time::Duration;
+
 use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_shared::doctor::Seen;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
@@ -15,6 +17,9 @@ use crate::cluster::{Cluster, seen};
 
 /// Name of the custom resource definition.
 const CRD: &str = "azurekeyvaultsecrets.spv.no";
+
+/// How long a pod may take to answer a probe. The client would go on trying for minutes.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// What is known of the installation.
 pub(crate) struct Installation {
@@ -85,9 +90,12 @@ async fn readiness(
             "/api/v1/namespaces/{}/pods/{name}:{port}/proxy/readyz",
             controller.namespace
         );
-        let answer = client.request_text(hyper::Request::get(path).body(Vec::new())?).await;
+        let answer = client.request_text(hyper::Request::get(path).body(Vec::new())?);
         // Whatever else goes wrong on the way to the pod says nothing of the pod.
-        let answer = seen(answer, "/readyz").unwrap_or(Seen::Missing);
+        let answer = match tokio::time::timeout(ANSWER, answer).await {
+            Ok(answer) => seen(answer, "/readyz").unwrap_or(Seen::Missing),
+            Err(_) => Seen::Missing,
+        };
         answers.push((name, answer));
     }
     Ok(Seen::Found(answers))
