@@ -200,8 +200,9 @@ fn key_derivation_is_bounded_over_the_whole_file() {
             Code::ValueTooLarge,
             "{name}"
         );
+        // What is not bounded here takes hours.
         assert!(
-            start.elapsed() < Duration::from_secs(20),
+            start.elapsed() < Duration::from_mins(3),
             "{name}: {:?}",
             start.elapsed()
         );
