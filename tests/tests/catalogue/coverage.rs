@@ -6,6 +6,7 @@ use std::path::Path;
 use akv2k8s_shared::diagnosis::Code;
 use anyhow::{Context, ensure};
 
+use crate::reach;
 use crate::rows::ROWS;
 
 /// Rows that other tests cause, since it takes more than an emulator: objects in a cluster, a value of a certain kind.
@@ -14,7 +15,7 @@ const ELSEWHERE: &[(&str, &[Code])] = &[
     ("tests/tests/faults/names.rs", &[Code::InvalidSpec]),
     ("shared/src/api/parse/tests.rs", &[Code::DataKeyMissing]),
     ("tests/tests/pki/chains.rs", &[Code::ServingCertificateUnusable]),
-    ("tests/tests/faults/values.rs", &[
+    ("tests/tests/faults/{data,values}.rs", &[
         Code::DataKeyInvalid, Code::TransformFailed, Code::ValueMalformed, Code::ValueTooLarge, Code::CertificateUnreadable,
         Code::CertificatePasswordProtected,
     ]),
@@ -55,14 +56,32 @@ const ELSEWHERE: &[(&str, &[Code])] = &[
     ]),
 ];
 
+/// The text of a file, or of the two that `{a,b}` in its path stands for.
+fn source(path: &str) -> anyhow::Result<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path: &str| std::fs::read_to_string(folder.join(path)).with_context(|| path.to_owned());
+    let Some((before, (names, after))) = path
+        .split_once('{')
+        .and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+    else {
+        return read(path);
+    };
+    names
+        .split(',')
+        .map(|name| read(&format!("{before}{name}{after}")))
+        .collect()
+}
+
 #[test]
 fn every_row_of_the_catalogue_has_a_test_that_causes_it() -> anyhow::Result<()> {
     let mut caused: BTreeMap<Code, &str> = ROWS.iter().map(|row| (row.code, file!())).collect();
     for (path, codes) in ELSEWHERE {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
-        let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        let said = reach::words(&source(path)?);
         for code in *codes {
-            ensure!(text.contains(code.as_str()), "{path} says nothing of {code}");
+            ensure!(
+                said.contains(code.as_str()),
+                "no test in {path} says anything of {code}"
+            );
             caused.insert(*code, path);
         }
     }

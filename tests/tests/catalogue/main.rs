@@ -4,6 +4,7 @@ mod compound;
 mod coverage;
 mod healthy;
 mod methods;
+mod reach;
 mod rows;
 mod world;
 
