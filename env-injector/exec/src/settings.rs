@@ -85,14 +85,18 @@ impl Patience {
 
 impl Mode {
     /// The broker, unless `ENV_INJECTOR_USE_AUTH_SERVICE` or `ENV_INJECTOR_DISABLE_AUTH_SERVICE` say otherwise, or nobody set it up.
+    ///
+    /// The webhook has weighed `…_DISABLE_…` of the pod's spec and says what became of it in `…_USE_…`. What comes from elsewhere, say a
+    /// ConfigMap, does not turn a container that it gave the broker into one that asks a vault of somebody's choice.
     pub(crate) fn of(environment: &Environment) -> Result<Self, Failure> {
         let disabled = switch(environment, names::DISABLE_AUTH_SERVICE)?.unwrap_or(false);
         let wanted = switch(environment, names::USE_AUTH_SERVICE)?;
         match (environment.get(names::AUTH_SERVICE), wanted) {
-            _ if disabled => Ok(Self::direct(environment)),
+            (Some(address), Some(true)) => Self::broker(environment, address).map(Self::Broker),
             (_, Some(false)) | (None, None) => Ok(Self::direct(environment)),
+            _ if disabled => Ok(Self::direct(environment)),
             (None, Some(true)) => Err(misconfigured(format!("{} is not set.", names::AUTH_SERVICE))),
-            (Some(address), _) => Self::broker(environment, address).map(Self::Broker),
+            (Some(address), None) => Self::broker(environment, address).map(Self::Broker),
         }
     }
 
@@ -170,6 +174,13 @@ mod tests {
             assert_eq!(mode(&[ADDRESS, CA, NAMESPACE, off]), direct, "{off:?}");
         }
         assert_eq!(mode(&[NAMESPACE]), direct, "alone in an image");
+        let prepared = [ADDRESS, CA, (names::USE_AUTH_SERVICE, "true")];
+        let from_a_config_map = [(names::DISABLE_AUTH_SERVICE, "true"), (names::SPECS, "{}")];
+        assert_eq!(
+            mode(&[&prepared[..], &from_a_config_map].concat()),
+            Ok(mode(&prepared).unwrap()),
+            "what the webhook gave stays"
+        );
         let embedded = mode(&[(names::USE_AUTH_SERVICE, "false"), (names::SPECS, "{}")]);
         assert_eq!(embedded, Ok(Mode::Direct(Direct::Embedded("{}".to_owned()))));
     }

@@ -48,8 +48,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Nothing is asked yet. Without a `login` it is whoever comes along.
+    /// Nothing is asked yet. Without a `login` it is whoever comes along, and so it is at a registry without TLS: whoever sits on the
+    /// way to it could name a token service of his own.
     pub(super) fn new(client: Client, repository: Repository, login: Option<Login>) -> Self {
+        let login = login.filter(|_| !client.insecure.contains(repository.api()));
         Self {
             client,
             repository,
@@ -257,6 +259,7 @@ mod tests {
     use akv2k8s_shared::environment::Environment;
     use akv2k8s_shared::http::Limits;
 
+    use super::super::name::ImageName;
     use super::*;
 
     #[test]
@@ -276,6 +279,23 @@ mod tests {
             ("file:///etc/passwd", false),
         ] {
             assert_eq!(client.may_follow(&url.parse().unwrap()), followed, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_registry_without_tls_is_asked_without_a_login_whatever_it_answers() {
+        let client = Client {
+            http: HttpClient::from_environment(&Environment::default(), Limits::default()).unwrap(),
+            insecure: ["registry.local:5000".to_owned()].into(),
+        };
+        for (image, has_login) in [("registry.local:5000/a", false), ("registry.local/a", true)] {
+            let login = Login {
+                user: "robot".to_owned(),
+                password: SecretBytes::from("canary"),
+            };
+            let repository = ImageName::parse(image).unwrap().repository;
+            let session = Session::new(client.clone(), repository, Some(login));
+            assert_eq!(session.login.is_some(), has_login, "{image}");
         }
     }
 
