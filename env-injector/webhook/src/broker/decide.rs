@@ -73,7 +73,9 @@ fn enabled(caller: &Caller, labels: Option<&BTreeMap<String, String>>) -> Result
     }
     let what = format!("Pods of namespace '{namespace}' may not have values from the broker.");
     let diagnosis = Diagnosis::of(Code::InjectionNotEnabled, what, &[("namespace", namespace)]);
-    Err(Refused::new(403, diagnosis))
+    let refused = Refused::new(403, diagnosis);
+    // A pod cannot be in a namespace that does not exist: the watch has yet to show it.
+    Err(if labels.is_none() { refused.again(SOON) } else { refused })
 }
 
 fn release(caller: &Caller, reference: &str, facts: &Facts<'_>) -> Result<Release, Refused> {
@@ -205,7 +207,7 @@ mod tests {
             (Gone, "enabled", db, 403, Code::PodNotPrepared, false),
             (Prepared, "disabled", db, 403, Code::InjectionNotEnabled, false),
             (Prepared, "Enabled", db, 403, Code::InjectionNotEnabled, false),
-            (Prepared, "unknown", db, 403, Code::InjectionNotEnabled, false),
+            (Prepared, "unknown", db, 403, Code::InjectionNotEnabled, true),
             (Prepared, "enabled", "dbx@azurekeyvault", 404, Code::AkvsNotFound, true),
             (
                 Prepared,
