@@ -253,8 +253,8 @@ fn check_data_key(field: &str, key: Option<&str>) -> Result<(), Box<Diagnosis>> 
     )
 }
 
-/// Rules of object names: RFC 1123 subdomains, at most 253 characters.
-fn object_name(field: &str, name: &str) -> Result<String, Box<Diagnosis>> {
+/// Whether Kubernetes takes `name` for an object or a namespace: RFC 1123 subdomains, at most 253 characters.
+pub fn is_object_name(name: &str) -> bool {
     let legal_label = |label: &str| {
         !label.is_empty()
             && label
@@ -263,7 +263,11 @@ fn object_name(field: &str, name: &str) -> Result<String, Box<Diagnosis>> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    if name.len() <= 253 && name.split('.').all(legal_label) {
+    name.len() <= 253 && name.split('.').all(legal_label)
+}
+
+fn object_name(field: &str, name: &str) -> Result<String, Box<Diagnosis>> {
+    if is_object_name(name) {
         return Ok(name.to_owned());
     }
     invalid(

@@ -182,11 +182,15 @@ fn argv(container: Container<'_>, facts: &Facts<'_>) -> Result<Vec<String>, Deni
     Ok(words)
 }
 
+/// Most warnings for one pod. The API server cuts them off as well, and each may mean a comparison with every name there is.
+const MOST_WARNINGS: usize = 16;
+
 /// With the broker: what is missing now may come until the container starts, so it is a warning only.
 fn advise(wanted: &Wanted<'_>, facts: &Facts<'_>, warnings: &mut Vec<String>) -> Result<(), Denial> {
     for mention in &wanted.mentions {
         let place = Place::new(wanted, mention);
         match &mention.reference {
+            Reference::Akvs { .. } if warnings.len() >= MOST_WARNINGS => {}
             Reference::Akvs { name, query } => match facts.specs.get(name) {
                 Some(spec) => warnings.extend(advice::query(place, name, query.as_ref(), spec)),
                 None => warnings.push(advice::missing(place, name, facts)),

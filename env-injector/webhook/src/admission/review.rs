@@ -2,6 +2,7 @@
 //!
 //! Format: <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>, "Webhook request and response".
 
+use akv2k8s_shared::api::parse::is_object_name;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use json_patch::Patch;
@@ -69,6 +70,10 @@ impl Review {
         }
         let request = envelope.request;
         let is_pod = request.kind.group.is_empty() && request.kind.kind == "Pod" && request.sub_resource.is_empty();
+        // It becomes part of addresses at the API server, and not only the API server can send a review.
+        if is_pod && !is_object_name(&request.namespace) {
+            return Err("the request's namespace is no name".to_owned());
+        }
         let pod = match request.object {
             pod @ Value::Object(_) if is_pod && request.operation == "CREATE" => pod,
             _ if is_pod && request.operation == "CREATE" => return Err("the request has no pod in it".to_owned()),
@@ -191,6 +196,11 @@ mod tests {
             ("[]".to_owned(), "no AdmissionReview"),
             (changed("/request", json!("s3cret")), "no AdmissionReview"),
             (changed("/request", json!(null)), "no AdmissionReview"),
+            (
+                changed("/request/namespace", json!("shop/secrets/x?")),
+                "namespace is no name",
+            ),
+            (changed("/request/namespace", json!("")), "namespace is no name"),
             (changed("/kind", json!("s3cret")), "no AdmissionReview of"),
             (
                 changed("/apiVersion", json!("admission.k8s.io/v2")),

@@ -349,6 +349,15 @@ fn names_and_places_that_the_injector_needs_are_denied_to_others() {
 }
 
 #[test]
+fn a_pod_full_of_slips_gets_no_more_warnings_than_somebody_reads() {
+    let variable = |number| json!({"name": format!("V{number}"), "value": format!("x{number}@azurekeyvault")});
+    let variables: Vec<_> = (0..100).map(variable).collect();
+    let before = pod(&json!([with(app(), "env", json!(variables))]));
+    let outcome = World::new().mutate(&before).unwrap();
+    assert_eq!((outcome.warnings.len(), outcome.containers), (16, 1));
+}
+
+#[test]
 fn a_slip_of_the_pen_is_a_warning_with_the_nearest_name_and_without_the_broker_a_denial() {
     for (value, warning) in [
         (

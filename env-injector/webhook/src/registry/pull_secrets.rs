@@ -1,5 +1,6 @@
 //! The credentials that a pod brings along: its own pull secrets, and those of its ServiceAccount.
 
+use akv2k8s_shared::api::parse::is_object_name;
 use akv2k8s_shared::secret::SecretBytes;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
@@ -28,7 +29,8 @@ pub(super) async fn read(client: &Client, query: &ImageQuery) -> Found {
         Err(note) => found.notes.push(note),
     }
     let mut seen = std::collections::BTreeSet::new();
-    names.retain(|name| !name.is_empty() && seen.insert(name.clone()));
+    // A name becomes part of an address at the API server, and nobody has validated the pod yet.
+    names.retain(|name| is_object_name(name) && seen.insert(name.clone()));
     if names.len() > MOST_SECRETS {
         names.truncate(MOST_SECRETS);
         found
@@ -54,6 +56,9 @@ pub(super) async fn read(client: &Client, query: &ImageQuery) -> Found {
 }
 
 async fn of_account(client: &Client, query: &ImageQuery) -> Result<Vec<String>, String> {
+    if !is_object_name(&query.service_account) {
+        return Ok(Vec::new()); // The API server refuses such a pod.
+    }
     let api: Api<ServiceAccount> = Api::namespaced(client.clone(), &query.namespace);
     let account = api.get_opt(&query.service_account).await.map_err(|error| {
         let (name, namespace) = (&query.service_account, &query.namespace);
