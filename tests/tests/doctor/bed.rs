@@ -175,11 +175,16 @@ subjects: [{{kind: ServiceAccount, name: reader, namespace: {ns}}}]
 
     /// Waits for a pod of these labels and gives its name.
     pub(crate) async fn pod(&self, labels: &str) -> anyhow::Result<String> {
+        self.pod_but(labels, "").await
+    }
+
+    /// The same, but not `other`: while no kubelet makes a new pod ready, a Deployment keeps the old one beside it.
+    pub(crate) async fn pod_but(&self, labels: &str, other: &str) -> anyhow::Result<String> {
         let pods: Api<Pod> = Api::namespaced(self.cluster.client()?, self.ns());
-        let what = format!("a pod with {labels}");
+        let what = format!("a pod with {labels}, not {other:?}");
         let name = until(&what, PATIENCE, async || {
             let list = pods.list(&ListParams::default().labels(labels)).await.ok()?;
-            list.items.first().map(ResourceExt::name_any)
+            list.items.iter().map(ResourceExt::name_any).find(|name| name != other)
         });
         Ok(name.await?)
     }

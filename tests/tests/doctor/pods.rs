@@ -94,14 +94,8 @@ async fn a_service_account_without_annotation_is_found_and_annotating_it_leads_t
             .is_some_and(|cause| cause.contains("annotated after")),
         "{report:#}"
     );
-    let before = pod;
     bed.follow(fix(&report)).await?;
-    let replaced = akv2k8s_testbed::wait::until(
-        "the pod to be replaced",
-        std::time::Duration::from_mins(1),
-        async || bed.pod("app=web").await.ok().filter(|name| *name != before),
-    );
-    replaced.await?;
+    bed.pod_but("app=web", &pod).await?;
     Ok(())
 }
 
