@@ -8,7 +8,6 @@
 //!
 //! [`akv2k8s_shared::grants`] decides. Without the flag everything is allowed.
 
-mod file;
 mod labels;
 
 use std::collections::HashMap;
@@ -17,11 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use akv2k8s_shared::api;
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::Diagnosis;
 use akv2k8s_shared::follow::Follower;
-use akv2k8s_shared::grants::{Grants, Namespace};
+use akv2k8s_shared::grants::Namespace;
+use akv2k8s_shared::grants::rules::{self, Read, Rules};
 use akv2k8s_shared::reference::ObjectRef;
-use file::Read;
 use labels::{Labels, Seen};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -44,16 +43,6 @@ const SUBJECT: &str = "vault grants";
 /// The answer about each object.
 type Answers = HashMap<Key, Result<(), Box<Diagnosis>>>;
 
-/// What is in force.
-enum Rules {
-    /// No file was named: everything is allowed.
-    Unrestricted,
-    /// The file's.
-    Grants(Grants),
-    /// The file could not be used from the start: nothing is allowed.
-    Unusable(String),
-}
-
 /// The rules and labels in force; one per process.
 pub(crate) struct VaultGrants {
     file: Option<PathBuf>,
@@ -67,10 +56,7 @@ pub(crate) struct VaultGrants {
 impl VaultGrants {
     /// Nothing is read yet: until [`Self::load`], a `file` allows nothing.
     pub(crate) fn new(file: Option<PathBuf>, health: Arc<Health>) -> Self {
-        let rules = match &file {
-            None => Rules::Unrestricted,
-            Some(_) => Rules::Unusable("it is not read yet".to_owned()),
-        };
+        let rules = Rules::unread(file.as_deref());
         Self {
             file,
             rules: watch::Sender::new(Arc::new(rules)),
@@ -84,7 +70,7 @@ impl VaultGrants {
     pub(crate) async fn load(&self) -> Follower<Read> {
         let mut follower = Follower::default();
         if let Some(path) = &self.file {
-            let read = file::read(path).await;
+            let read = rules::read(path).await;
             self.adopt(&read);
             follower.took(read);
         }
@@ -93,27 +79,12 @@ impl VaultGrants {
 
     /// Whether `namespace` may read `object`.
     pub(crate) fn check(&self, namespace: &str, object: &ObjectRef) -> Result<(), Box<Diagnosis>> {
-        match &*self.rules() {
-            Rules::Unrestricted => Ok(()),
-            Rules::Unusable(error) => Err(Box::new(Diagnosis::new(
-                Code::VaultNotGranted,
-                format!("Namespace '{namespace}' may not use {object}."),
-                format!(
-                    "The rules in {} cannot be used, and until they can nothing is allowed: {error}.",
-                    self.file_name()
-                ),
-                "Ask whoever runs akv2k8s to correct that file; it is read again by itself.",
-            ))),
-            Rules::Grants(grants) => {
-                let labels = self.labels.borrow();
-                let asking = Namespace {
-                    name: namespace,
-                    labels: labels.of(namespace),
-                };
-                let verdict = grants.allows(&asking, object);
-                verdict.map_err(|denied| Box::new(denied.explain(&self.file_name())))
-            }
-        }
+        let labels = self.labels.borrow();
+        let asking = Namespace {
+            name: namespace,
+            labels: labels.of(namespace),
+        };
+        self.rules().check(&self.file_name(), &asking, object)
     }
 
     /// Waits until `decide` decides: it is asked now and whenever rules or labels change.
@@ -157,7 +128,7 @@ impl VaultGrants {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Some(read) = follower.look(file::read(path).await) {
+            if let Some(read) = follower.look(rules::read(path).await) {
                 let before = self.answers(&objects, None);
                 self.adopt(&read);
                 self.labels_settled().await;
@@ -202,11 +173,7 @@ impl VaultGrants {
 
     /// Puts the rules of `read` in force. A file that cannot be used changes nothing, but says so.
     fn adopt(&self, read: &Read) {
-        let parsed = read
-            .as_ref()
-            .map_err(String::clone)
-            .and_then(|text| Grants::parse(text).map_err(|error| error.to_string()));
-        match parsed {
+        match self.rules().after(&self.file_name(), read) {
             Ok(grants) => {
                 info!(
                     file = self.file_name(),
@@ -217,21 +184,11 @@ impl VaultGrants {
                 self.set_rules(Rules::Grants(grants));
                 self.health.report(SUBJECT, None);
             }
-            Err(error) => {
-                let kept = match &*self.rules() {
-                    Rules::Unusable(_) => "Nothing is allowed until it can be.",
-                    Rules::Unrestricted | Rules::Grants(_) => "The rules read before stay in force.",
-                };
-                let problem = Diagnosis::new(
-                    Code::VaultGrantsUnreadable,
-                    format!("The vault grants in {} cannot be used. {kept}", self.file_name()),
-                    format!("{error}."),
-                    "Correct the file; it is read again by itself.",
-                );
+            Err((problem, instead)) => {
                 warn!(code = problem.code.as_str(), error = %problem, "vault grants cannot be used");
-                self.health.report(SUBJECT, Some(problem));
-                if matches!(&*self.rules(), Rules::Unusable(_)) {
-                    self.set_rules(Rules::Unusable(error));
+                self.health.report(SUBJECT, Some(*problem));
+                if let Some(rules) = instead {
+                    self.set_rules(rules);
                 }
             }
         }

@@ -1,3 +1,4 @@
+use akv2k8s_shared::diagnosis::Code;
 use akv2k8s_shared::reference::{ObjectKind, ObjectName, VaultName};
 
 use super::*;

@@ -18,6 +18,7 @@ mod denied;
 mod file;
 mod glob;
 mod rule_file;
+pub mod rules;
 mod selector;
 
 use std::collections::BTreeMap;

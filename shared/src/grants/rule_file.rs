@@ -7,26 +7,14 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
-use super::{Grants, Namespace};
-use crate::diagnosis::{Code, Diagnosis};
-use crate::file;
+use super::Namespace;
+use super::rules::{self, Read, Rules};
+use crate::diagnosis::Diagnosis;
 use crate::follow::Follower;
 use crate::reference::ObjectRef;
 
 /// How often the file is read. A change counts once two reads in a row show the same.
 const LOOK: Duration = Duration::from_secs(1);
-
-type Text = Result<String, String>;
-
-/// What is in force.
-enum Rules {
-    /// No file was named: everything is allowed.
-    Unrestricted,
-    /// The file's.
-    Grants(Grants),
-    /// The file could not be used from the start: nothing is allowed.
-    Unusable(String),
-}
 
 /// The rules of a file. While they cannot be used, those read before stay in force; from the start nothing is allowed then.
 pub struct RuleFile {
@@ -37,10 +25,7 @@ pub struct RuleFile {
 impl RuleFile {
     /// Without a `path` everything is allowed. Nothing is read yet: until [`Self::load`], a file allows nothing.
     pub fn new(path: Option<PathBuf>) -> Self {
-        let rules = match &path {
-            None => Rules::Unrestricted,
-            Some(_) => Rules::Unusable("it is not read yet".to_owned()),
-        };
+        let rules = Rules::unread(path.as_deref());
         Self {
             path,
             rules: Mutex::new(Arc::new(rules)),
@@ -50,30 +35,15 @@ impl RuleFile {
     /// Whether `namespace` may read `object`.
     ///
     /// # Errors
-    /// [`Code::VaultNotGranted`]: no rule allows it, or the rules cannot be used.
+    /// [`VaultNotGranted`](crate::diagnosis::Code::VaultNotGranted): no rule allows it, or the rules cannot be used.
     pub fn check(&self, namespace: &Namespace<'_>, object: &ObjectRef) -> Result<(), Box<Diagnosis>> {
-        match &*self.rules() {
-            Rules::Unrestricted => Ok(()),
-            Rules::Grants(grants) => {
-                let verdict = grants.allows(namespace, object);
-                verdict.map_err(|denied| Box::new(denied.explain(&self.name())))
-            }
-            Rules::Unusable(error) => Err(Box::new(Diagnosis::new(
-                Code::VaultNotGranted,
-                format!("Namespace '{}' may not use {object}.", namespace.name),
-                format!(
-                    "The rules in {} cannot be used, and until they can nothing is allowed: {error}.",
-                    self.name()
-                ),
-                "Ask whoever runs akv2k8s to correct that file; it is read again by itself.",
-            ))),
-        }
+        self.rules().check(&self.name(), namespace, object)
     }
 
     /// Reads the file as it is now, and puts it in force.
     ///
     /// # Errors
-    /// [`Code::VaultGrantsUnreadable`]: nothing is allowed until it was corrected.
+    /// [`VaultGrantsUnreadable`](crate::diagnosis::Code::VaultGrantsUnreadable): nothing is allowed until it was corrected.
     pub async fn load(&self) -> Result<(), Box<Diagnosis>> {
         match self.read().await {
             Some(text) => self.adopt(&text),
@@ -98,42 +68,24 @@ impl RuleFile {
     }
 
     /// `None`: there is no file to read.
-    async fn read(&self) -> Option<Text> {
-        let read = file::read(self.path.as_deref()?).await;
-        let bytes = read.map_err(|error| format!("the file cannot be read: {error}"));
-        let text = bytes.and_then(|bytes| {
-            bytes
-                .expose_str()
-                .map(str::to_owned)
-                .ok_or("the file is not UTF-8 text".to_owned())
-        });
-        Some(text)
+    async fn read(&self) -> Option<Read> {
+        Some(rules::read(self.path.as_deref()?).await)
     }
 
-    fn adopt(&self, text: &Text) -> Result<(), Box<Diagnosis>> {
-        let parsed = text
-            .clone()
-            .and_then(|text| Grants::parse(&text).map_err(|error| error.to_string()));
-        let error = match parsed {
+    fn adopt(&self, read: &Read) -> Result<(), Box<Diagnosis>> {
+        match self.rules().after(&self.name(), read) {
             Ok(grants) => {
                 info!(file = self.name(), rules = grants.len(), "vault grants are in force");
                 self.set(Rules::Grants(grants));
-                return Ok(());
+                Ok(())
             }
-            Err(error) => error,
-        };
-        let kept = if matches!(&*self.rules(), Rules::Unusable(_)) {
-            self.set(Rules::Unusable(error.clone()));
-            "Nothing is allowed until it can be."
-        } else {
-            "The rules read before stay in force."
-        };
-        Err(Box::new(Diagnosis::new(
-            Code::VaultGrantsUnreadable,
-            format!("The vault grants in {} cannot be used. {kept}", self.name()),
-            format!("{error}."),
-            "Correct the file; it is read again by itself.",
-        )))
+            Err((problem, instead)) => {
+                if let Some(rules) = instead {
+                    self.set(rules);
+                }
+                Err(problem)
+            }
+        }
     }
 
     fn name(&self) -> String {
@@ -155,6 +107,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::diagnosis::Code;
     use crate::reference::{ObjectKind, ObjectName, VaultName};
 
     fn check(rules: &RuleFile) -> Result<(), Code> {
