@@ -6,8 +6,9 @@ use akv2k8s_shared::diagnosis::workload::{
 };
 use akv2k8s_shared::doctor::Check;
 
+use super::prepared;
 use crate::args::{Mint, ServiceAccountName};
-use crate::gather::{Identity, Pod};
+use crate::gather::{Identity, Pod, Prepared};
 
 /// The checks of a ServiceAccount's identity. Where it is not tried, what Entra and the vault have to hold is said.
 pub(crate) fn identity(facts: &Identity, try_it: &Mint) -> Vec<Check> {
@@ -44,6 +45,9 @@ pub(crate) fn pod(facts: &Pod, try_it: &Mint) -> Vec<Check> {
         }
         checks.extend(role(try_it, client_id.as_deref()));
     }
+    let workload = &facts.workload;
+    let prepared = Prepared::of(&workload.pod, workload.owner.clone());
+    checks.extend(prepared::one(prepared, &workload.webhooks));
     if checks.iter().all(|check| check.failure().is_none()) {
         checks.push(unseen());
     }

@@ -6,19 +6,20 @@ use akv2k8s_shared::doctor::{Check, Seen};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 
-use super::{controller, told};
+use super::{controller, prepared, told};
 use crate::gather::Installation;
 
 /// The version that is stored.
 const STORED: &str = "v2beta1";
 
-/// The checks: definition, controller, readiness, env injector, objects.
+/// The checks: definition, controller, readiness, env injector, objects, prepared pods.
 pub(crate) fn installation(facts: &Installation) -> Vec<Check> {
     let mut checks = vec![crd(&facts.crd)];
     checks.extend(controller::checks(&facts.controller));
     checks.extend(readiness(facts));
     checks.push(injector(facts));
     checks.push(objects(&facts.objects));
+    checks.extend(prepared::all(&facts.prepared, &facts.webhooks));
     checks
 }
 

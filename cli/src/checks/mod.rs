@@ -4,6 +4,7 @@ mod akvs;
 mod controller;
 mod identity;
 mod installation;
+mod prepared;
 mod told;
 mod way;
 

@@ -12,6 +12,7 @@ use kube::{Api, Client, ResourceExt};
 
 use super::Controller;
 use super::controller::controller;
+use super::prepared::{Prepared, prepared};
 use crate::args;
 use crate::cluster::{Cluster, seen};
 
@@ -31,6 +32,7 @@ pub(crate) struct Installation {
     pub(crate) readiness: Seen<Vec<(String, Seen<String>)>>,
     pub(crate) webhooks: Seen<Vec<MutatingWebhookConfiguration>>,
     pub(crate) objects: Seen<Vec<AzureKeyVaultSecret>>,
+    pub(crate) prepared: Seen<Vec<Prepared>>,
 }
 
 /// Reads it all; the controller is looked for at `at`.
@@ -54,6 +56,7 @@ pub(crate) async fn installation(cluster: &Cluster, at: &args::Installation) -> 
             objects.list(&all).await.map(|list| list.items),
             "the AzureKeyVaultSecrets",
         )?,
+        prepared: prepared(client).await?,
     })
 }
 

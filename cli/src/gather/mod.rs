@@ -6,6 +6,7 @@ mod identity;
 mod installation;
 mod owner;
 mod pod;
+mod prepared;
 mod way;
 
 pub(crate) use akvs::{Akvs, akvs};
@@ -13,4 +14,5 @@ pub(crate) use controller::{Controller, LeaseState};
 pub(crate) use identity::{Identity, identity};
 pub(crate) use installation::{Installation, installation};
 pub(crate) use pod::{Pod, pod};
+pub(crate) use prepared::Prepared;
 pub(crate) use way::{POLICY, Rules, Way, way};

@@ -102,16 +102,7 @@ impl Workload {
 
     /// How to have the pod created anew.
     fn recreate(&self) -> String {
-        let namespace = self.namespace();
-        match self.owner.found() {
-            Some(Owner { kind, name, .. }) if kind != "Job" => {
-                format!("kubectl rollout restart {}/{name} -n {namespace}", kind.to_lowercase())
-            }
-            Some(Owner { name, .. }) => {
-                format!("delete the Job {name} in {namespace} and apply it again")
-            }
-            None => format!("kubectl delete pod {} -n {namespace}, and create it again", self.name()),
-        }
+        recreate(self.namespace(), self.name(), self.owner.found())
     }
 
     /// The identity that the pod's variables or its ServiceAccount name, for trying it; client id, tenant.
@@ -129,6 +120,18 @@ impl Workload {
             of_variable(CLIENT_ID).or_else(|| of_annotation(CLIENT_ID_ANNOTATION)),
             of_variable(TENANT_ID).or_else(|| of_annotation(TENANT_ID_ANNOTATION)),
         )
+    }
+}
+
+/// How to have the pod `name` created anew that `owner` made.
+pub fn recreate(namespace: &str, name: &str, owner: Option<&Owner>) -> String {
+    match owner.map(|owner| (owner.kind.as_str(), &owner.name)) {
+        Some((kind @ ("Deployment" | "StatefulSet" | "DaemonSet"), owner)) => {
+            format!("kubectl rollout restart {}/{owner} -n {namespace}", kind.to_lowercase())
+        }
+        Some(("Job", owner)) => format!("delete the Job {owner} in {namespace} and apply it again"),
+        Some(_) => format!("kubectl delete pod {name} -n {namespace}"),
+        None => format!("kubectl delete pod {name} -n {namespace}, and create it again"),
     }
 }
 

@@ -4,6 +4,7 @@
 //!  webhook ──names──▶ pod spec ──names──▶ exec wrapper ──wire──▶ broker
 //! ```
 
+pub mod authorities;
 pub mod names;
 pub mod reference;
 pub mod source;

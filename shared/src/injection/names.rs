@@ -26,6 +26,9 @@ pub const TOKEN_FILE: &str = "token";
 /// Audience of that token: nothing but our broker takes it.
 pub const TOKEN_AUDIENCE: &str = "akv2k8s-envinjector";
 
+/// The common name of each of the injector's authorities begins so.
+pub const AUTHORITY: &str = "akv2k8s env injector";
+
 /// Every variable of the wrapper's own begins so; none of them reaches the program.
 pub const OWN_PREFIX: &str = "ENV_INJECTOR_";
 /// `true` (default): values come from the broker; `false`: the wrapper asks the vault itself. A Go boolean.

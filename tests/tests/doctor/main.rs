@@ -6,5 +6,6 @@ mod controller;
 mod identity;
 mod installation;
 mod pods;
+mod prepared;
 mod readiness;
 mod way;

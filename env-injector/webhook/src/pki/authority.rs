@@ -1,5 +1,6 @@
 //! Certificate authorities, and the certificates they sign. ECDSA P-256 throughout.
 
+use akv2k8s_shared::injection::names::AUTHORITY;
 use akv2k8s_shared::secret::SecretBytes;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
@@ -44,7 +45,7 @@ impl Authority {
         // Each has a name of its own, so that a chain leads to one authority only.
         let id = params.key_identifier(&key);
         let id = id.first_chunk().map_or(0, |id| u32::from_be_bytes(*id));
-        let name = format!("akv2k8s env injector {id:08x}");
+        let name = format!("{AUTHORITY} {id:08x}");
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
