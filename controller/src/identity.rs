@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use akv2k8s_shared::diagnosis::Diagnosis;
 use akv2k8s_shared::identity::Identity;
+use akv2k8s_shared::readers::Reader;
 use tracing::{error, info};
 
 use crate::phase::slot;
 use crate::queue::{Lane, Reasons};
-use crate::readers::{Reader, Sight};
 use crate::reconcile::{Context, is_ready, status_of};
+use crate::sight::Sight;
 
 /// How often it is asked for; files are looked at no more often.
 const TICK: Duration = Duration::from_secs(1);
@@ -24,7 +25,7 @@ pub(crate) async fn follow(context: Arc<Context>) {
     let mut before: Option<Result<Identity, Box<Diagnosis>>> = None;
     loop {
         ticks.tick().await;
-        let now = context.readers.controller().identity().await;
+        let now = context.readers.program().identity().await;
         if before.as_ref() == Some(&now) {
             continue;
         }
@@ -53,7 +54,7 @@ fn start_anew(context: &Context) {
         reapply: false,
     };
     let now = Instant::now();
-    let own = |sight: &Sight| sight.reader == Reader::Controller;
+    let own = |sight: &Sight| sight.reader == Reader::Program;
     for sight in context.objects.sights().into_iter().filter(own) {
         let vault = &sight.vault;
         for (key, akvs) in context.objects.in_sight(&sight) {

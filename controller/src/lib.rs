@@ -28,8 +28,8 @@ mod phase;
 mod poll;
 mod process;
 mod queue;
-mod readers;
 mod reconcile;
+mod sight;
 mod term;
 mod watch;
 

@@ -6,9 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use akv2k8s_shared::keyvault::changes::watched;
 use akv2k8s_shared::keyvault::{Collection, Listing};
+use akv2k8s_shared::readers::Reader;
 use akv2k8s_shared::reference::{ObjectName, ObjectRef};
 
-use crate::readers::{Reader, Sight};
+use crate::sight::Sight;
 
 /// What the last LIST of each collection named, for each reader: nobody is told names that only somebody else may list.
 /// Filled by the poller: no request is made for it, and a restart forgets it.
@@ -109,7 +110,7 @@ mod tests {
     use akv2k8s_shared::reference::{ObjectKind, ObjectVersion, VaultName};
 
     use super::*;
-    use crate::readers::Account;
+    use akv2k8s_shared::readers::Account;
 
     #[test]
     fn the_nearest_name_is_the_one_with_the_fewest_typing_errors() {
@@ -148,12 +149,12 @@ mod tests {
     fn sight(vault: &str) -> Sight {
         Sight {
             vault: vault.to_owned(),
-            reader: Reader::Controller,
+            reader: Reader::Program,
         }
     }
 
     fn advise(names: &Names, object: &ObjectRef, diagnosis: Diagnosis) -> Diagnosis {
-        names.advise(&Reader::Controller, object, diagnosis, |_| true)
+        names.advise(&Reader::Program, object, diagnosis, |_| true)
     }
 
     fn object(kind: ObjectKind, name: &str, version: Option<&str>) -> ObjectRef {
@@ -198,11 +199,11 @@ mod tests {
         let ours = |object: &ObjectRef| object.name.as_str().starts_with("team-a");
         assert!(
             names
-                .advise(&Reader::Controller, &missing, plain.clone(), ours)
+                .advise(&Reader::Program, &missing, plain.clone(), ours)
                 .fix
                 .contains("team-a-db")
         );
-        let nobodys = names.advise(&Reader::Controller, &missing, plain.clone(), |_| false);
+        let nobodys = names.advise(&Reader::Program, &missing, plain.clone(), |_| false);
         assert_eq!(nobodys, plain);
     }
 

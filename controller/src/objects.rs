@@ -5,11 +5,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use akv2k8s_shared::api::{AzureKeyVaultSecret, AzureKeyVaultSecretStatus, StatusOutput, condition};
+use akv2k8s_shared::readers::Reader;
 use kube::core::error_boundary::InvalidObject;
 use kube::core::{DeserializeGuard, ObjectMeta};
 
 use crate::output::{AkvsId, Kind, Target};
-use crate::readers::{Reader, Sight};
+use crate::sight::Sight;
 
 /// Annotation of `kubectl apply`: as large as the object, and never needed here.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";

@@ -24,6 +24,8 @@ pub mod injection;
 pub mod keyvault;
 pub mod object;
 mod problem;
+#[cfg(feature = "kube")]
+pub mod readers;
 pub mod reference;
 pub mod secret;
 pub mod single_flight;

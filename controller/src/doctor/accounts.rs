@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use akv2k8s_shared::doctor::Check;
+use akv2k8s_shared::readers::{Account, is_rbac};
 use akv2k8s_shared::secret::SecretBytes;
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -12,7 +13,6 @@ use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt};
 
 use super::rights::{Right, is_allowed, unanswered};
-use crate::readers::{Account, is_rbac};
 
 const RIGHTS: &str = "account-rights";
 const POLICY: &str = "token-policy";

@@ -16,6 +16,7 @@ use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use akv2k8s_shared::identity::{Identity, TokenError};
 use akv2k8s_shared::keyvault::changes::ChangeDetection;
 use akv2k8s_shared::keyvault::{Collection, KeyVault, Listing, Priority, Retry};
+use akv2k8s_shared::readers::{Reader, Readers};
 use akv2k8s_shared::reference::VaultName;
 use futures::FutureExt;
 use plan::{Listed, Member, Memory, Turn};
@@ -29,7 +30,7 @@ use crate::names::Names;
 use crate::objects::{Key, Object, Objects};
 use crate::phase;
 use crate::queue::{Lane, Queue, Reasons};
-use crate::readers::{Reader, Readers, Sight};
+use crate::sight::Sight;
 
 /// How often the calendar is looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -229,7 +230,7 @@ impl Poller {
     /// Nobody may have this reader read the vault, or needs it: what was known of it says nothing any more.
     fn leave(&self, sight: &Sight) {
         self.names.forget_all(sight);
-        if sight.reader == Reader::Controller {
+        if sight.reader == Reader::Program {
             self.health.forget_vault(&sight.vault);
             return;
         }
@@ -245,7 +246,7 @@ impl Poller {
         let Seen { sight, vault, .. } = *seen;
         self.metrics
             .polled(problem.as_ref().map(|problem| problem.code.as_str()));
-        if sight.reader != Reader::Controller {
+        if sight.reader != Reader::Program {
             if let Some(it) = problem {
                 debug!(%sight, ?collection, code = it.code.as_str(), error = %it, "a vault cannot be listed");
             }
@@ -267,7 +268,7 @@ impl Poller {
         for member in members {
             let partition = member.object.vault.as_str();
             // What another identity read, this one may not be allowed to.
-            if seen.sight.reader != Reader::Controller && member.was_read_by_another(seen.identity.info()) {
+            if seen.sight.reader != Reader::Program && member.was_read_by_another(seen.identity.info()) {
                 self.queue.add(member.key.clone(), partition, Lane::Refresh, LOOK);
                 continue;
             }
@@ -346,7 +347,7 @@ mod tests {
     async fn a_vault_whose_look_panicked_is_looked_at_again() {
         let sight = Sight {
             vault: "kv1".to_owned(),
-            reader: Reader::Controller,
+            reader: Reader::Program,
         };
         let (again, mut memory) = guarded(sight.clone(), async { panic!("a bug") }).await;
         assert_eq!(again, sight);

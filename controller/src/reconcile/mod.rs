@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use akv2k8s_shared::api::{self, AzureKeyVaultSecret};
 use akv2k8s_shared::diagnosis::Diagnosis;
 use akv2k8s_shared::keyvault::KeyVault;
+use akv2k8s_shared::readers::Readers;
 use tokio::sync::Semaphore;
 
 use decide::{Next, View, decide, recorded};
@@ -35,7 +36,6 @@ use crate::objects::{Key, Object, Objects, id, wanted};
 use crate::output::{self, OutputState, Target};
 use crate::phase::slot;
 use crate::queue::{Again, Job, Lane, Queue};
-use crate::readers::Readers;
 
 /// Syncs that talk to the API server at once.
 const WRITES_AT_ONCE: usize = 64;

@@ -7,6 +7,7 @@ use akv2k8s_shared::api::{self, AzureKeyVaultSecret, Request, StatusOutput};
 use akv2k8s_shared::diagnosis::Diagnosis;
 use akv2k8s_shared::identity::{Identity, IdentityInfo};
 use akv2k8s_shared::keyvault::{Fetched, Priority, Retry};
+use akv2k8s_shared::readers::Reader;
 use akv2k8s_shared::reference::ObjectRef;
 use tracing::info;
 
@@ -16,7 +17,6 @@ use super::desired::{desired, held, version};
 use crate::objects::id;
 use crate::output::{self, AkvsId, Applied, ApplyError, Change, Claimant, Target};
 use crate::queue::Again;
-use crate::readers::Reader;
 
 /// Attempts when an output changes between looking and writing.
 const ATTEMPTS: usize = 3;

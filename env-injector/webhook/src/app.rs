@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use akv2k8s_program::api_server;
 use akv2k8s_program::listen::listen;
-use akv2k8s_shared::grants::RuleFile;
 use anyhow::Context;
 use axum::Router;
 use jiff::Timestamp;
@@ -126,9 +125,9 @@ impl EnvInjector {
             background.spawn(async move { directory.follow().await });
         }
         let mut doors = JoinSet::new();
-        if let Some((door, grants)) = broker {
+        if let Some((door, broker)) = broker {
             doors.spawn(door.serve(phases.clone()));
-            background.spawn(async move { grants.follow().await });
+            background.spawn(async move { broker.follow().await });
         }
         let health = routes::health(phases.clone());
         let metrics = if self.config.metrics {
@@ -173,24 +172,24 @@ impl EnvInjector {
         Ok(())
     }
 
-    /// The broker's port, and the rules that are to be followed.
+    /// The broker's port, and the broker behind it.
     async fn broker_door(
         &mut self,
         cluster: &Cluster,
         registry: &mut Registry,
-    ) -> anyhow::Result<Option<(Door, Arc<RuleFile>)>> {
+    ) -> anyhow::Result<Option<(Door, Arc<Broker>)>> {
         let (Some(listener), Some(pki)) = (self.broker.take(), &self.pki) else {
             return Ok(None);
         };
         let metrics = broker::Metrics::new(registry);
-        let (broker, grants) = Broker::open(&self.config, self.client.clone(), cluster.clone(), metrics).await?;
+        let broker = Broker::open(&self.config, self.client.clone(), cluster.clone(), metrics).await?;
         let door = Door {
             listener,
             tls: Some(pki.server_config()),
-            router: broker::router(broker),
+            router: broker::router(Arc::clone(&broker)),
             limits: Limits::default(),
         };
-        Ok(Some((door, grants)))
+        Ok(Some((door, broker)))
     }
 
     fn webhook(&self, cluster: Cluster, metrics: Metrics) -> Webhook {

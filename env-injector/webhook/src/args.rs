@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use akv2k8s_program::command_line::{KlogArgs, LogFormat, two_dashes};
+use akv2k8s_program::command_line::{KlogArgs, LogFormat, boolean, two_dashes};
 use clap::Parser;
 
 /// Prepares pods for the env wrapper, and gives the wrapper its values.
@@ -37,6 +37,10 @@ pub struct Args {
     /// Seconds that it may be older while vault or Entra do not answer.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=86400))]
     pub value_max_stale: u64,
+
+    /// Read vaults as the ServiceAccounts that `spec.vault.serviceAccountName` names, each in its AKVS's own namespace.
+    #[arg(long, default_value_t = false, value_parser = boolean, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub service_account_identities: bool,
 
     /// Kubeconfig file; default: the pod's own ServiceAccount.
     #[arg(long)]

@@ -167,9 +167,9 @@ catalogue! {
         "Nothing gives pods their token file and variables: workload identity is not enabled on this cluster, or its webhook was removed.",
         "Enable it, then re-create the pods: `az aks update --resource-group GROUP --name CLUSTER --enable-oidc-issuer --enable-workload-identity`";
     ServiceAccountIdentitiesOff, Itself, "edit; start with the other flag",
-        "`spec.vault.serviceAccountName` is set, and the controller was not started with `--service-account-identities`.",
-        "Reading vaults as somebody's ServiceAccount is off in this installation, and the controller's own identity does not step in.",
-        "Start the controller with --service-account-identities, or leave serviceAccountName out to read with the controller's own identity.";
+        "`spec.vault.serviceAccountName` is set, and controller or env injector was not started with `--service-account-identities`.",
+        "Reading vaults as somebody's ServiceAccount is off in this installation, and the installation's own identity does not step in.",
+        "Start controller and env injector with --service-account-identities, or leave serviceAccountName out to read with the installation's own identity.";
     ServiceAccountNotFound, Itself, "slowly",
         "The ServiceAccount does not exist.",
         "The namespace has no ServiceAccount of that name; a Deployment's name is often taken for it.",
@@ -179,17 +179,17 @@ catalogue! {
         "The annotation says which identity the ServiceAccount stands for; without it there is none.",
         "Annotate it, then re-create its pods: `kubectl annotate serviceaccount {serviceaccount} --namespace {namespace} azure.workload.identity/client-id={client_id}`";
     ServiceAccountForbidden, Itself, "slowly",
-        "The controller may not look at the ServiceAccount, or not ask for its token (`TokenRequest`).",
-        "No RoleBinding in the namespace gives the controller the right.",
-        "Let the namespace in: `kubectl create rolebinding akv2k8s-service-account-identities --namespace {namespace} --clusterrole akv2k8s-service-account-identities --serviceaccount {controller}`";
+        "Controller or env injector may not look at the ServiceAccount, or not ask for its token (`TokenRequest`).",
+        "No RoleBinding in the namespace gives it the right.",
+        "Let the namespace in: `kubectl create rolebinding akv2k8s-controller-identities --namespace {namespace} --clusterrole akv2k8s-service-account-identities --serviceaccount {controller}`";
     ServiceAccountTokenRefused, Itself, "slowly",
-        "An admission policy keeps the ServiceAccount's token from the controller (`TokenRequest`).",
+        "An admission policy keeps the ServiceAccount's token from controller or env injector (`TokenRequest`).",
         "Most often the namespace lacks the label that the policy of examples/isolation asks for.",
         "Label the namespace: `kubectl label namespace {namespace} akv2k8s.spv.no/service-account-identities=enabled`";
     TokenRequestsUnrestricted, Itself, "",
         "`akv2k8s-controller doctor` asked in dry run for a ServiceAccount's token that is not for Entra, and no admission policy refused it.",
         "The policy of examples/isolation is not there, or it is pinned to another user than this controller's ({user}). Whoever steals the controller's token can become any ServiceAccount of the namespaces that were let in.",
-        "Write request.userInfo.username == '{user}' in both policies of examples/isolation/01-cluster.yaml, and apply it: `kubectl apply -f examples/isolation/01-cluster.yaml`";
+        "Add '{user}' to the list of users in both policies of examples/isolation/01-cluster.yaml, and apply it: `kubectl apply -f examples/isolation/01-cluster.yaml`";
     WorkloadIdentityLabelMissing, Itself, "",
         "The pod lacks the label `azure.workload.identity/use: \"true\"`.",
         "The webhook looks at pods with this label only. On a Deployment it belongs into spec.template.metadata.labels; on the Deployment itself or on the ServiceAccount it does nothing.",

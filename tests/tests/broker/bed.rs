@@ -16,6 +16,7 @@ use akv2k8s_shared::identity::{AuthType, Provider};
 use akv2k8s_shared::injection::names;
 use akv2k8s_shared::injection::wire::{self, Refusal, Values};
 use akv2k8s_shared::keyvault::{KeyVault, Settings};
+use akv2k8s_shared::readers::{Readers, ServiceAccounts};
 use akv2k8s_testbed::emulator::Counts;
 use akv2k8s_testbed::emulator::Operation;
 use akv2k8s_testbed::log::Log;
@@ -40,11 +41,16 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+const RIGHTS: &str = include_str!("../../../examples/install/envinjector-rbac.yaml");
+const ISOLATION: &str = include_str!("../../../examples/isolation/01-cluster.yaml");
+
 /// What a test may want otherwise.
 pub(crate) struct Wish {
     pub(crate) options: Options,
     pub(crate) limits: Limits,
     pub(crate) grants: Option<PathBuf>,
+    /// Whether vaults are read as ServiceAccounts; the broker has the rights of `examples/` then and no others.
+    pub(crate) identities: bool,
 }
 
 impl Default for Wish {
@@ -56,6 +62,7 @@ impl Default for Wish {
             },
             limits: Limits::default(),
             grants: None,
+            identities: false,
         }
     }
 }
@@ -117,6 +124,7 @@ impl Bed {
             options,
             limits,
             grants,
+            identities,
         } = wish(&stage);
         let client = stage.cluster.client()?;
         enable(&client, stage.namespace.name(), names::ENABLED).await?;
@@ -132,27 +140,27 @@ impl Bed {
             },
         )
         .await?;
-        let (cluster, watching) = Cluster::watch(client.clone());
+        let own = if identities {
+            installed(&stage).await?
+        } else {
+            client.clone()
+        };
+        let (cluster, watching) = Cluster::watch(own.clone());
         let rules = Arc::new(RuleFile::new(grants));
         rules.load().await?;
-        let (identity, vault) = azure(&stage, options.max_age)?;
+        let (identity, vault, http) = azure(&stage, options.max_age)?;
+        let accounts = identities.then(|| ServiceAccounts::new(own.clone(), identity.clone(), http));
         let mut registry = Registry::with_prefix("akv2k8s");
         let metrics = Metrics::new(&mut registry);
-        let broker = Broker::new(
-            client.clone(),
-            cluster.clone(),
-            vault,
-            Arc::new(identity),
-            Arc::clone(&rules),
-            metrics,
-            &options,
-        );
+        let readers = Readers::new(identity, accounts);
+        let broker = Broker::new(own, cluster.clone(), vault, readers, rules, metrics, &options);
+        let broker = Arc::new(broker);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         let door = Door {
             listener,
             tls: Some(pki.server_config()),
-            router: router(Arc::new(broker)),
+            router: router(Arc::clone(&broker)),
             limits,
         };
         let phases = Phases::default();
@@ -160,7 +168,7 @@ impl Bed {
         let tasks = vec![
             tokio::spawn(watching),
             tokio::spawn(door.serve(phases)),
-            tokio::spawn(async move { rules.follow().await }),
+            tokio::spawn(async move { broker.follow().await }),
         ];
         cluster.synced().await;
         let bed = Self {
@@ -340,8 +348,22 @@ async fn enable(client: &kube::Client, namespace: &str, value: &str) -> anyhow::
     Ok(())
 }
 
-/// The identity of the stage's application, and a client of its vaults.
-fn azure(stage: &Stage, answers_kept: Duration) -> anyhow::Result<(Provider, KeyVault)> {
+/// Installs the rights of the env injector; gives a client that has them and no others.
+async fn installed(stage: &Stage) -> anyhow::Result<kube::Client> {
+    stage.emulator.entra().trust_issuer_ca(stage.cluster.ca_pem());
+    let create = ["create", "namespace", "akv2k8s"];
+    // It may be there already.
+    stage.cluster.kubectl(&create).await?;
+    for manifests in [RIGHTS, ISOLATION] {
+        stage.cluster.kubectl_apply(manifests).await?;
+    }
+    Ok(stage
+        .cluster
+        .client_as_service_account("akv2k8s", "akv2k8s-envinjector")?)
+}
+
+/// The identity of the stage's application, a client of its vaults, and what both are made with.
+fn azure(stage: &Stage, answers_kept: Duration) -> anyhow::Result<(Provider, KeyVault, HttpClient)> {
     let file = |name: &str| stage.files().join(name).display().to_string();
     let variables = [
         ("SSL_CERT_FILE", file("ca.pem")),
@@ -362,7 +384,7 @@ fn azure(stage: &Stage, answers_kept: Duration) -> anyhow::Result<(Provider, Key
         retries: 0,
         ..Settings::default()
     };
-    Ok((identity, KeyVault::new(http, settings)))
+    Ok((identity, KeyVault::new(http.clone(), settings), http))
 }
 
 fn trusting(bundle: &str) -> TlsConnector {

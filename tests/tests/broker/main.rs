@@ -5,6 +5,7 @@
 mod attacks;
 mod bed;
 mod grants;
+mod identities;
 mod load;
 mod outage;
 mod values;

@@ -57,7 +57,7 @@ async fn each_thing_that_is_missing_is_told_and_the_command_in_the_message_puts_
     assert_eq!(bed.value("shop").await.as_deref(), Some("one"));
     bed.team("shop", app.client_id()).await?;
     bed.wait_for_value("shop", "two").await?;
-    bed.kubectl("delete rolebinding akv2k8s-service-account-identities --namespace shop")
+    bed.kubectl("delete rolebinding akv2k8s-controller-identities --namespace shop")
         .await?;
     bed.wait_for("shop", "ServiceAccountForbidden").await?;
     bed.admit("shop").await?;

@@ -16,7 +16,6 @@
 mod authenticate;
 mod decide;
 mod http;
-mod identities;
 mod limit;
 mod metrics;
 mod open;
@@ -32,6 +31,7 @@ use akv2k8s_shared::injection::reference::Query;
 use akv2k8s_shared::injection::value::Read;
 use akv2k8s_shared::injection::wire::{self, Ask};
 use akv2k8s_shared::keyvault::KeyVault;
+use akv2k8s_shared::readers::{Reader, Readers};
 use akv2k8s_shared::reference::ObjectRef;
 use akv2k8s_shared::secret::SecretBytes;
 use futures::future::join_all;
@@ -41,12 +41,14 @@ use crate::cluster::Cluster;
 use authenticate::{Authenticator, Caller};
 use decide::{Facts, Release, decide};
 pub use http::router;
-pub use identities::Identities;
 use limit::RateLimit;
 pub use metrics::Metrics;
 use refusal::Refused;
 pub use refusal::gone;
 use values::{Values, Wanted};
+
+/// A ServiceAccount that no pod needed for so long loses its tokens.
+const IDLE: Duration = Duration::from_mins(5);
 
 /// How the broker works.
 #[derive(Debug, Clone)]
@@ -62,7 +64,7 @@ pub struct Broker {
     authenticator: Authenticator,
     cluster: Cluster,
     grants: Arc<RuleFile>,
-    identities: Arc<dyn Identities>,
+    readers: Readers,
     values: Values,
     limit: RateLimit,
     metrics: Metrics,
@@ -74,7 +76,7 @@ impl Broker {
         client: kube::Client,
         cluster: Cluster,
         vault: KeyVault,
-        identities: Arc<dyn Identities>,
+        readers: Readers,
         grants: Arc<RuleFile>,
         metrics: Metrics,
         options: &Options,
@@ -83,10 +85,25 @@ impl Broker {
             authenticator: Authenticator::new(client),
             cluster,
             grants,
-            identities,
+            readers,
             values: Values::new(vault, options),
             limit: RateLimit::default(),
             metrics,
+        }
+    }
+
+    /// Follows the vault grants, and gives up identities that no pod needs any more; never ends.
+    pub async fn follow(&self) {
+        let mut turn = tokio::time::interval(IDLE / 5);
+        let give_up = async {
+            loop {
+                turn.tick().await;
+                self.readers.retain_used(IDLE);
+            }
+        };
+        tokio::select! {
+            () = self.grants.follow() => {}
+            () = give_up => {}
         }
     }
 
@@ -133,8 +150,8 @@ impl Broker {
 
     async fn read(&self, caller: &Caller, release: &Release) -> Result<(Arc<Read>, Option<Duration>), Refused> {
         let about = |refused: Refused| refused.about(&release.reference);
-        let (namespace, account) = (&caller.namespace, release.source.service_account());
-        let identity = self.identities.identity(namespace, account).await;
+        let reader = Reader::new(&caller.namespace, release.source.service_account());
+        let identity = self.readers.identity(&reader).await;
         let identity = identity.map_err(|error| about(Refused::of_vault(&error.diagnosis, error.retry)))?;
         let wanted = Wanted {
             identity,

@@ -7,6 +7,7 @@ use akv2k8s_shared::grants::RuleFile;
 use akv2k8s_shared::http::{HttpClient, Limits};
 use akv2k8s_shared::identity::Provider;
 use akv2k8s_shared::keyvault::{KeyVault, Settings};
+use akv2k8s_shared::readers::{Readers, ServiceAccounts};
 use tracing::warn;
 
 use super::{Broker, Metrics, Options};
@@ -14,7 +15,7 @@ use crate::cluster::Cluster;
 use crate::config::Config;
 
 impl Broker {
-    /// Reads the vault grants; gives who follows them, too.
+    /// Reads the vault grants; [`Broker::follow`] goes on from there.
     ///
     /// # Errors
     /// The certificates to trust cannot be read.
@@ -23,7 +24,7 @@ impl Broker {
         client: kube::Client,
         cluster: Cluster,
         metrics: Metrics,
-    ) -> anyhow::Result<(Arc<Self>, Arc<RuleFile>)> {
+    ) -> anyhow::Result<Arc<Self>> {
         let args = &config.args;
         let options = Options {
             max_age: Duration::from_secs(args.value_max_age),
@@ -40,9 +41,11 @@ impl Broker {
         if let Err(problem) = grants.load().await {
             warn!(code = problem.code.as_str(), error = %problem, "vault grants cannot be used");
         }
-        let vault = KeyVault::new(http, settings);
-        let rules = Arc::clone(&grants);
-        let broker = Self::new(client, cluster, vault, Arc::new(identity), rules, metrics, &options);
-        Ok((Arc::new(broker), grants))
+        let accounts = args
+            .service_account_identities
+            .then(|| ServiceAccounts::new(client.clone(), identity.clone(), http.clone()));
+        let (vault, readers) = (KeyVault::new(http, settings), Readers::new(identity, accounts));
+        let broker = Self::new(client, cluster, vault, readers, grants, metrics, &options);
+        Ok(Arc::new(broker))
     }
 }

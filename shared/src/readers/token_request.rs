@@ -1,6 +1,6 @@
 //! Tokens of one ServiceAccount, as assertions for Entra.
 
-use akv2k8s_shared::identity::{Assertion, AssertionSource, TokenError};
+use crate::identity::{Assertion, AssertionSource, TokenError};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
-use akv2k8s_shared::identity::IdentityInfo;
+use crate::diagnosis::{Code, Diagnosis};
+use crate::identity::IdentityInfo;
 
 /// Annotation: client id of the application or managed identity.
 pub(super) const CLIENT_ID: &str = "azure.workload.identity/client-id";
@@ -15,16 +15,16 @@ pub(super) const TENANT_ID: &str = "azure.workload.identity/tenant-id";
 
 /// A ServiceAccount, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Account {
+pub struct Account {
     /// Its namespace: always the one of the AKVS that names it.
-    pub(crate) namespace: String,
+    pub namespace: String,
     /// Its name.
-    pub(crate) name: String,
+    pub name: String,
 }
 
 impl Account {
     /// The account `name` of `namespace`.
-    pub(crate) fn new(namespace: &str, name: &str) -> Self {
+    pub fn new(namespace: &str, name: &str) -> Self {
         Self {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
@@ -81,9 +81,8 @@ pub(super) fn federation(
         return Err(not_annotated(account, CLIENT_ID, "CLIENT_ID", cause));
     }
     let Some(tenant_id) = value(TENANT_ID).or(default_tenant) else {
-        let cause = format!(
-            "Neither its annotation {TENANT_ID} nor the controller's AZURE_TENANT_ID or azure.json names a tenant."
-        );
+        let cause =
+            format!("Neither its annotation {TENANT_ID} nor AZURE_TENANT_ID or azure.json of akv2k8s names a tenant.");
         return Err(not_annotated(account, TENANT_ID, "TENANT_ID", cause));
     };
     if !tenant_id.split('.').all(is_id) {

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use akv2k8s_shared::diagnosis::Code;
-use akv2k8s_shared::http::Limits;
-use akv2k8s_shared::identity::AuthType;
+use crate::diagnosis::Code;
+use crate::http::Limits;
+use crate::identity::AuthType;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use kube::client::Body;
@@ -69,10 +69,10 @@ fn refusal(code: u16, message: &str) -> (u16, Value) {
 fn bed() -> (Arc<Cluster>, Readers) {
     let cluster: Arc<Cluster> = Arc::default();
     let asked = Arc::clone(&cluster);
-    let answer = move |request: axum::http::Request<Body>| {
+    let answer = move |request: hyper::Request<Body>| {
         let (code, body) = asked.answer(request.method().as_str());
         async move {
-            axum::http::Response::builder()
+            hyper::Response::builder()
                 .status(code)
                 .body(Body::from(body.to_string().into_bytes()))
         }
@@ -164,4 +164,19 @@ async fn whoever_nobody_needs_any_more_loses_the_tokens() {
     let second = readers.identity(&reader()).await.unwrap();
     readers.release(&reader());
     assert!(second.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_nobody_asked_for_lately_loses_the_tokens() {
+    let (_cluster, readers) = bed();
+    let (within, first) = (Duration::from_mins(1), readers.identity(&reader()).await.unwrap());
+    later(50).await;
+    readers.retain_used(within);
+    assert_eq!(readers.identity(&reader()).await.unwrap(), first);
+    later(50).await;
+    readers.retain_used(within);
+    assert!(!first.is_closed(), "it was asked for a second time");
+    later(10).await;
+    readers.retain_used(within);
+    assert!(first.is_closed());
 }

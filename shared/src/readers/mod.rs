@@ -1,10 +1,10 @@
-//! Who reads a vault for an AKVS: the controller's own identity, or that of a ServiceAccount of the AKVS's namespace.
+//! Who reads a vault for an AKVS: the program's own identity, or that of a `ServiceAccount` of the AKVS's namespace.
 //!
 //! ```text
 //!  annotations of the ServiceAccount ──▶ account: client id, tenant, subject ──▶ Identity ◀── token_request: assertions
 //! ```
 //!
-//! A ServiceAccount is looked at each time it is needed, so that an annotation counts, and stops to count, without a
+//! A `ServiceAccount` is looked at each time it is needed, so that an annotation counts, and stops to count, without a
 //! restart. Its token is asked for every 5 minutes that it is needed, since a policy is asked only then, and never leaves memory.
 //! Whoever is refused, or is needed no more, loses all tokens at once.
 
@@ -13,21 +13,21 @@ mod explain;
 mod token_request;
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use akv2k8s_shared::diagnosis::{Diagnosis, Retry};
-use akv2k8s_shared::http::HttpClient;
-use akv2k8s_shared::identity::{AssertionSource, Identity, Provider, TokenError};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
 use tokio::time::Instant;
 use tracing::info;
 
-pub(crate) use account::Account;
+use crate::diagnosis::{Diagnosis, Retry};
+use crate::http::HttpClient;
+use crate::identity::{AssertionSource, Identity, Provider, TokenError};
+
+pub use account::Account;
 use account::{Federation, federation};
-pub(crate) use explain::is_rbac;
+pub use explain::is_rbac;
 use token_request::TokenRequests;
 
 /// For so long a ServiceAccount is not looked at again: a thousand AKVS of one cost one request.
@@ -35,66 +35,48 @@ const FRESH: Duration = Duration::from_secs(5);
 
 /// Who is to read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Reader {
-    /// The controller itself.
-    Controller,
-    /// A ServiceAccount of the AKVS's own namespace.
+pub enum Reader {
+    /// The program itself.
+    Program,
+    /// A `ServiceAccount` of the AKVS's own namespace.
     ServiceAccount(Account),
 }
 
 impl Reader {
     /// Whom an AKVS in `namespace` asks for by `spec.vault.serviceAccountName`.
-    pub(crate) fn new(namespace: &str, service_account: Option<&str>) -> Self {
+    pub fn new(namespace: &str, service_account: Option<&str>) -> Self {
         match service_account {
-            None => Self::Controller,
+            None => Self::Program,
             Some(name) => Self::ServiceAccount(Account::new(namespace, name)),
         }
     }
 }
 
-/// One vault as one reader sees it. What was listed, found out or refused there is nobody else's.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Sight {
-    /// The vault's name, in lower case.
-    pub(crate) vault: String,
-    /// Who looks.
-    pub(crate) reader: Reader,
-}
-
-impl fmt::Display for Sight {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.reader {
-            Reader::Controller => f.write_str(&self.vault),
-            Reader::ServiceAccount(account) => write!(f, "{} as {account}", self.vault),
-        }
-    }
-}
-
 /// Everybody who reads.
-pub(crate) struct Readers {
-    controller: Provider,
+pub struct Readers {
+    program: Provider,
     accounts: Option<ServiceAccounts>,
 }
 
 impl Readers {
-    /// The controller's identity, and those of ServiceAccounts where they are allowed.
-    pub(crate) fn new(controller: Provider, accounts: Option<ServiceAccounts>) -> Self {
-        Self { controller, accounts }
+    /// The program's identity, and those of `ServiceAccounts` where they are allowed.
+    pub fn new(program: Provider, accounts: Option<ServiceAccounts>) -> Self {
+        Self { program, accounts }
     }
 
-    /// Tells who the controller itself is.
-    pub(crate) fn controller(&self) -> &Provider {
-        &self.controller
+    /// Tells who the program itself is.
+    pub fn program(&self) -> &Provider {
+        &self.program
     }
 
     /// The identity of `reader` as it is now.
     ///
     /// # Errors
-    /// There is none; for a ServiceAccount: it may not be used, lacks its annotation, or cannot be looked at.
-    pub(crate) async fn identity(&self, reader: &Reader) -> Result<Identity, TokenError> {
+    /// There is none; for a `ServiceAccount`: it may not be used, lacks its annotation, or cannot be looked at.
+    pub async fn identity(&self, reader: &Reader) -> Result<Identity, TokenError> {
         match (reader, &self.accounts) {
-            (Reader::Controller, _) => {
-                let found = self.controller.identity().await;
+            (Reader::Program, _) => {
+                let found = self.program.identity().await;
                 found.map_err(|diagnosis| slowly(*diagnosis))
             }
             (Reader::ServiceAccount(account), None) => Err(slowly(explain::switched_off(account))),
@@ -102,24 +84,38 @@ impl Readers {
         }
     }
 
-    /// Gives up the ServiceAccounts, and with them the tokens, that no AKVS names any more.
-    pub(crate) fn retain<'a>(&self, named: impl Iterator<Item = &'a Reader>) {
+    /// Gives up the `ServiceAccounts`, and with them the tokens, that no AKVS names any more.
+    pub fn retain<'a>(&self, named: impl Iterator<Item = &'a Reader>) {
         let Some(accounts) = &self.accounts else { return };
         let named: HashSet<_> = named
             .filter_map(|reader| match reader {
-                Reader::Controller => None,
+                Reader::Program => None,
                 Reader::ServiceAccount(account) => Some(account),
             })
             .collect();
         accounts.with(|known| known.retain(|account, _| named.contains(account)));
     }
 
+    /// Gives up the ServiceAccounts that nobody asked for in this time, where it is not known who will.
+    pub fn retain_used(&self, within: Duration) {
+        if let Some(accounts) = &self.accounts {
+            accounts.with(|known| known.retain(|_, known| is_used(known, within)));
+        }
+    }
+
     /// Gives up one: nobody may have it read anything. Whoever may again later starts anew.
-    pub(crate) fn release(&self, reader: &Reader) {
+    pub fn release(&self, reader: &Reader) {
         if let (Reader::ServiceAccount(account), Some(accounts)) = (reader, &self.accounts) {
             accounts.with(|known| known.remove(account));
         }
     }
+}
+
+/// Whether somebody asks for it now, or did lately. Whoever begins to ask has it from the map, which nobody else may touch meanwhile.
+fn is_used(known: &Arc<tokio::sync::Mutex<Known>>, within: Duration) -> bool {
+    let Ok(state) = known.try_lock() else { return true };
+    let lately = state.looked.as_ref().is_some_and(|(at, _)| at.elapsed() < within);
+    lately || Arc::strong_count(known) > 1
 }
 
 /// A refusal that lasts until somebody does something about it.
@@ -130,8 +126,8 @@ fn slowly(diagnosis: Diagnosis) -> TokenError {
     }
 }
 
-/// ServiceAccounts that vaults are read as.
-pub(crate) struct ServiceAccounts {
+/// `ServiceAccounts` that vaults are read as.
+pub struct ServiceAccounts {
     client: kube::Client,
     /// Says in which cloud they all are, and the tenant of those whose annotations name none.
     home: Provider,
@@ -163,7 +159,7 @@ impl Drop for Admitted {
 
 impl ServiceAccounts {
     /// None is looked at yet. They are at home where `home` says, whoever that is itself.
-    pub(crate) fn new(client: kube::Client, home: Provider, http: HttpClient) -> Self {
+    pub fn new(client: kube::Client, home: Provider, http: HttpClient) -> Self {
         Self {
             client,
             home,

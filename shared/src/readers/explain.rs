@@ -1,7 +1,7 @@
 //! Why a vault cannot be read as a ServiceAccount. Pure.
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis, Retry};
-use akv2k8s_shared::identity::TokenError;
+use crate::diagnosis::{Code, Diagnosis, Retry};
+use crate::identity::TokenError;
 use kube::core::Status;
 
 use super::account::CLIENT_ID;
@@ -84,19 +84,21 @@ fn forbidden(account: &Account, what: &str, status: &Status) -> Diagnosis {
         .split('"')
         .skip_while(|part| !part.ends_with("User "))
         .nth(1);
-    let user = user.unwrap_or("system:serviceaccount:akv2k8s:akv2k8s-controller");
+    let user = user.unwrap_or("USER");
+    // Controller and injector each have a binding of their own.
+    let own = user.rsplit(':').next().unwrap_or(user);
     let subject = match user.strip_prefix("system:serviceaccount:") {
         Some(account) => format!("--serviceaccount {account}"),
         None => format!("--user {user}"),
     };
     Diagnosis::new(
         Code::ServiceAccountForbidden,
-        format!("{} cannot {what}: the controller lacks the right.", named(account)),
+        format!("{} cannot {what}: akv2k8s lacks the right.", named(account)),
         format!(
             "No RoleBinding in namespace '{namespace}' gives '{user}' the right: {}",
             tidy(&status.message)
         ),
-        format!("kubectl create rolebinding {ROLE} --namespace {namespace} --clusterrole {ROLE} {subject}"),
+        format!("kubectl create rolebinding {own}-identities --namespace {namespace} --clusterrole {ROLE} {subject}"),
     )
 }
 
@@ -114,7 +116,7 @@ fn named(account: &Account) -> String {
 }
 
 /// RBAC says `… cannot create resource "serviceaccounts/token" …`; policies and webhooks answer in words of their own.
-pub(crate) fn is_rbac(status: &Status) -> bool {
+pub fn is_rbac(status: &Status) -> bool {
     status.message.contains("cannot ") && status.message.contains(" resource \"")
 }
 
@@ -176,7 +178,7 @@ mod tests {
     fn the_missing_right_comes_with_the_command_that_grants_it_to_whom_the_api_server_named() {
         assert_eq!(
             token_failed(403, BY_RBAC).diagnosis.fix,
-            "kubectl create rolebinding akv2k8s-service-account-identities --namespace shop --clusterrole \
+            "kubectl create rolebinding akv2k8s-controller-identities --namespace shop --clusterrole \
              akv2k8s-service-account-identities --serviceaccount akv2k8s:akv2k8s-controller"
         );
         let person = BY_RBAC.replace("system:serviceaccount:akv2k8s:akv2k8s-controller", "ann");
