@@ -56,7 +56,7 @@ pub(crate) async fn installation(cluster: &Cluster, at: &args::Installation) -> 
             objects.list(&all).await.map(|list| list.items),
             "the AzureKeyVaultSecrets",
         )?,
-        prepared: prepared(client).await?,
+        prepared: Box::pin(prepared(client)).await?,
     })
 }
 

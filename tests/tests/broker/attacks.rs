@@ -280,3 +280,21 @@ async fn many_idle_connections_keep_nobody_out_for_long() {
     let answer = until("a place to become free", PATIENCE, served).await.unwrap();
     assert_eq!(answer.values()[DB], "s3cret");
 }
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_not_waited_for() {
+    let bed = bed("halting").await;
+    let token = bed.token(&bed.pod("web").await.unwrap()).await.unwrap();
+    let mut stream = bed.connect().await.unwrap();
+    let head = format!(
+        "POST {} HTTP/1.1\r\nHost: broker\r\nAuthorization: Bearer {token}\r\nContent-Length: 100\r\n\r\n{{",
+        wire::PATH
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let limit = Duration::from_secs(10) + PATIENCE;
+    let read = tokio::time::timeout(limit, stream.read(&mut answer)).await;
+    let read = read.expect("an answer without the body").unwrap();
+    let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}

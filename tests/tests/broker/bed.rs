@@ -329,6 +329,14 @@ pub(crate) fn log() -> &'static Log {
     &LOG
 }
 
+/// The lines of the audit log about `namespace` that hold `words`.
+pub(crate) fn audited(namespace: &str, words: &str) -> Vec<String> {
+    let namespace = format!("namespace=\"{namespace}\"");
+    let is_wanted =
+        |line: &&str| line.contains("akv2k8s_envinjector::audit") && line.contains(&namespace) && line.contains(words);
+    log().text().lines().filter(is_wanted).map(str::to_owned).collect()
+}
+
 /// A pod as the webhook leaves it.
 pub(crate) fn prepared(name: &str) -> Value {
     json!({

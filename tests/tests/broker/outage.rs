@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use akv2k8s_envinjector::broker::Options;
 use akv2k8s_testbed::emulator::{Fault, FaultKind, SecretOptions};
+use akv2k8s_testbed::stage::PATIENCE;
+use akv2k8s_testbed::wait::until;
 
-use crate::bed::{Bed, Wish};
+use crate::bed::{Bed, Wish, audited};
 
 const DB: &str = "db@azurekeyvault";
 
@@ -50,6 +52,9 @@ async fn what_may_be_stale_is_given_in_an_outage_but_not_after_a_refusal() {
     bed.ask(&token, &[DB]).await.unwrap().values();
     bed.stage.emulator.faults().add(down());
     assert_eq!(bed.ask(&token, &[DB]).await.unwrap().values()[DB], "first");
+    let lines = audited(bed.stage.namespace.name(), "value released");
+    let stale: Vec<_> = lines.iter().map(|line| line.contains("stale_seconds=")).collect();
+    assert_eq!(stale, [false, true], "{lines:?}");
     bed.stage.emulator.faults().lift_all();
     let vault = bed.stage.vault("kv1");
     vault.revoke(bed.stage.app.principal());
@@ -58,4 +63,37 @@ async fn what_may_be_stale_is_given_in_an_outage_but_not_after_a_refusal() {
     bed.stage.emulator.faults().add(down());
     let answer = bed.ask(&token, &[DB]).await.unwrap();
     assert_ne!(answer.status, 200, "a refusal has ended it");
+}
+
+#[tokio::test]
+async fn while_entra_is_away_there_are_no_values_and_then_there_are_without_a_restart() {
+    let (bed, token) = bed("entra", Duration::ZERO).await;
+    let away = FaultKind::status(503, "Unavailable", "away");
+    bed.stage.emulator.faults().add(Fault::entra(away));
+    let answer = bed.ask(&token, &[DB]).await.unwrap();
+    assert_eq!(answer.status, 503, "{:?}", answer.refusal());
+    assert!(answer.refusal().retry && answer.retry_after.is_some());
+    assert_eq!(bed.reads(), 0);
+    bed.stage.emulator.faults().lift_all();
+    let given = async || {
+        let answer = bed.ask(&token, &[DB]).await.ok()?;
+        (answer.status == 200).then_some(answer)
+    };
+    let answer = until("a value after the outage", PATIENCE, given).await.unwrap();
+    assert_eq!(answer.values()[DB], "first");
+}
+
+#[tokio::test]
+async fn a_vault_that_does_not_answer_costs_the_pod_no_more_than_the_brokers_own_limit() {
+    let (bed, token) = bed("hanging", Duration::ZERO).await;
+    let milliseconds = 10 * 60 * 1000;
+    bed.stage
+        .emulator
+        .faults()
+        .add(Fault::vault("kv1", FaultKind::Latency { milliseconds }));
+    let limit = Duration::from_secs(25) + PATIENCE;
+    let answer = tokio::time::timeout(limit, bed.ask(&token, &[DB])).await;
+    let answer = answer.expect("an answer long before the vault's").unwrap();
+    assert_eq!(answer.denial(), (503, "VaultUnavailable".to_owned()));
+    assert!(answer.refusal().retry && answer.retry_after.is_some());
 }

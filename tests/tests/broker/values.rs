@@ -4,7 +4,7 @@ use akv2k8s_shared::injection::names;
 use akv2k8s_testbed::emulator::SecretOptions;
 use serde_json::json;
 
-use crate::bed::{Bed, log, prepared};
+use crate::bed::{Bed, audited, log, prepared};
 
 #[tokio::test]
 async fn a_prepared_pod_gets_the_values_that_its_references_name_and_equal_ones_are_read_once() {
@@ -110,11 +110,40 @@ async fn each_release_leaves_a_line_that_says_who_got_what_and_never_the_value()
     bed.ask(&token, &["db@azurekeyvault"]).await.unwrap().values();
 
     let text = log().text();
-    let namespace = format!("namespace=\"{}\"", bed.stage.namespace.name());
-    let is_ours = |line: &&str| line.contains("akv2k8s_envinjector::audit") && line.contains(&namespace);
-    let line = text.lines().find(is_ours).expect("the release is in the log");
+    let lines = audited(bed.stage.namespace.name(), "");
+    let [line] = &lines[..] else {
+        panic!("one line for one release: {lines:?}")
+    };
     for part in ["pod=\"web\"", "service_account=\"default\"", "akvs=\"db\"", &version] {
         assert!(line.contains(part), "{part}: {line}");
     }
     assert!(!text.contains("canary-7f3a") && !text.contains(&token));
+}
+
+#[tokio::test]
+async fn each_refusal_leaves_a_line_that_says_who_was_refused_what() {
+    let bed = Bed::new("refused").await.unwrap();
+    let token = bed.token(&bed.pod("web").await.unwrap()).await.unwrap();
+    for reference in ["none@azurekeyvault", "azurekeyvault://kv1/secrets/db"] {
+        assert_ne!(bed.ask(&token, &[reference]).await.unwrap().status, 200);
+    }
+    let lines = audited(bed.stage.namespace.name(), "no value released");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    for (line, parts) in lines.iter().zip([
+        [
+            "pod=\"web\"",
+            "reference=\"none@azurekeyvault\"",
+            "code=\"AkvsNotFound\"",
+        ],
+        [
+            "pod=\"web\"",
+            "reference=\"azurekeyvault://kv1/secrets/db\"",
+            "code=\"ReferenceInvalid\"",
+        ],
+    ]) {
+        for part in parts {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+    }
+    assert!(!log().text().contains(&token));
 }

@@ -125,7 +125,7 @@ async fn a_controller_for_service_accounts_is_told_what_it_lacks_and_whether_the
     assert_eq!(open["state"], "failed", "{open:#}");
     let (code, whole) = report(&launch).await?;
     assert_eq!(code, Some(1), "{whole:#}");
-    let user = "request.userInfo.username == 'system:serviceaccount:akv2k8s:akv2k8s-controller'";
+    let user = "Add 'system:serviceaccount:akv2k8s:akv2k8s-controller' to the list of users";
     assert!(whole["next"]["fix"].to_string().contains(user), "{whole:#}");
     // Without the flag nobody asks for anybody's token.
     let (_, without) = report(&stack.controller()).await?;

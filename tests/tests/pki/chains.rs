@@ -7,7 +7,7 @@ use akv2k8s_shared::diagnosis::Code;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use crate::bed::{Bed, DAY, NAME, SECRET};
+use crate::bed::{Bed, DAY, NAME, SECRET, Server};
 
 /// What `openssl verify` says of `chain` for a server called `name` whose client trusts `bundle`, `days` from now.
 fn verify(folder: &Path, (bundle, chain): (&str, &str), name: &str, days: i64) -> Result<(), String> {
@@ -77,4 +77,29 @@ async fn a_secret_that_somebody_broke_is_named_and_what_was_served_is_served_fur
         "it is left for its owner to repair"
     );
     assert!(bed.replica().await.is_err(), "no authority is made in its place");
+}
+
+#[tokio::test]
+async fn a_secret_that_nobody_remembers_comes_back_from_a_backup_and_pods_trust_it() {
+    let bed = Bed::new("backup").await.unwrap();
+    let before = bed.replica().await.unwrap();
+    let (bundle, backup) = (before.bundle(), bed.secrets().get(SECRET).await.unwrap().data);
+    drop(before);
+    let params = PatchParams::default();
+    let broken = json!({"stringData": {"current.crt": "", "next.key": "no key"}});
+    bed.secrets()
+        .patch(SECRET, &params, &Patch::Merge(broken))
+        .await
+        .unwrap();
+    assert!(bed.replica().await.is_err(), "nobody can make what pods trust");
+
+    let restored = json!({"data": backup});
+    bed.secrets()
+        .patch(SECRET, &params, &Patch::Merge(restored))
+        .await
+        .unwrap();
+    let after = bed.replica().await.unwrap();
+    assert_eq!(after.bundle(), bundle);
+    let server = Server::start(&after).await;
+    bed.connect(&server, NAME, &bundle).await.unwrap();
 }

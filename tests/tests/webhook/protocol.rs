@@ -59,3 +59,15 @@ async fn while_it_stops_it_is_not_ready_and_serves_on() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn wrappers_of_akv2k8s_1_are_told_what_to_do_on_the_plain_port_too() -> anyhow::Result<()> {
+    let bed = Bed::new("plain-port", &[]).await?;
+    let answer = bed.get("/auth/shop/web?secret=akv2k8s-web").await?;
+    assert!(answer.starts_with("HTTP/1.1 410 "), "{answer}");
+    assert!(
+        answer.contains("WrapperOutdated") && answer.contains("kubectl rollout restart"),
+        "{answer}"
+    );
+    Ok(())
+}

@@ -134,4 +134,21 @@ mod tests {
         directory.look().await.unwrap();
         assert_eq!(served(&directory).cert, new.certified().cert);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn new_files_are_seen_within_ten_seconds() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (issue(), issue());
+        write(folder.path(), &old, &old);
+        let directory = Arc::new(Directory::open(folder.path().to_owned()).await.unwrap());
+        let follower = Arc::clone(&directory);
+        let follower = tokio::spawn(async move { follower.follow().await });
+        // Its first look is at once.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        write(folder.path(), &new, &new);
+        assert_eq!(served(&directory).cert, old.certified().cert);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(served(&directory).cert, new.certified().cert);
+        follower.abort();
+    }
 }
