@@ -2,6 +2,7 @@
 
 pub mod cargo;
 pub mod conformance;
+pub mod container;
 pub mod controlplane;
 pub mod crd;
 pub mod demo;
@@ -9,6 +10,7 @@ pub mod docs;
 pub mod emulator;
 pub mod gate;
 pub mod image;
+pub mod installation;
 pub mod load;
 pub mod log;
 pub mod node;

@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use akv2k8s_testbed::provision::{Locations, Program};
-use akv2k8s_testbed::{conformance, controlplane, demo, docs, emulator, provision, statics, verify};
+use akv2k8s_testbed::{conformance, controlplane, demo, docs, emulator, node, provision, statics, verify};
 use clap::{Parser, Subcommand};
 
 /// The test bed of akv2k8s-rs.
@@ -34,6 +34,8 @@ enum Command {
     Static,
     /// Check prerequisites, provision, run every test
     Verify,
+    /// Say whether this machine can run a node; exit code 3 where it refuses, and installing programs would not help
+    Probe,
     /// Run Microsoft's Python and JavaScript SDKs against the emulator
     Conformance(conformance::Options),
     /// Make the test vectors of `shared` anew with Microsoft's SDKs
@@ -42,13 +44,19 @@ enum Command {
     Live(conformance::LiveOptions),
 }
 
+/// The exit code that says that this machine can run no node, whatever is installed.
+const REFUSED: u8 = 3;
+
 fn main() -> ExitCode {
     let Args { command } = Args::parse();
     match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("testbed: {error:#}");
-            ExitCode::FAILURE
+            match error.downcast_ref::<node::Missing>() {
+                Some(missing) if missing.is_refusal() => ExitCode::from(REFUSED),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -66,6 +74,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Emulator(args) => emulator::cli::run(args, &mut io::stdout()).await?,
         Command::Docs => docs::write()?,
         Command::Static => statics::build(&mut io::stdout())?,
+        Command::Probe => node::probe_machine()?,
         Command::Verify => verify::verify(verify::STAGES, &mut io::stdout())?,
         Command::Conformance(options) => conformance::run(options).await?,
         Command::Vectors(options) => conformance::write_vectors(options).await?,

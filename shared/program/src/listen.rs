@@ -17,6 +17,6 @@ pub async fn listen(port: u16, variable: &str) -> anyhow::Result<TcpListener> {
             .await
             .with_context(|| format!("cannot listen on port {port}: set {variable} to a free one"))?,
     };
-    tracing::info!("listening on port {}", listener.local_addr()?.port());
+    tracing::info!("listening on port {} ({variable})", listener.local_addr()?.port());
     Ok(listener)
 }

@@ -5,6 +5,7 @@
 //! | `env` | prints its environment and arguments as JSON |
 //! | `cat FILE` | prints a file |
 //! | `exit CODE` | ends with this exit code |
+//! | `live [CODE]` | prints as `env`, then goes on as `wait` |
 //! | `wait [CODE]` | prints `ready`, sleeps until SIGTERM, prints `SIGTERM`, ends with this exit code (0) |
 //! | `resolve NAME` | prints the IPv4 addresses of a name, one a line |
 //! | `get HOST:PORT` | asks for `/` by HTTP and prints the body |
@@ -42,6 +43,11 @@ async fn run(words: &[&str]) -> anyhow::Result<u8> {
             fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?
         ),
         ["exit", code] => return Ok(code.parse()?),
+        ["live", rest @ ..] => {
+            environment()?;
+            wait().await?;
+            return rest.first().map_or(Ok(0), |code| Ok(code.parse()?));
+        }
         ["wait"] => wait().await?,
         ["wait", code] => {
             wait().await?;

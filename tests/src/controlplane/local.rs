@@ -22,6 +22,8 @@ use crate::wait::until;
 
 /// How long one program may take to become ready; a few seconds are usual.
 const START_LIMIT: Duration = Duration::from_secs(90);
+/// Where etcd's data are, in the folder of all.
+const STORE: &str = "etcd";
 /// How often another port is tried when somebody else took the one that was free a moment ago.
 const PORT_ATTEMPTS: usize = 5;
 
@@ -112,6 +114,16 @@ impl Local {
     pub(super) fn server_identity(&self) -> std::io::Result<(String, String)> {
         let read = |name| fs::read_to_string(self.folder.path().join(name));
         Ok((read(pki::SERVER_CERTIFICATE)?, read(pki::SERVER_KEY)?))
+    }
+
+    /// The key that signs the tokens of ServiceAccounts, PEM.
+    pub(super) fn service_account_key(&self) -> std::io::Result<String> {
+        fs::read_to_string(&self.pki.service_account_key_file)
+    }
+
+    /// The folder of etcd's data.
+    pub(super) fn store(&self) -> PathBuf {
+        self.folder.path().join(STORE)
     }
 
     /// The certificate of the authority that signs the certificates of users, PEM.
@@ -262,7 +274,7 @@ async fn write_access(place: &Place, port: u16, pki: &Pki, folder: &Path) -> Res
 fn etcd_arguments(port: u16, folder: &Path) -> Vec<String> {
     let url = format!("http://127.0.0.1:{port}");
     vec![
-        format!("--data-dir={}", folder.join("etcd").display()),
+        format!("--data-dir={}", folder.join(STORE).display()),
         format!("--listen-client-urls={url}"),
         format!("--advertise-client-urls={url}"),
         // There are no peers: any port will do.

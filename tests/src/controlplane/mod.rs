@@ -30,6 +30,7 @@ mod namespace;
 mod pki;
 mod port;
 pub(crate) mod process;
+mod resign;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -240,6 +241,20 @@ impl ControlPlane {
             .status
             .and_then(|status| status.token)
             .expect("the server answers a token request with a token"))
+    }
+
+    /// A ServiceAccount's token with other claims, signed as the server signs: for tokens that it does not give, such as expired ones.
+    pub async fn resigned(&self, token: &str, change: impl FnOnce(&mut serde_json::Value)) -> Result<String, Error> {
+        let local = self.ours("sign a token")?.lock().await;
+        let key = local
+            .service_account_key()
+            .map_err(Error::io("read the key of tokens"))?;
+        resign::resign(&key, token, change).map_err(Error::io("sign a token"))
+    }
+
+    /// The folder with everything that the server has stored, as etcd writes it.
+    pub async fn store(&self) -> Result<PathBuf, Error> {
+        Ok(self.ours("find the server's store")?.lock().await.store())
     }
 
     /// Runs kubectl with these arguments. Another exit code than 0 is no error here: see [`Output::success`].

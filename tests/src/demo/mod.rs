@@ -1,5 +1,7 @@
 //! `cargo demo`: everything a user sees, on a real API server, in one go.
 
+mod injection;
+mod node;
 mod seed;
 
 use std::io::Write;
@@ -28,11 +30,24 @@ pub struct Args {
     /// Leave everything running, and print the kubeconfig to play with; Ctrl-C ends it
     #[arg(long)]
     pub keep: bool,
+
+    /// Show the env injector on a real node instead; needs root and packages of the system (docs/node.md)
+    #[arg(long, conflicts_with = "keep")]
+    pub node: bool,
 }
 
 /// Runs the demo; the error says which step failed and why.
 pub async fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
     let started = Instant::now();
+    if args.node {
+        node::run(out).await?;
+        let seconds = started.elapsed().as_secs();
+        writeln!(
+            out,
+            "\ndemo: ok - a Deployment on a real node started with its value, in {seconds} s"
+        )?;
+        return Ok(());
+    }
     provision(&Locations::from_env(), Program::CONTROL_PLANE, out)?;
     writeln!(out, "\n== Building the controller")?;
     let program = tokio::task::spawn_blocking(|| controller_program(Profile::Dev)).await??;
@@ -73,8 +88,8 @@ pub async fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
     let seconds = started.elapsed().as_secs();
     writeln!(
         out,
-        "\ndemo: ok - {shown} AzureKeyVaultSecrets synced, one rotation followed, one mistake and one broken identity explained, in \
-         {seconds} s"
+        "\ndemo: ok - {shown} AzureKeyVaultSecrets synced, one rotation followed, one mistake and one broken identity explained, \
+         one program started with its value, in {seconds} s"
     )?;
     if args.keep {
         keep(&stack, out).await?;
@@ -109,6 +124,7 @@ async fn play<W: Write>(
     stack.app.remove_federated_credentials();
     *running = Some(launch(stack).await?);
     break_identity(stage, stack).await?;
+    injection::play(stage, stack).await?;
     Ok(shown)
 }
 

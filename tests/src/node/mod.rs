@@ -47,7 +47,7 @@ use crate::image::{File, Image};
 use crate::wait::until;
 
 pub use self::dns::Dns;
-pub use self::probe::{Missing, available, probe};
+pub use self::probe::{Missing, available, is_required, probe, probe_machine};
 
 /// The name of the node.
 pub const NAME: &str = "node";
@@ -235,6 +235,20 @@ impl Node {
     pub async fn exec(&self, namespace: &str, pod: &str, command: &[&str]) -> anyhow::Result<String> {
         let arguments = [&["--namespace", namespace, "exec", pod, "--"], command].concat();
         Ok(self.cluster.kubectl(&arguments).await?.success()?)
+    }
+
+    /// Sends a signal to the first process of a pod's running container, as the kubelet does when it ends one.
+    ///
+    /// # Errors
+    /// There is no such container.
+    pub async fn signal(&self, namespace: &str, pod: &str, container: &str, signal: &str) -> anyhow::Result<()> {
+        let pods: Api<Pod> = Api::namespaced(self.cluster.client()?, namespace);
+        let status = pods.get(pod).await?.status.unwrap_or_default();
+        let statuses = status.container_statuses.unwrap_or_default();
+        let id = statuses.into_iter().find(|it| it.name == container);
+        let id = id.and_then(|it| it.container_id?.strip_prefix("containerd://").map(str::to_owned));
+        let id = id.with_context(|| format!("container {container} of pod {namespace}/{pod} does not run"))?;
+        self.runtime.signal(&id, signal).await
     }
 
     /// All that is known of a pod, for the message of a failed test.

@@ -9,13 +9,23 @@ use crate::provision::{Locations, Program};
 
 /// What keeps a node from running here, each with the way to change it.
 #[derive(Debug, thiserror::Error)]
-#[error("no node can run here:\n  {}", .0.join("\n  "))]
-pub struct Missing(Vec<String>);
+#[error("no node can run here:\n  {}", self.reasons().collect::<Vec<_>>().join("\n  "))]
+pub struct Missing {
+    /// What the machine refuses, whatever is installed on it.
+    refused: Vec<String>,
+    /// What can be installed.
+    absent: Vec<String>,
+}
 
 impl Missing {
     /// What is missing, one text each.
-    pub fn reasons(&self) -> &[String] {
-        &self.0
+    pub fn reasons(&self) -> impl Iterator<Item = &str> {
+        self.refused.iter().chain(&self.absent).map(String::as_str)
+    }
+
+    /// Whether the machine refuses something, so that installing programs would not help.
+    pub fn is_refusal(&self) -> bool {
+        !self.refused.is_empty()
     }
 }
 
@@ -42,42 +52,61 @@ const PLUGINS: &[&str] = &["ptp", "host-local", "portmap"];
 /// # Errors
 /// Everything that is missing, at once.
 pub fn probe() -> Result<(), Missing> {
-    let mut missing = Vec::new();
-    for (program, package) in PROGRAMS {
-        if in_path(program).is_none() {
-            missing.push(format!(
-                "`{program}` is not in PATH; to install: apt-get install {package}"
-            ));
-        }
-    }
-    if plugin_folder().is_none() {
-        let text =
-            "the network plugins of containers are absent; to install: apt-get install containernetworking-plugins";
-        missing.push(text.to_owned());
-    }
+    let mut missing = look();
     let locations = Locations::from_env();
     for program in Program::CONTROL_PLANE.iter().chain(Program::NODE) {
-        missing.extend(locations.find(*program).err().map(|absent| absent.to_string()));
+        let absent = locations.find(*program).err();
+        missing.absent.extend(absent.map(|absent| absent.to_string()));
     }
-    if missing.is_empty() {
-        missing.extend(try_namespaces().err());
-        missing.extend(cgroup::probe().err());
-    }
-    if missing.is_empty() {
+    checked(missing)
+}
+
+/// The same without the programs that `cargo testbed provision --node` builds.
+///
+/// # Errors
+/// Everything that is missing, at once.
+pub fn probe_machine() -> Result<(), Missing> {
+    checked(look())
+}
+
+fn checked(missing: Missing) -> Result<(), Missing> {
+    if missing.reasons().next().is_none() {
         Ok(())
     } else {
-        Err(Missing(missing))
+        Err(missing)
     }
 }
 
-/// Whether `count` tests of a node can run, for their first lines: where they cannot, says so and why, and the test ends. Where
-/// `CI` is set in the environment a missing prerequisite is a failure.
+fn look() -> Missing {
+    let absent = PROGRAMS.iter().filter(|(program, _)| in_path(program).is_none());
+    let mut absent: Vec<_> = absent
+        .map(|(program, package)| format!("`{program}` is not in PATH; to install: apt-get install {package}"))
+        .collect();
+    if plugin_folder().is_none() {
+        let text =
+            "the network plugins of containers are absent; to install: apt-get install containernetworking-plugins";
+        absent.push(text.to_owned());
+    }
+    let refused = [try_namespaces().err(), cgroup::probe().err()];
+    Missing {
+        refused: refused.into_iter().flatten().collect(),
+        absent,
+    }
+}
+
+/// Whether what is missing is a failure: where `CI` is set in the environment.
+pub fn is_required() -> bool {
+    env::var_os("CI").is_some_and(|it| !it.is_empty())
+}
+
+/// Whether `count` tests of a node can run, for their first lines: where they cannot, says so and why, and the test ends. Where it
+/// [is required](is_required), a missing prerequisite is a failure.
 ///
 /// # Panics
-/// In CI, when something is missing.
+/// Where it is required, when something is missing.
 pub fn available(count: usize) -> bool {
     let Err(missing) = probe() else { return true };
-    assert!(env::var_os("CI").is_none_or(|it| it.is_empty()), "{missing}");
+    assert!(!is_required(), "{missing}");
     println!("NOT RUN {count}: {missing}");
     false
 }
@@ -95,10 +124,18 @@ pub(super) fn in_path(program: &str) -> Option<PathBuf> {
     candidates.into_iter().find(|path| path.is_file())
 }
 
-/// The very steps that a node begins with.
+/// The very steps that a node begins with, as far as their programs are there.
 fn try_namespaces() -> Result<(), String> {
-    let script = "mount --make-rshared / && mount -t tmpfs tmpfs /run && echo 1 >/proc/sys/net/ipv4/ip_forward \
-                  && ip link add probe0 type veth peer name probe1 && iptables -w -t nat -L -n >/dev/null";
+    let mut script =
+        "mount --make-rshared / && mount -t tmpfs tmpfs /run && echo 1 >/proc/sys/net/ipv4/ip_forward".to_owned();
+    for (program, step) in [
+        ("ip", "ip link add probe0 type veth peer name probe1"),
+        ("iptables", "iptables -w -t nat -L -n >/dev/null"),
+    ] {
+        if in_path(program).is_some() {
+            script = format!("{script} && {step}");
+        }
+    }
     let output = Command::new("unshare")
         .args([
             "--net",
@@ -109,7 +146,7 @@ fn try_namespaces() -> Result<(), String> {
             "--kill-child",
             "sh",
             "-c",
-            script,
+            &script,
         ])
         .stdin(Stdio::null())
         .output()

@@ -69,6 +69,11 @@ impl Runtime {
         imported.with_context(|| format!("cannot import the image {name}"))
     }
 
+    /// Sends a signal to the first process of a container.
+    pub(super) async fn signal(&self, container: &str, signal: &str) -> anyhow::Result<()> {
+        self.ctr(&["tasks", "kill", "--signal", signal, container]).await
+    }
+
     async fn wait(&mut self) -> anyhow::Result<()> {
         let ended = until("containerd", LIMIT, async || {
             let ended = self.process.has_ended().unwrap_or(true);

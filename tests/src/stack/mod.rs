@@ -1,33 +1,36 @@
-//! Everything at once: a control plane, an emulator that trusts its tokens, and the real controller program between them.
+//! Everything at once: a control plane, an emulator that trusts its tokens, and the real programs between them.
 //!
-//! The program runs as it would in a cluster: as the ServiceAccount `akv2k8s/akv2k8s-controller`, with the rights of
-//! `examples/install/controller-rbac.yaml` and no others, and with workload identity.
+//! The programs run as they would in a cluster: each as its ServiceAccount in `akv2k8s`, with the rights of `examples/install` and no
+//! others, and with workload identity.
 
+mod account;
 mod controller;
+mod injector;
+mod launch;
 mod program;
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use anyhow::Context;
-use serde_json::json;
 use tempfile::TempDir;
-use tokio::task::AbortHandle;
 
-pub use self::controller::{Controller, Launch};
+use self::account::Account;
+pub use self::controller::Controller;
+pub use self::injector::{INJECTOR, Injector, prepares};
+pub use self::launch::Launch;
 pub(crate) use self::program::build as build_program;
-pub use self::program::{Profile, cli_program, controller_program, wrapper_program};
+pub use self::program::{Profile, cli_program, controller_program, injector_program, wrapper_program};
 use crate::controlplane::ControlPlane;
 use crate::emulator::{AppHandle, Emulator, FederatedCredential, Options, Role, VaultHandle};
 
-/// Where the controller is installed.
+/// Where controller and env injector are installed.
 pub const NAMESPACE: &str = "akv2k8s";
 /// The ServiceAccount it runs as.
 pub const SERVICE_ACCOUNT: &str = "akv2k8s-controller";
-/// The audience of the tokens that Entra exchanges.
-const ENTRA_AUDIENCE: &str = "api://AzureADTokenExchange";
-/// Tokens live for an hour.
-const TOKEN_REFRESH: Duration = Duration::from_mins(30);
+
+/// The files that vault and Entra are found and believed by.
+const CA: &str = "ca.pem";
+const CLOUD: &str = "cloud.json";
 
 /// A control plane and an emulator, introduced to each other.
 pub struct Stack {
@@ -35,10 +38,11 @@ pub struct Stack {
     pub cluster: ControlPlane,
     /// The emulator, which trusts the control plane's tokens.
     pub emulator: Emulator,
-    /// Who the controller is at Entra.
+    /// Who the controller, and the env injector, are at Entra.
     pub app: AppHandle,
+    account: Account,
+    // Dropped last.
     folder: TempDir,
-    refresh: AbortHandle,
 }
 
 impl Stack {
@@ -68,21 +72,15 @@ impl Stack {
         emulator.entra().trust_issuer_ca(cluster.ca_pem());
         let app = emulator.entra().register_app();
         let folder = TempDir::with_prefix("akv2k8s-stack-").context("cannot make a temporary folder")?;
-        let files = Files(folder.path());
-        emulator.write_ca_file(&files.ca())?;
-        emulator.write_cloud_file(&files.cloud())?;
-        files.write_tokens(&tokens(&cluster).await?)?;
-        files.write_kubeconfig(&cluster)?;
-        let refresh = tokio::spawn(keep_tokens_fresh(
-            cluster.kubeconfig().to_owned(),
-            folder.path().to_owned(),
-        ));
+        emulator.write_ca_file(&folder.path().join(CA))?;
+        emulator.write_cloud_file(&folder.path().join(CLOUD))?;
+        let account = Account::new(&cluster, SERVICE_ACCOUNT, &folder.path().join(SERVICE_ACCOUNT)).await?;
         let stack = Self {
             cluster,
             emulator,
             app,
+            account,
             folder,
-            refresh: refresh.abort_handle(),
         };
         stack.federate().await?;
         Ok(stack)
@@ -90,8 +88,12 @@ impl Stack {
 
     /// Lets the controller's ServiceAccount become [`Self::app`]: the federated credential that its documentation asks for.
     pub async fn federate(&self) -> anyhow::Result<()> {
+        self.federate_with(SERVICE_ACCOUNT).await
+    }
+
+    async fn federate_with(&self, service_account: &str) -> anyhow::Result<()> {
         let issuer = self.cluster.issuer().await?;
-        let credential = FederatedCredential::service_account(&issuer, NAMESPACE, SERVICE_ACCOUNT);
+        let credential = FederatedCredential::service_account(&issuer, NAMESPACE, service_account);
         self.app.add_federated_credential(credential);
         Ok(())
     }
@@ -105,112 +107,37 @@ impl Stack {
         vault
     }
 
+    /// A file that tells programs of the emulator: `ca.pem` for `SSL_CERT_FILE`, `cloud.json` for `AZURE_ENVIRONMENT_FILEPATH`.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// A launch of the controller as it is configured in a cluster; change it, then start it.
     pub fn controller(&self) -> Launch {
-        let files = Files(self.folder.path());
+        self.launch(controller::PROGRAM, &self.account)
+            .env("RUNTIME_NAMESPACE", NAMESPACE)
+    }
+
+    /// Installs and starts the env injector with these variables besides the usual ones; the API server calls it from then on. One at a
+    /// time.
+    pub async fn injector(&self, variables: &[(&str, &str)]) -> anyhow::Result<Injector> {
+        Injector::start(self, variables).await
+    }
+
+    /// What both programs are told.
+    fn launch(&self, program: launch::Program, account: &Account) -> Launch {
         let path = |path: PathBuf| path.display().to_string();
         let variables = [
             ("AUTH_TYPE", "environment-azidentity".to_owned()),
             ("AZURE_ENVIRONMENT", "AzureStackCloud".to_owned()),
-            ("AZURE_ENVIRONMENT_FILEPATH", path(files.cloud())),
-            ("SSL_CERT_FILE", path(files.ca())),
+            ("AZURE_ENVIRONMENT_FILEPATH", path(self.file(CLOUD))),
+            ("SSL_CERT_FILE", path(self.file(CA))),
             ("AZURE_CLIENT_ID", self.app.client_id().to_owned()),
             ("AZURE_TENANT_ID", self.emulator.entra().tenant_id().to_owned()),
-            ("AZURE_FEDERATED_TOKEN_FILE", path(files.entra_token())),
-            ("RUNTIME_NAMESPACE", NAMESPACE.to_owned()),
+            ("AZURE_FEDERATED_TOKEN_FILE", path(account.entra_token())),
             ("METRICS_ENABLED", "true".to_owned()),
             ("HTTP_PORT", "0".to_owned()),
         ];
-        Launch::new(self.folder.path(), &files.kubeconfig(), variables)
-    }
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        self.refresh.abort();
-    }
-}
-
-/// What the controller finds in its container.
-struct Files<'a>(&'a Path);
-
-impl Files<'_> {
-    fn ca(&self) -> PathBuf {
-        self.0.join("ca.pem")
-    }
-
-    fn cloud(&self) -> PathBuf {
-        self.0.join("cloud.json")
-    }
-
-    fn kubeconfig(&self) -> PathBuf {
-        self.0.join("controller.kubeconfig")
-    }
-
-    fn entra_token(&self) -> PathBuf {
-        self.0.join("entra-token")
-    }
-
-    fn api_server_token(&self) -> PathBuf {
-        self.0.join("api-server-token")
-    }
-
-    /// Replaces both tokens, each at once, as the kubelet does.
-    fn write_tokens(&self, tokens: &Tokens) -> anyhow::Result<()> {
-        for (path, token) in [
-            (self.entra_token(), &tokens.entra),
-            (self.api_server_token(), &tokens.api_server),
-        ] {
-            let fresh = path.with_extension("new");
-            std::fs::write(&fresh, token)
-                .and_then(|()| std::fs::rename(&fresh, &path))
-                .context("cannot write a token")?;
-        }
-        Ok(())
-    }
-
-    fn write_kubeconfig(&self, cluster: &ControlPlane) -> anyhow::Result<()> {
-        let authority = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, cluster.ca_pem());
-        let document = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "controller",
-            "contexts": [{"name": "controller", "context": {"cluster": "cluster", "user": "controller", "namespace": NAMESPACE}}],
-            "clusters": [{"name": "cluster", "cluster": {"server": cluster.server_url(), "certificate-authority-data": authority}}],
-            "users": [{"name": "controller", "user": {"tokenFile": self.api_server_token()}}],
-        });
-        std::fs::write(self.kubeconfig(), format!("{document:#}\n")).context("cannot write a kubeconfig")
-    }
-}
-
-/// One token per audience.
-struct Tokens {
-    entra: String,
-    api_server: String,
-}
-
-async fn tokens(cluster: &ControlPlane) -> anyhow::Result<Tokens> {
-    let issuer = cluster.issuer().await?;
-    Ok(Tokens {
-        entra: cluster
-            .service_account_token(NAMESPACE, SERVICE_ACCOUNT, ENTRA_AUDIENCE)
-            .await?,
-        api_server: cluster
-            .service_account_token(NAMESPACE, SERVICE_ACCOUNT, &issuer)
-            .await?,
-    })
-}
-
-/// Does the kubelet's part for as long as the stack lives. A failure is tried again: the API server may be away.
-async fn keep_tokens_fresh(kubeconfig: PathBuf, folder: PathBuf) {
-    loop {
-        tokio::time::sleep(TOKEN_REFRESH).await;
-        let renewed = async {
-            let cluster = ControlPlane::existing(&kubeconfig).await?;
-            Files(&folder).write_tokens(&tokens(&cluster).await?)
-        };
-        if let Err(error) = renewed.await {
-            tracing::warn!("tokens not renewed: {error:#}");
-        }
+        Launch::new(program, self.folder.path(), &account.kubeconfig(), variables)
     }
 }

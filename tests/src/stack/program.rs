@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 
 /// Package and binary.
 const CONTROLLER: (&str, &str) = ("akv2k8s-controller", "akv2k8s-controller");
+const INJECTOR: (&str, &str) = ("akv2k8s-envinjector", "akv2k8s-envinjector");
 /// Named together with the test bed, a program shares the features, and so the compiled dependencies, of all tests.
 const DEV_BUILD: &[&str] = &["build", "--package", "akv2k8s-testbed"];
 
@@ -27,6 +28,17 @@ pub fn controller_program(profile: Profile) -> anyhow::Result<PathBuf> {
     let built = match profile {
         Profile::Dev => DEV.get_or_init(|| build(DEV_BUILD, CONTROLLER)),
         Profile::Release => RELEASE.get_or_init(|| build(&["static"], CONTROLLER)),
+    };
+    built.clone().map_err(anyhow::Error::msg)
+}
+
+/// The path of `akv2k8s-envinjector`, built like the other.
+pub fn injector_program(profile: Profile) -> anyhow::Result<PathBuf> {
+    static DEV: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    static RELEASE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = match profile {
+        Profile::Dev => DEV.get_or_init(|| build(DEV_BUILD, INJECTOR)),
+        Profile::Release => RELEASE.get_or_init(|| build(&["static"], INJECTOR)),
     };
     built.clone().map_err(anyhow::Error::msg)
 }

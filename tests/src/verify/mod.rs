@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use crate::node;
 use crate::provision::{BuildError, Locations, Program, provision};
 
 pub use prerequisites::Missing;
@@ -13,7 +14,25 @@ pub use prerequisites::Missing;
 /// A part of the verification: its name, and what it does.
 pub struct Stage {
     name: &'static str,
-    run: fn(&mut dyn Write) -> Result<(), Error>,
+    run: fn(&mut dyn Write) -> Result<Outcome, Error>,
+}
+
+/// How a stage ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything is well.
+    Ok,
+    /// This machine cannot do what the stage needs, and nobody said that it must.
+    NotRun,
+}
+
+impl Outcome {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::NotRun => "NOT RUN",
+        }
+    }
 }
 
 /// The stages in their order. Each needs what those before it left behind.
@@ -24,12 +43,16 @@ pub const STAGES: &[Stage] = &[
     },
     Stage {
         name: "provision",
-        run: |out| Ok(provision(&Locations::from_env(), Program::CONTROL_PLANE, out)?),
+        run: provision_all,
     },
     Stage {
         name: "tests",
         // One run tells everything.
         run: |_| cargo(&["test", "--workspace", "--no-fail-fast"]),
+    },
+    Stage {
+        name: "node",
+        run: node,
     },
     Stage {
         name: "conformance",
@@ -39,6 +62,20 @@ pub const STAGES: &[Stage] = &[
         name: "demo",
         run: |_| cargo(&["demo"]),
     },
+];
+
+/// What they print of figures is shown.
+const NODE_TESTS: [&str; 10] = [
+    "test",
+    "--package",
+    "akv2k8s-testbed",
+    "--no-fail-fast",
+    "--test",
+    "node",
+    "--test",
+    "injector_node",
+    "--",
+    "--show-output",
 ];
 
 /// For how many seconds faults strike at random: longer than in a developer's `cargo test`.
@@ -53,6 +90,9 @@ pub enum Error {
     /// The Kubernetes programs could not be built.
     #[error(transparent)]
     Provision(#[from] BuildError),
+    /// A node has to run, and cannot.
+    #[error(transparent)]
+    Node(#[from] node::Missing),
     /// A command ended with another exit code than 0; what it printed tells why.
     #[error("`{command}` failed ({status}); see its output above")]
     Command {
@@ -87,21 +127,20 @@ pub fn verify(stages: &[Stage], out: &mut dyn Write) -> Result<(), Failed> {
         say(out, &format!("==> {name}"));
         let start = Instant::now();
         let result = run(out);
-        times.push((*name, start.elapsed()));
+        let text = result.as_ref().map_or("FAILED", |outcome| outcome.text());
+        times.push((*name, start.elapsed(), text));
         if let Err(source) = result {
-            summarise(out, &times, "FAILED");
+            summarise(out, &times);
             return Err(Failed { stage: name, source });
         }
     }
-    summarise(out, &times, "ok");
+    summarise(out, &times);
     Ok(())
 }
 
-/// The last stage that ran is the one `last_result` is about; those before it went well.
-fn summarise(out: &mut dyn Write, times: &[(&str, Duration)], last_result: &str) {
+fn summarise(out: &mut dyn Write, times: &[(&str, Duration, &str)]) {
     say(out, "==> summary");
-    for (index, (name, time)) in times.iter().enumerate() {
-        let result = if index + 1 == times.len() { last_result } else { "ok" };
+    for (name, time, result) in times {
         say(out, &format!("{name:<24} {:>7.1} s  {result}", time.as_secs_f32()));
     }
 }
@@ -111,20 +150,40 @@ fn say(out: &mut dyn Write, line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-fn prerequisites(out: &mut dyn Write) -> Result<(), Error> {
+fn prerequisites(out: &mut dyn Write) -> Result<Outcome, Error> {
     for found in prerequisites::check()? {
         say(out, &found);
     }
-    // Its tests have a command of their own (docs/node.md) and are no stage here yet.
-    match crate::node::probe() {
-        Ok(()) => say(out, "a real node: this machine could run one"),
+    match node::probe_machine() {
+        Ok(()) => say(out, "a real node: this machine can run one"),
+        Err(missing) if node::is_required() => return Err(missing.into()),
         Err(missing) => say(out, &format!("a real node: not on this machine: {missing}")),
     }
-    Ok(())
+    Ok(Outcome::Ok)
+}
+
+/// The programs of a node too, where one can run.
+fn provision_all(out: &mut dyn Write) -> Result<Outcome, Error> {
+    let nodes = node::probe_machine().map_or(&[][..], |()| Program::NODE);
+    let programs = [Program::CONTROL_PLANE, nodes].concat();
+    provision(&Locations::from_env(), &programs, out)?;
+    Ok(Outcome::Ok)
+}
+
+/// The tests that `cargo test` leaves out, since they need root and programs of the system.
+fn node(out: &mut dyn Write) -> Result<Outcome, Error> {
+    match node::probe() {
+        Ok(()) => cargo(&NODE_TESTS),
+        Err(missing) if node::is_required() => Err(missing.into()),
+        Err(missing) => {
+            say(out, &format!("NOT RUN: `cargo {}`: {missing}", NODE_TESTS.join(" ")));
+            Ok(Outcome::NotRun)
+        }
+    }
 }
 
 /// Runs the cargo that runs us, in the current directory.
-fn cargo(arguments: &[&str]) -> Result<(), Error> {
+fn cargo(arguments: &[&str]) -> Result<Outcome, Error> {
     let line = || format!("cargo {}", arguments.join(" "));
     let mut command = crate::cargo::command();
     // Whoever has set it wants it otherwise.
@@ -137,7 +196,7 @@ fn cargo(arguments: &[&str]) -> Result<(), Error> {
         source,
     })?;
     if status.success() {
-        Ok(())
+        Ok(Outcome::Ok)
     } else {
         Err(Error::Command {
             command: line(),
@@ -150,11 +209,11 @@ fn cargo(arguments: &[&str]) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    fn succeed(_: &mut dyn Write) -> Result<(), Error> {
+    fn succeed(_: &mut dyn Write) -> Result<Outcome, Error> {
         cargo(&["--version"])
     }
 
-    fn fail(_: &mut dyn Write) -> Result<(), Error> {
+    fn fail(_: &mut dyn Write) -> Result<Outcome, Error> {
         cargo(&["no-such-command"])
     }
 
@@ -173,15 +232,18 @@ mod tests {
             },
             Stage {
                 name: "second",
-                run: succeed,
+                run: |_| Ok(Outcome::NotRun),
             },
         ];
         let (result, out) = run(&stages);
-        result.expect("both succeed");
+        result.expect("neither fails");
         let lines: Vec<&str> = out.lines().collect();
         assert_eq!(lines[..3], ["==> first", "==> second", "==> summary"]);
         assert!(lines[3].starts_with("first ") && lines[3].ends_with(" s  ok"), "{out}");
-        assert!(lines[4].starts_with("second ") && lines[4].ends_with(" s  ok"), "{out}");
+        assert!(
+            lines[4].starts_with("second ") && lines[4].ends_with(" s  NOT RUN"),
+            "{out}"
+        );
     }
 
     #[test]

@@ -1,0 +1,166 @@
+//! The running env injector, and the API server that calls it.
+
+use std::time::Duration;
+
+use akv2k8s_shared::injection::names;
+use anyhow::Context;
+use kube::api::{Api, ApiResource, DynamicObject, PostParams};
+use serde_json::{Value, json};
+
+use super::account::Account;
+use super::launch::{Launch, Program, Running};
+use super::program::injector_program;
+use super::{NAMESPACE, Stack};
+use crate::controlplane::{ControlPlane, Namespace};
+use crate::wait::until;
+
+/// The name of everything that belongs to it: ServiceAccount, Service, webhook configuration.
+pub const INJECTOR: &str = "akv2k8s-envinjector";
+/// How it is started.
+const PROGRAM: Program = Program {
+    name: INJECTOR,
+    path: injector_program,
+    ports: 3,
+};
+const RIGHTS: &str = include_str!("../../../examples/install/envinjector-rbac.yaml");
+const WEBHOOK: &str = include_str!("../../../examples/injector/webhook.yaml");
+/// A port that nobody listens on.
+const NOWHERE: u16 = 1;
+/// For what takes a moment on a machine with nothing else to do.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A running env injector program; dropping it kills it as `kill -9` would.
+pub struct Injector {
+    launch: Launch,
+    running: Option<Running>,
+    /// Health and metrics, the webhook, the broker.
+    ports: [u16; 3],
+    // Held for its tokens.
+    _account: Account,
+}
+
+impl Injector {
+    /// Installs the env injector of `stack`, starts it with these variables besides the usual ones, and has the API server call it.
+    pub(super) async fn start(stack: &Stack, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let cluster = &stack.cluster;
+        cluster.kubectl_apply(RIGHTS).await?;
+        stack.federate_with(INJECTOR).await?;
+        let account = Account::new(cluster, INJECTOR, &stack.folder.path().join(INJECTOR)).await?;
+        let usual = [
+            ("AZUREKEYVAULT_ENV_IMAGE", "example.org/azure-keyvault-env:1"),
+            ("POD_NAMESPACE", NAMESPACE),
+            ("WEBHOOK_CONFIGURATION", INJECTOR),
+            ("SERVING_NAMES", "127.0.0.1"),
+            ("TLS_PORT", "0"),
+            ("MTLS_PORT", "0"),
+            ("IMAGE_LOOKUP", "false"),
+            ("DRAIN_SECONDS", "0"),
+        ];
+        let launch = stack.launch(PROGRAM, &account);
+        let variables = usual.iter().chain(variables);
+        let launch = variables.fold(launch, |launch, (name, value)| launch.env(name, value));
+
+        // There before it starts, it is given its authorities at once, and not at the second look.
+        cluster.kubectl_apply(&webhook(NOWHERE)?).await?;
+        // Rights that were just given take effect a moment later; until then it ends.
+        let mut last = None;
+        let running = until("the env injector to start", PATIENCE, async || {
+            match launch.run().await {
+                Ok(running) => Some(running),
+                Err(error) => {
+                    last = Some(error);
+                    None
+                }
+            }
+        })
+        .await;
+        let running = running.or_else(|timed_out| Err(last.context(timed_out)?))?;
+        let ports = <[u16; 3]>::try_from(running.ports.as_slice()).context("it has three ports")?;
+        let names = ["HTTP_PORT", "TLS_PORT", "MTLS_PORT"];
+        let fixed = names.iter().zip(ports);
+        let injector = Self {
+            launch: fixed.fold(launch, |launch, (name, port)| launch.env(name, &port.to_string())),
+            running: Some(running),
+            ports,
+            _account: account,
+        };
+        cluster.kubectl_apply(&webhook(ports[1])?).await?;
+        Ok(injector)
+    }
+
+    /// Ends it, as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.running = None;
+    }
+
+    /// Asks it to stop, as the kubelet does, and waits until it has.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        self.running.as_mut().context("it does not run")?.stop().await?;
+        self.running = None;
+        Ok(())
+    }
+
+    /// Starts it again, on the same ports.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.running = None;
+        self.running = Some(self.launch.run().await?);
+        Ok(())
+    }
+
+    /// Everything it has logged since it was started; nothing while it does not run.
+    pub fn log(&self) -> String {
+        self.running.as_ref().map(Running::log).unwrap_or_default()
+    }
+
+    /// The broker's port.
+    pub fn broker_port(&self) -> u16 {
+        self.ports[2]
+    }
+
+    /// A fresh namespace whose pods it prepares; waits until it does.
+    pub async fn namespace(&self, cluster: &ControlPlane, prefix: &str) -> anyhow::Result<Namespace> {
+        let namespace = cluster.namespace(prefix).await?;
+        let label = format!("{}={}", names::LABEL, names::ENABLED);
+        cluster
+            .kubectl(&["label", "namespace", namespace.name(), &label])
+            .await?
+            .success()?;
+        prepares(cluster, namespace.name()).await?;
+        Ok(namespace)
+    }
+}
+
+/// The configuration that users apply, but with an address in place of the Service that nobody serves without a node.
+fn webhook(port: u16) -> anyhow::Result<String> {
+    let mut webhook: Value = serde_yaml::from_str(WEBHOOK)?;
+    webhook["webhooks"][0]["clientConfig"] = json!({"url": format!("https://127.0.0.1:{port}/pods")});
+    // As long as the API server waits at all, for a busy machine.
+    webhook["webhooks"][0]["timeoutSeconds"] = json!(30);
+    Ok(webhook.to_string())
+}
+
+/// Waits until pods of a namespace are prepared: the API server learns of labels, configuration and authorities a moment later.
+pub async fn prepares(cluster: &ControlPlane, namespace: &str) -> anyhow::Result<()> {
+    let resource = ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&());
+    let pods: Api<DynamicObject> = Api::namespaced_with(cluster.client()?, namespace, &resource);
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let container = json!({
+        "name": "probe", "image": "probe", "command": ["probe"], "env": [{"name": "PROBE", "value": "probe@azurekeyvault"}],
+    });
+    let pod: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"}, "spec": {"containers": [container]},
+    }))?;
+    let mut last = String::new();
+    let prepared = until("pods to be prepared", PATIENCE, async || {
+        match pods.create(&dry_run, &pod).await {
+            Ok(answer) if answer.data["spec"]["containers"][0]["command"][0] == names::WRAPPER => return Some(()),
+            Ok(_) => "the webhook was not called".clone_into(&mut last),
+            Err(error) => last = error.to_string(),
+        }
+        None
+    });
+    prepared.await.context(last)
+}
