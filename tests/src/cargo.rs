@@ -13,7 +13,13 @@ pub fn command() -> Command {
         }
     }
     // What `.cargo/config.toml` sets, cargo sets again.
-    command.env_remove("JEMALLOC_SYS_WITH_MALLOC_CONF");
+    for set_again in [
+        "JEMALLOC_SYS_WITH_MALLOC_CONF",
+        "CC_x86_64_unknown_linux_musl",
+        "CC_aarch64_unknown_linux_musl",
+    ] {
+        command.env_remove(set_again);
+    }
     command
 }
 

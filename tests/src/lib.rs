@@ -1,5 +1,6 @@
 //! The test bed: a real control plane, and an emulator of Key Vault, Entra and IMDS, for tests, the demo and benches.
 
+pub mod capability;
 pub mod cargo;
 pub mod conformance;
 pub mod container;
@@ -8,6 +9,7 @@ pub mod crd;
 pub mod demo;
 pub mod docs;
 pub mod emulator;
+pub mod fuzz;
 pub mod gate;
 pub mod image;
 pub mod installation;

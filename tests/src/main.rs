@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use akv2k8s_testbed::provision::{Locations, Program};
-use akv2k8s_testbed::{conformance, controlplane, demo, docs, emulator, node, provision, statics, verify};
+use akv2k8s_testbed::{conformance, controlplane, demo, docs, emulator, fuzz, node, provision, statics, verify};
 use clap::{Parser, Subcommand};
 
 /// The test bed of akv2k8s-rs.
@@ -30,8 +30,10 @@ enum Command {
     Emulator(emulator::cli::Args),
     /// Write the pages of the documentation that are made from the code
     Docs,
-    /// Build every program for users into target/static, and check that each is static
-    Static,
+    /// Build every program for users into target/static, for amd64 and arm64, and check that each is static
+    Static(statics::Options),
+    /// Run every fuzz target for a short time, from its seeds
+    Fuzz(fuzz::Options),
     /// Check prerequisites, provision, run every test
     Verify,
     /// Say whether this machine can run a node; exit code 3 where it refuses, and installing programs would not help
@@ -73,7 +75,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Up => controlplane::cli::up(&mut io::stdout()).await?,
         Command::Emulator(args) => emulator::cli::run(args, &mut io::stdout()).await?,
         Command::Docs => docs::write()?,
-        Command::Static => statics::build(&mut io::stdout())?,
+        Command::Static(options) => statics::build(&options, &mut io::stdout())?,
+        Command::Fuzz(options) => fuzz::run(&options, &mut io::stdout())?,
         Command::Probe => node::probe_machine()?,
         Command::Verify => verify::verify(verify::STAGES, &mut io::stdout())?,
         Command::Conformance(options) => conformance::run(options).await?,

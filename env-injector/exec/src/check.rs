@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use akv2k8s_shared::secret::SecretBytes;
+
 use crate::environment::Variable;
 use crate::plan::Plan;
 
@@ -11,7 +13,8 @@ pub(crate) fn report(variables: &[Variable], plan: &Plan) -> String {
     for (text, wanted) in &plan.wanted {
         for variable in wanted.at.iter().map(|at| &variables[*at]) {
             // Writing to a String cannot fail.
-            let _ = writeln!(report, "{}\t{text}\t{} bytes", variable.shown(), variable.value.len());
+            let length = variable.value.as_ref().map_or(0, SecretBytes::len);
+            let _ = writeln!(report, "{}\t{text}\t{length} bytes", variable.shown());
         }
     }
     report

@@ -16,6 +16,8 @@ mod deadline;
 mod environment;
 mod exec;
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod lookup;
 mod memory;
 mod plan;

@@ -11,5 +11,5 @@ use zeroizing_alloc::ZeroAlloc;
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
-    run(arguments::parse(std::env::args_os().skip(1)), std::env::vars_os())
+    run(arguments::parse(std::env::args_os().skip(1)))
 }

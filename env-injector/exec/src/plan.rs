@@ -31,7 +31,7 @@ pub(crate) struct Wanted {
 pub(crate) fn plan(variables: &[Variable]) -> Result<Plan, Failure> {
     let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
     for (at, variable) in variables.iter().enumerate().filter(|(_, variable)| !variable.is_own()) {
-        let Some(parsed) = variable.value.expose_str().and_then(Reference::parse) else {
+        let Some(parsed) = variable.text().and_then(Reference::parse) else {
             continue;
         };
         let reference = parsed.map_err(|error| {
@@ -73,7 +73,7 @@ pub(crate) fn own_environment(variables: &[Variable], plan: &Plan) -> Environmen
             if name.eq_ignore_ascii_case(names::DISABLE_AUTH_SERVICE) {
                 names::DISABLE_AUTH_SERVICE.clone_into(&mut name);
             }
-            Some((name, variable.value.expose_str()?))
+            Some((name, variable.text()?))
         })
         .map(|(name, value)| (name, value.to_owned()))
         .collect()
@@ -81,17 +81,15 @@ pub(crate) fn own_environment(variables: &[Variable], plan: &Plan) -> Environmen
 
 #[cfg(test)]
 mod tests {
-    use akv2k8s_shared::secret::SecretBytes;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::environment::read;
+    use crate::environment::tests::variable;
 
     fn variables(pairs: &[(&str, &str)]) -> Vec<Variable> {
-        let variable = |(name, value): &(&str, &str)| Variable {
-            name: name.as_bytes().to_vec(),
-            value: SecretBytes::from(*value),
-        };
-        pairs.iter().map(variable).collect()
+        let of = |(name, value): &(&str, &str)| variable(name.as_bytes(), value.as_bytes());
+        pairs.iter().map(of).collect()
     }
 
     #[test]
@@ -146,11 +144,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_environment_is_planned_without_a_panic(pairs: Vec<(Vec<u8>, Vec<u8>)>) {
-            let variables: Vec<_> = pairs
-                .into_iter()
-                .map(|(name, value)| Variable { name, value: SecretBytes::new(value) })
-                .collect();
+        fn any_environment_is_planned_without_a_panic(block: Vec<u8>) {
+            let variables = read(&block);
             if let Ok(plan) = plan(&variables) {
                 own_environment(&variables, &plan);
             }

@@ -24,10 +24,10 @@ use crate::{check, copy, memory};
 const MYSELF: &str = "/proc/self/exe";
 
 /// Does what is asked with the process's environment. Comes back only when no program was started.
-pub fn run(invocation: Invocation, variables: impl Iterator<Item = (OsString, OsString)>) -> ExitCode {
+pub fn run(invocation: Invocation) -> ExitCode {
     match invocation {
-        Invocation::Run(arguments) => start(environment::read(variables), Then::Exec(arguments)),
-        Invocation::Check => start(environment::read(variables), Then::Report),
+        Invocation::Run(arguments) => start(environment::of_process(), Then::Exec(arguments)),
+        Invocation::Check => start(environment::of_process(), Then::Report),
         Invocation::Copy(directory) => copied(&directory),
         Invocation::Version => {
             let version = concat!("azure-keyvault-env ", env!("CARGO_PKG_VERSION"), "\n");
@@ -126,7 +126,7 @@ fn resolve(variables: &mut [Variable]) -> Result<(Plan, Runtime), End> {
             continue; // A source gives all or fails.
         };
         for at in &wanted.at {
-            variables[*at].value = value.clone();
+            variables[*at].value = Some(value.clone());
         }
     }
     Ok((plan, runtime))
@@ -159,13 +159,8 @@ fn with_names(failure: Failure, variables: &[Variable], plan: &Plan) -> Failure 
 
 fn format_variable(variables: &[Variable]) -> Environment {
     let own = variables.iter().filter(|variable| variable.is_own());
-    own.map(|variable| {
-        (
-            variable.shown(),
-            String::from_utf8_lossy(variable.value.expose()).into_owned(),
-        )
-    })
-    .collect()
+    own.filter_map(|variable| Some((variable.shown(), variable.text()?)))
+        .collect()
 }
 
 fn copied(directory: &Path) -> ExitCode {

@@ -10,29 +10,45 @@
 //! | `resolve NAME` | prints the IPv4 addresses of a name, one a line |
 //! | `get HOST:PORT` | asks for `/` by HTTP and prints the body |
 //! | `serve PORT` | answers HTTP requests with the name of its host, until SIGTERM |
+//! | `bare ENTRY PROGRAM…` | becomes a program with this entry behind its environment; it needs no `=` |
+//! | `peak PROGRAM…` | runs a program and prints its largest resident memory, in KiB |
 
+use std::convert::Infallible;
+use std::ffi::CString;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::ExitCode;
+use std::os::unix::ffi::OsStringExt;
+use std::process::{Command, ExitCode, Stdio};
 use std::{env, fs};
 
 use anyhow::{Context, bail};
 use hickory_resolver::TokioResolver;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::unistd::execve;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match run(&words).await {
+    let done = match words.as_slice() {
+        ["bare", entry, program @ ..] => bare(entry, program).map(|never| match never {}),
+        ["peak", program, arguments @ ..] => peak(program, arguments),
+        words => waiting(words),
+    };
+    match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("guest: {error:#}");
             ExitCode::from(2)
         }
     }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn waiting(words: &[&str]) -> anyhow::Result<u8> {
+    run(words).await
 }
 
 async fn run(words: &[&str]) -> anyhow::Result<u8> {
@@ -71,6 +87,30 @@ fn environment() -> anyhow::Result<()> {
     let document = json!({"env": variables, "args": arguments, "dir": directory, "pid": std::process::id()});
     println!("{document}");
     Ok(())
+}
+
+/// The standard library takes and gives variables with a name and a value only.
+fn bare(entry: &str, words: &[&str]) -> anyhow::Result<Infallible> {
+    let variable = |(name, value): (_, std::ffi::OsString)| {
+        let name: std::ffi::OsString = name;
+        CString::new([&name.into_vec()[..], b"=", &value.into_vec()].concat())
+    };
+    let mut environment = env::vars_os().map(variable).collect::<Result<Vec<_>, _>>()?;
+    environment.push(CString::new(entry)?);
+    let words = words
+        .iter()
+        .map(|&word| CString::new(word))
+        .collect::<Result<Vec<_>, _>>()?;
+    let program = words.first().context("a program is asked for")?;
+    execve(program, &words, &environment).context("cannot become the program")
+}
+
+/// Small as this program is, it is the least that can be told: until it has become a program of its own, a child counts as its parent.
+fn peak(program: &str, arguments: &[&str]) -> anyhow::Result<u8> {
+    let status = Command::new(program).args(arguments).stdout(Stdio::null()).status()?;
+    anyhow::ensure!(status.success(), "{program}: {status}");
+    println!("{}", getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss());
+    Ok(0)
 }
 
 async fn wait() -> anyhow::Result<()> {

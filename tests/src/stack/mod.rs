@@ -19,7 +19,7 @@ pub use self::controller::Controller;
 pub use self::injector::{INJECTOR, Injector, prepares};
 pub use self::launch::Launch;
 pub(crate) use self::program::build as build_program;
-pub use self::program::{Profile, cli_program, controller_program, injector_program, wrapper_program};
+pub use self::program::{Profile, cli_program, controller_program, guest_program, injector_program, wrapper_program};
 use crate::controlplane::ControlPlane;
 use crate::emulator::{AppHandle, Emulator, FederatedCredential, Options, Role, VaultHandle};
 

@@ -57,6 +57,13 @@ pub fn wrapper_program() -> anyhow::Result<PathBuf> {
     built.clone().map_err(anyhow::Error::msg)
 }
 
+/// The path of the test bed's guest, built like the other.
+pub fn guest_program() -> anyhow::Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| build(DEV_BUILD, ("akv2k8s-guest", "guest")));
+    built.clone().map_err(anyhow::Error::msg)
+}
+
 /// The path of a program (package and binary) after a command of cargo that builds it; or what cargo said.
 pub(crate) fn build(command: &[&str], program: (&str, &str)) -> Result<PathBuf, String> {
     run_cargo(command, program).map_err(|error| format!("{error:#}"))

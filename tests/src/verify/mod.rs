@@ -59,6 +59,14 @@ pub const STAGES: &[Stage] = &[
         run: |_| cargo(&["testbed", "conformance"]),
     },
     Stage {
+        name: "static",
+        run: |_| cargo(&["test", "--package", "akv2k8s-testbed", "--test", "statics"]),
+    },
+    Stage {
+        name: "fuzz",
+        run: |_| cargo(&["testbed", "fuzz"]),
+    },
+    Stage {
         name: "demo",
         run: |_| cargo(&["demo"]),
     },

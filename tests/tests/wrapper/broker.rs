@@ -26,8 +26,6 @@ async fn one_request_with_the_pods_token_brings_all_values_into_place() {
         ("AGAIN", "db@azurekeyvault?"),
         ("KEY", "tls@azurekeyvault?tls.key"),
         ("EMPTY", "empty@azurekeyvault"),
-        // Nobody gets to see the request but the broker.
-        ("HTTPS_PROXY", "http://127.0.0.1:1"),
     ]);
     let ended = run(&borrowed(&variables), &["env"]).await;
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "quiet on success");
@@ -223,4 +221,24 @@ async fn check_prints_names_and_lengths_and_starts_nothing() {
     let ended = run(&borrowed(&stub.variables(&[DB, ("PLAIN", "x")])), &["--check"]).await;
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
     assert_eq!(ended.out, "DB\tdb@azurekeyvault\t12 bytes\n");
+}
+
+#[tokio::test]
+async fn the_broker_is_never_asked_through_a_proxy() {
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let stub = Stub::start([db("v")]).await;
+    // An address of this machine that is none of those which never go through a proxy.
+    let variables = stub.variables(&[
+        DB,
+        (names::AUTH_SERVICE, &stub.address().replace("localhost", "0.0.0.0")),
+        ("HTTPS_PROXY", &address),
+        ("https_proxy", &address),
+        ("ALL_PROXY", &address),
+    ]);
+    let ended = run(&borrowed(&variables), &["env"]).await;
+    assert_eq!((ended.code, value(&ended, "DB")), (Some(0), Some("v")), "{}", ended.err);
+    let nobody_came =
+        std::future::poll_fn(|context| std::task::Poll::Ready(proxy.poll_accept(context).is_pending())).await;
+    assert!(nobody_came);
 }

@@ -3,61 +3,10 @@
 use akv2k8s_shared::diagnosis::Code;
 use akv2k8s_shared::injection::names;
 use akv2k8s_testbed::emulator::crypto::{Curve, KeyType};
-use akv2k8s_testbed::emulator::{
-    CertificatePolicy, Emulator, Fault, FaultKind, Operation, Options, Role, SecretOptions, VaultHandle,
-};
-use tempfile::TempDir;
+use akv2k8s_testbed::emulator::{CertificatePolicy, Fault, FaultKind, Operation, SecretOptions};
 
-use crate::bed::{Ended, run, value};
-
-/// An emulator with a vault `kv1`, and an application with a client secret that may read it.
-struct Bed {
-    emulator: Emulator,
-    vault: VaultHandle,
-    folder: TempDir,
-    variables: Vec<(String, String)>,
-}
-
-impl Bed {
-    async fn start() -> Self {
-        let emulator = Emulator::start(Options::default()).await.unwrap();
-        let vault = emulator.vault("kv1");
-        let app = emulator.entra().register_app();
-        vault.grant(app.principal(), Role::SecretsUser);
-        vault.grant(app.principal(), Role::CertificateUser);
-        vault.grant(app.principal(), Role::CryptoUser);
-        let folder = TempDir::new().unwrap();
-        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-        emulator.write_ca_file(&folder.path().join("ca.pem")).unwrap();
-        emulator.write_cloud_file(&folder.path().join("cloud.json")).unwrap();
-        let variables = [
-            ("AZURE_TENANT_ID", emulator.entra().tenant_id().to_owned()),
-            ("AZURE_CLIENT_ID", app.client_id().to_owned()),
-            ("AZURE_CLIENT_SECRET", app.add_secret()),
-            ("AZURE_ENVIRONMENT_FILEPATH", path("cloud.json")),
-            ("SSL_CERT_FILE", path("ca.pem")),
-            ("PATH", "/usr/bin:/bin".to_owned()),
-            (names::USE_AUTH_SERVICE, "false".to_owned()),
-        ];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        Self {
-            emulator,
-            vault,
-            folder,
-            variables,
-        }
-    }
-
-    /// Runs `env` in the wrapper; `more` comes on top of the application's variables, or takes their places.
-    async fn env(&self, more: &[(&str, &str)]) -> Ended {
-        let own = self
-            .variables
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
-        let all: Vec<_> = own.chain(more.iter().copied()).collect();
-        run(&all, &["env"]).await
-    }
-}
+use crate::bed::value;
+use crate::vault::Bed;
 
 #[tokio::test]
 async fn direct_references_need_nothing_but_the_vault_and_equal_ones_cost_one_read() {
@@ -211,7 +160,6 @@ async fn without_api_server_and_specs_an_akvs_cannot_be_read_and_it_says_so() {
         "{}",
         ended.err
     );
-    assert!(bed.folder.path().exists());
 }
 
 #[tokio::test]

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod api_server;
 mod bed;
 mod broker;
 mod direct;
+mod identities;
 mod process;
 mod secrecy;
 mod stub;
+mod vault;

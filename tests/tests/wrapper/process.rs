@@ -7,6 +7,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
 
+use akv2k8s_testbed::capability;
+use akv2k8s_testbed::stack::guest_program;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -200,6 +202,58 @@ async fn a_program_that_cannot_be_started_is_127_or_126_with_the_reason() {
             ended.err.starts_with("azure-keyvault-env: ") && ended.err.contains(reason),
             "{program}: {}",
             ended.err
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_program_on_a_file_system_that_is_mounted_noexec_is_126_with_that_reason() {
+    if !capability::has(capability::OWN_MOUNTS) {
+        return;
+    }
+    let program = wrapper(&[]).await.as_std().get_program().to_owned();
+    let mounted = "mount -t tmpfs -o noexec tmpfs /mnt && cp /usr/bin/true /mnt/app && exec \"$0\" /mnt/app";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", mounted]).arg(program);
+    let output = command.output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        (output.status.code(), said.as_ref()),
+        (
+            Some(126),
+            "azure-keyvault-env: /mnt/app: its file system is mounted noexec\n"
+        )
+    );
+}
+
+/// Shells leave out what is no variable; the kernel does not.
+#[tokio::test]
+async fn an_entry_without_equals_stays_where_it_was() {
+    let guest = tokio::task::spawn_blocking(guest_program).await.unwrap().unwrap();
+    let (_stub, variables) = with_a_value().await;
+    for variables in [borrowed(&variables), vec![PATH]] {
+        let program = wrapper(&[]).await.as_std().get_program().to_owned();
+        let mut command = Command::new(&guest);
+        command
+            .args(["bare", "no-variable"])
+            .arg(program)
+            .args(["cat", "/proc/self/environ"]);
+        let output = command
+            .env_clear()
+            .envs(variables.iter().copied())
+            .output()
+            .await
+            .unwrap();
+        assert!(
+            output.stdout.ends_with(b"\0no-variable\0"),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(
+            output
+                .stdout
+                .split(|byte| *byte == 0)
+                .any(|entry| entry.starts_with(b"PATH="))
         );
     }
 }

@@ -1,11 +1,12 @@
 //! A value is nowhere but in the program's environment.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Stdio;
 
 use akv2k8s_shared::injection::names;
-use akv2k8s_testbed::wait;
+use akv2k8s_testbed::{capability, wait};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -79,6 +80,103 @@ async fn while_values_are_fetched_the_process_cannot_be_dumped_and_the_program_c
     assert_eq!(owner_of(id), owner);
     running.kill().await.unwrap();
     end(running).await;
+}
+
+#[tokio::test]
+async fn a_crash_while_values_are_fetched_leaves_no_core_dump_and_one_of_the_program_does() {
+    let stub = Stub::start([Says::Nothing]).await;
+    let waiting = stub.variables(&[("DB", "db@azurekeyvault"), ("ENV_INJECTOR_START_BUDGET", "600")]);
+    let is_waiting = async |_| !stub.asked().is_empty();
+    assert_eq!(crash(&waiting, is_waiting).await, (Some(ABORT), false));
+
+    let stub = Stub::start([canary()]).await;
+    let is_started = async |id| std::fs::read(format!("/proc/{id}/comm")).is_ok_and(|name| name == b"sleep\n");
+    let (signal, dumped) = crash(&stub.variables(&[("DB", "db@azurekeyvault")]), is_started).await;
+    assert_eq!(signal, Some(ABORT));
+    // Without this the first half would show nothing.
+    assert!(dumped, "programs dump no core here: see core_pattern in core(5)");
+}
+
+/// What a panic ends with; Rust catches SEGV for a moment.
+const ABORT: i32 = 6;
+
+/// Starts `sleep` in the wrapper, lets it crash when it is `ready`, and tells by which signal it ended and whether the kernel dumped it.
+async fn crash(variables: &[(String, String)], ready: impl AsyncFn(u32) -> bool) -> (Option<i32>, bool) {
+    let folder = TempDir::new().unwrap();
+    let program = wrapper(&[]).await.as_std().get_program().to_owned();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -c unlimited && exec \"$0\" sleep 600"])
+        .arg(program);
+    command
+        .env_clear()
+        .envs(borrowed(variables))
+        .current_dir(folder.path())
+        .kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let id = child.id().unwrap();
+    wait::until("the moment", LONG, async || ready(id).await.then_some(()))
+        .await
+        .unwrap();
+    let killed = Command::new("kill")
+        .args(["-ABRT", &id.to_string()])
+        .status()
+        .await
+        .unwrap();
+    assert!(killed.success());
+    let status = child.wait().await.unwrap();
+    (status.signal(), status.core_dumped())
+}
+
+/// The first answer, with a canary in it, is over when the second does not come: no byte of it may be left, in whatever buffer it was.
+#[tokio::test]
+async fn memory_that_is_given_back_is_overwritten() {
+    if !capability::has(capability::FOREIGN_MEMORY) {
+        return;
+    }
+    let stub = Stub::start([Says::LastStatus(503, CANARY.repeat(1000)), Says::Nothing]).await;
+    let marker = "marker-19c4";
+    let variables = stub.variables(&[
+        ("DB", "db@azurekeyvault"),
+        ("ENV_INJECTOR_START_BUDGET", "600"),
+        ("MARKER", marker),
+    ]);
+    let mut child = wrapper(&borrowed(&variables))
+        .await
+        .args(["sleep", "600"])
+        .spawn()
+        .unwrap();
+    wait::until("the second request", LONG, async || {
+        (stub.asked().len() == 2).then_some(())
+    })
+    .await
+    .unwrap();
+    let memory = memory_of(child.id().unwrap());
+    assert!(contains(&memory, marker), "its memory can be read");
+    assert!(!contains(&memory, CANARY), "a value was left in memory");
+    child.kill().await.unwrap();
+}
+
+fn contains(memory: &[u8], text: &str) -> bool {
+    memory.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// All memory of a process that it can write to.
+fn memory_of(process: u32) -> Vec<u8> {
+    let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+    let file = File::open(format!("/proc/{process}/mem")).unwrap();
+    let mut memory = Vec::new();
+    for line in maps.lines().filter(|line| line.contains(" rw-p ")) {
+        let (range, _) = line.split_once(' ').unwrap();
+        let (start, end) = range.split_once('-').unwrap();
+        let [start, end] = [start, end].map(|text| u64::from_str_radix(text, 16).unwrap());
+        let mut part = vec![0; usize::try_from(end - start).unwrap()];
+        // Some mappings are the kernel's own.
+        if file.read_exact_at(&mut part, start).is_ok() {
+            memory.append(&mut part);
+        }
+    }
+    memory
 }
 
 /// Runs the wrapper as somebody who is not root, and tells who. The folder must outlive it.

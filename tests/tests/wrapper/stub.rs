@@ -8,6 +8,7 @@ use akv2k8s_shared::injection::{names, wire};
 use akv2k8s_shared::secret::SecretBytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
+use hyper::header::HeaderValue;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -24,6 +25,8 @@ pub(crate) enum Says {
     Values(Vec<(&'static str, Vec<u8>)>),
     /// A status, with a body and `Retry-After`.
     Status(u16, String, Option<u32>),
+    /// A status with a body, and the end of the connection.
+    LastStatus(u16, String),
     /// Nothing, for ever.
     Nothing,
 }
@@ -61,7 +64,7 @@ impl Stub {
     /// Says these one after the other, the last one again and again.
     pub(crate) async fn start(says: impl IntoIterator<Item = Says>) -> Self {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(["localhost".to_owned()])
+        let certificate = CertificateParams::new(["localhost".to_owned(), "0.0.0.0".to_owned()])
             .unwrap()
             .self_signed(&key)
             .unwrap();
@@ -106,6 +109,11 @@ impl Stub {
             .collect()
     }
 
+    /// `https://localhost:PORT`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Everything it was asked so far.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.state.asked.lock().unwrap().clone()
@@ -114,6 +122,8 @@ impl Stub {
 
 async fn serve(listener: TcpListener, tls: TlsAcceptor, state: Arc<State>) {
     while let Ok((stream, _)) = listener.accept().await {
+        // As servers do: else the kernel keeps the end of an answer back for 40 ms.
+        let _ = stream.set_nodelay(true);
         let (tls, state) = (tls.clone(), state.clone());
         tokio::spawn(async move {
             // A client that does not trust the certificate goes away here.
@@ -135,13 +145,14 @@ async fn answer(request: Request<Incoming>, state: &State) -> Result<Response<Fu
         body: String::from_utf8_lossy(&body.collect().await.unwrap().to_bytes()).into_owned(),
     };
     state.asked.lock().unwrap().push(asked);
-    let (status, body, retry_after) = {
+    let (status, body, retry_after, is_last) = {
         let mut says = state.says.lock().unwrap();
         let next = if says.len() > 1 { says.pop_front() } else { None };
         match next.as_ref().or(says.front()) {
-            Some(Says::Values(values)) => (200, values_json(values), None),
-            Some(Says::Status(status, body, retry)) => (*status, Bytes::from(body.clone()), *retry),
-            Some(Says::Nothing) | None => (0, Bytes::new(), None),
+            Some(Says::Values(values)) => (200, values_json(values), None, false),
+            Some(Says::Status(status, body, retry)) => (*status, Bytes::from(body.clone()), *retry, false),
+            Some(Says::LastStatus(status, body)) => (*status, Bytes::from(body.clone()), None, true),
+            Some(Says::Nothing) | None => (0, Bytes::new(), None, false),
         }
     };
     if status == 0 {
@@ -151,6 +162,11 @@ async fn answer(request: Request<Incoming>, state: &State) -> Result<Response<Fu
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     if let Some(seconds) = retry_after {
         response.headers_mut().insert("retry-after", seconds.into());
+    }
+    if is_last {
+        response
+            .headers_mut()
+            .insert("connection", HeaderValue::from_static("close"));
     }
     Ok(response)
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Code, Diagnosis, Retry};
 use akv2k8s_shared::environment::Environment;
 use akv2k8s_shared::http::{HttpClient, Limits, Response};
 use http_body_util::Full;
@@ -119,16 +119,22 @@ fn read(answer: &Response, name: &str, namespace: &str) -> Result<Spec, Failure>
                 ))
             }),
         StatusCode::NOT_FOUND => Err(not_found(name, "The API server does not know it.")),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Failure::of(Diagnosis::new(
-            Code::ApiServerForbidden,
-            format!("The pod's ServiceAccount may not read the AzureKeyVaultSecret '{name}'."),
-            "No Role in the namespace gives it the right to get azurekeyvaultsecrets.",
-            format!(
-                "kubectl create role akvs-reader --namespace {namespace} --verb get --resource azurekeyvaultsecrets.spv.no, and bind it to the pod's ServiceAccount"
-            ),
-        ))),
+        StatusCode::UNAUTHORIZED => Err(forbidden(name, namespace)),
+        // The Role may come a moment after the pod, as the AKVS may.
+        StatusCode::FORBIDDEN => Err(forbidden(name, namespace).with(Retry::Soon)),
         status => Err(unavailable(format!("It answers with status {}.", status.as_u16()))),
     }
+}
+
+fn forbidden(name: &str, namespace: &str) -> Failure {
+    Failure::of(Diagnosis::new(
+        Code::ApiServerForbidden,
+        format!("The pod's ServiceAccount may not read the AzureKeyVaultSecret '{name}'."),
+        "No Role in the namespace gives it the right to get azurekeyvaultsecrets.",
+        format!(
+            "kubectl create role akvs-reader --namespace {namespace} --verb get --resource azurekeyvaultsecrets.spv.no, and bind it to the pod's ServiceAccount"
+        ),
+    ))
 }
 
 fn unavailable(cause: String) -> Failure {
