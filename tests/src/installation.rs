@@ -96,14 +96,17 @@ impl<'n> Installation<'n> {
         cluster.kubectl_apply(namespace).await?;
         cluster.kubectl_apply(rights).await?;
         self.trust(NAMESPACE).await?;
-        cluster.kubectl_apply(WEBHOOK).await?;
+        let mut webhook: Value = serde_yaml::from_str(WEBHOOK)?;
+        // As long as the API server waits at all, for a busy machine.
+        webhook["webhooks"][0]["timeoutSeconds"] = json!(30);
+        cluster.kubectl_apply(&webhook.to_string()).await?;
         cluster.kubectl_apply(&self.deployment(deployment)?).await?;
         self.rolled_out().await?;
         self.node.service_ready(NAMESPACE, INJECTOR).await
     }
 
-    /// The example, with the identity of this installation, and with trust in the test's authorities: the one thing that users do not
-    /// need, since they have Microsoft's.
+    /// The example, with the identity of this installation, and with what users do not need: trust in the test's authorities, and patience
+    /// with a busy machine.
     fn deployment(&self, example: &str) -> anyhow::Result<String> {
         let mut text = example.to_owned();
         for id in [self.app.client_id(), self.emulator.entra().tenant_id()] {
@@ -117,6 +120,7 @@ impl<'n> Installation<'n> {
                 let variables = &mut document["spec"]["template"]["spec"]["containers"][0]["env"];
                 let variables = variables.as_array_mut().context("it has variables")?;
                 variables.push(json!({"name": "IMAGE_LOOKUP_CA_FILE", "value": "/test/ca.pem"}));
+                variables.push(json!({"name": "DOCKER_IMAGE_INSPECTION_TIMEOUT", "value": "20"}));
             }
             documents.push(document);
         }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use super::{LIMIT, NAMESPACE, Stage, example, seed};
 use crate::container::Container;
 use crate::installation::names_of;
-use crate::stack::{Stack, prepares};
+use crate::stack::{Injector, Stack, prepares};
 use crate::wait::until;
 
 /// The label by which a namespace asks for injection.
@@ -17,8 +17,9 @@ pub(super) const LABEL: &str = "azure-key-vault-env-injection=enabled";
 /// What tells whose pods are those of the example.
 const SELECTOR: &str = "app=app";
 
-/// Starts the env injector, lets the API server create the example's pod, and starts its program as the kubelet would.
-pub(super) async fn play<W: Write>(stage: &mut Stage<'_, W>, stack: &Stack) -> anyhow::Result<()> {
+/// Starts the env injector, lets the API server create the example's pod, and starts its program as the kubelet would. Gives the env
+/// injector, which runs on.
+pub(super) async fn play<W: Write>(stage: &mut Stage<'_, W>, stack: &Stack) -> anyhow::Result<Injector> {
     stage.say("Starting akv2k8s-envinjector: the API server shows it the pods that ask for values")?;
     let injector = stack.injector(&[]).await?;
     stage.kubectl(&["label", "namespace", NAMESPACE, LABEL]).await?;
@@ -54,7 +55,8 @@ pub(super) async fn play<W: Write>(stage: &mut Stage<'_, W>, stack: &Stack) -> a
     let expected = format!("DB_PASSWORD has {} characters", seed::ROTATED_VALUE.len());
     ensure!(line == expected, "{expected:?} was expected");
     program.kill().await?;
-    stage.note("as many as the vault's value has")
+    stage.note("as many as the vault's value has")?;
+    Ok(injector)
 }
 
 /// The name of the example's pod, once there is one.

@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use crate::controlplane::ControlPlane;
 use crate::emulator::{SecretOptions, VaultHandle};
 use crate::provision::{Locations, Program, provision};
-use crate::stack::{Controller, Profile, SERVICE_ACCOUNT, Stack, controller_program};
+use crate::stack::{Controller, Injector, Profile, SERVICE_ACCOUNT, Stack, controller_program};
 
 /// The vault the examples name.
 pub(crate) const VAULT: &str = "akv2k8s-demo";
@@ -72,14 +72,14 @@ pub async fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
         out,
         "\n== Starting akv2k8s-controller: its ServiceAccount's token is exchanged at Entra (workload identity)"
     )?;
-    let mut running = None;
+    let mut running = Running::default();
     let mut stage = Stage {
         cluster: &stack.cluster,
         out,
     };
     let outcome = play(&mut stage, &stack, &vault, &mut running).await;
     if outcome.is_err()
-        && let Some(controller) = &running
+        && let Some(controller) = &running.controller
     {
         writeln!(out, "\n== The controller's last lines\n{}", tail(&controller.log()))?;
     }
@@ -108,23 +108,30 @@ struct Stage<'a, W> {
     out: &'a mut W,
 }
 
-/// All acts; `running` is the controller that runs at the end, or did when something failed.
+/// The programs that run at the end, or did when something failed.
+#[derive(Default)]
+struct Running {
+    controller: Option<Controller>,
+    injector: Option<Injector>,
+}
+
+/// All acts.
 async fn play<W: Write>(
     stage: &mut Stage<'_, W>,
     stack: &Stack,
     vault: &VaultHandle,
-    running: &mut Option<Controller>,
+    running: &mut Running,
 ) -> anyhow::Result<usize> {
-    let controller = running.insert(launch(stack).await?);
+    let controller = running.controller.insert(launch(stack).await?);
     let shown = sync(stage, vault, controller).await?;
     stage.say("Breaking the identity: Entra forgets its federated credential, and the controller starts anew")?;
-    if let Some(controller) = running.take() {
+    if let Some(controller) = running.controller.take() {
         controller.stop().await?;
     }
     stack.app.remove_federated_credentials();
-    *running = Some(launch(stack).await?);
+    running.controller = Some(launch(stack).await?);
     break_identity(stage, stack).await?;
-    injection::play(stage, stack).await?;
+    running.injector = Some(injection::play(stage, stack).await?);
     Ok(shown)
 }
 
