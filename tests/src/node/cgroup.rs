@@ -3,10 +3,13 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
 
 const ROOT: &str = "/sys/fs/cgroup";
+/// How often it was probed.
+static PROBES: AtomicUsize = AtomicUsize::new(0);
 
 /// Makes the group `name` in every tree, below which kubelet makes those of its pods.
 pub(super) fn create(name: &str) -> anyhow::Result<()> {
@@ -21,8 +24,10 @@ pub(super) fn create(name: &str) -> anyhow::Result<()> {
 pub(super) fn probe() -> Result<(), String> {
     let trees =
         trees().map_err(|error| format!("the control groups in {ROOT} cannot be used ({error}); run as root"))?;
+    // Tests of one process probe at the same time.
+    let number = PROBES.fetch_add(1, Ordering::Relaxed);
     for tree in trees {
-        let group = tree.join(format!("akvprobe{}", std::process::id()));
+        let group = tree.join(format!("akvprobe{}-{number}", std::process::id()));
         let tried = fs::create_dir(&group).and_then(|()| fs::remove_dir(&group));
         tried.map_err(|error| {
             format!(
