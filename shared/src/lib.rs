@@ -23,7 +23,6 @@ pub mod identity;
 pub mod injection;
 pub mod keyvault;
 pub mod object;
-mod problem;
 #[cfg(feature = "kube")]
 pub mod readers;
 pub mod reference;

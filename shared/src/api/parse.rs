@@ -3,7 +3,7 @@
 use super::spec::{ChainOrder, ConfigMapOutput, ContentType, KeyFormat, ObjectType, Output, SecretOutput, Vault};
 #[cfg(feature = "kube")]
 use super::v2beta1::AzureKeyVaultSecret;
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Code, Diagnosis, Explanation, case};
 use crate::object::{self, MultiKeyFormat, SourceType, Transform};
 use crate::reference::{ObjectKind, ObjectName, ObjectRef, ObjectVersion, ReferenceError, VaultName};
 
@@ -102,11 +102,7 @@ pub(crate) fn source(vault: &Vault) -> Result<SourceType, Box<Diagnosis>> {
         (ObjectType::MultiKeyValueSecret, Some(ContentType::Yaml)) => {
             Ok(SourceType::MultiKeyValue(MultiKeyFormat::Yaml))
         }
-        (ObjectType::MultiKeyValueSecret, None) => invalid(
-            "spec.vault.object.contentType",
-            "A multi-key-value-secret needs to say how its value is written.",
-            "Write 'contentType: application/x-json' or 'contentType: application/x-yaml'.",
-        ),
+        (ObjectType::MultiKeyValueSecret, None) => refuse("spec.vault.object.contentType", case::ContentTypeMissing),
     }
 }
 
@@ -167,11 +163,10 @@ fn transform(field: &str, name: &str) -> Result<Transform, Box<Diagnosis>> {
         "trim" => Ok(Transform::Trim),
         "base64encode" => Ok(Transform::Base64Encode),
         "base64decode" => Ok(Transform::Base64Decode),
-        _ => invalid(
-            field,
-            &format!("There is no transform {:?}.", shorten(name)),
-            "Write 'trim', 'base64encode' or 'base64decode'.",
-        ),
+        _ => {
+            let transform = &format_args!("{:?}", shorten(name));
+            refuse(field, case::TransformUnknown { transform })
+        }
     }
 }
 
@@ -229,12 +224,7 @@ fn needs_data_key(source: SourceType, secret_type: Option<&str>) -> bool {
 /// Rules of data keys: <https://kubernetes.io/docs/concepts/configuration/secret/#restriction-names-data>.
 fn check_data_key(field: &str, key: Option<&str>) -> Result<(), Box<Diagnosis>> {
     let Some(key) = key else {
-        return refuse(
-            Code::DataKeyMissing,
-            field,
-            "Nothing says under which key the value goes.",
-            "Write the key, for example 'dataKey: password'.",
-        );
+        return refuse(field, Code::DataKeyMissing);
     };
     let legal = key.len() <= 253
         && key
@@ -245,12 +235,8 @@ fn check_data_key(field: &str, key: Option<&str>) -> Result<(), Box<Diagnosis>> 
     if legal {
         return Ok(());
     }
-    refuse(
-        Code::DataKeyInvalid,
-        field,
-        &format!("Kubernetes does not allow the data key {:?}.", shorten(key)),
-        "Write up to 253 letters, digits, '-', '_' and '.', for example 'dataKey: password'.",
-    )
+    let key = &format_args!("{:?}", shorten(key));
+    refuse(field, case::DataKeyNotAllowed { key })
 }
 
 /// Whether Kubernetes takes `name` for an object or a namespace: RFC 1123 subdomains, at most 253 characters.
@@ -270,11 +256,8 @@ fn object_name(field: &str, name: &str) -> Result<String, Box<Diagnosis>> {
     if is_object_name(name) {
         return Ok(name.to_owned());
     }
-    invalid(
-        field,
-        &format!("Kubernetes does not allow the name {:?}.", shorten(name)),
-        "Write lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit.",
-    )
+    let name = &format_args!("{:?}", shorten(name));
+    refuse(field, case::NameNotAllowed { name })
 }
 
 fn non_empty(text: Option<&str>) -> Option<&str> {
@@ -282,21 +265,15 @@ fn non_empty(text: Option<&str>) -> Option<&str> {
 }
 
 fn invalid_name<T>(field: &str, error: &ReferenceError) -> Result<T, Box<Diagnosis>> {
-    let fix = match error {
-        ReferenceError::Vault(_) => "Write the vault's short name, for example 'name: my-vault'.",
-        ReferenceError::Object(_) => "Write the object's name as the vault shows it, for example 'name: db-password'.",
-        ReferenceError::Version(_) => "Write the version's 32 hexadecimal digits, or leave 'version' out.",
-    };
-    invalid(field, &format!("{error}."), fix)
+    match error {
+        ReferenceError::Vault(_) => refuse(field, case::VaultNameInvalid { error }),
+        ReferenceError::Object(_) => refuse(field, case::ObjectNameInvalid { error }),
+        ReferenceError::Version(_) => refuse(field, case::VersionInvalid { error }),
+    }
 }
 
-fn invalid<T>(field: &str, cause: &str, fix: &str) -> Result<T, Box<Diagnosis>> {
-    refuse(Code::InvalidSpec, field, cause, fix)
-}
-
-fn refuse<T>(code: Code, field: &str, cause: &str, fix: &str) -> Result<T, Box<Diagnosis>> {
-    let what = format!("{field} cannot be used.");
-    Err(Box::new(Diagnosis::new(code, what, cause, fix)))
+fn refuse<T>(field: &str, why: impl Into<Explanation>) -> Result<T, Box<Diagnosis>> {
+    Err(Box::new(Diagnosis::case(why, format!("{field} cannot be used."))))
 }
 
 /// Keeps messages short whatever was typed.

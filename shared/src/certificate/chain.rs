@@ -10,9 +10,7 @@ use x509_parser::parse_x509_certificate;
 
 use super::private_key::PrivateKey;
 use super::signature::{self, Verdict};
-use super::unreadable;
-use crate::diagnosis::Code;
-use crate::problem::Problem;
+use crate::diagnosis::{Explanation, case};
 
 /// More certificates than any real chain has; ordering them costs a number of signature checks that grows with the
 /// square of it.
@@ -34,7 +32,7 @@ fn is_for(certificate: &X509Certificate<'_>, key: &PrivateKey) -> bool {
 
 /// The certificates of `key`'s chain: leaf, intermediates, and the root if it is there. Further certificates that
 /// issued one of these (cross-signed twins) follow; duplicates and unrelated certificates are left out.
-pub(super) fn leaf_first(key: &PrivateKey, certificates: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Problem> {
+pub(super) fn leaf_first(key: &PrivateKey, certificates: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Explanation> {
     let nodes = parse(certificates)?;
     let leaves = nodes
         .iter()
@@ -42,12 +40,7 @@ pub(super) fn leaf_first(key: &PrivateKey, certificates: &[Vec<u8>]) -> Result<V
         .filter(|(_, node)| is_for(&node.certificate, key));
     let (leaf, _) = leaves
         .max_by_key(|(_, node)| (!node.certificate.is_ca(), node.age()))
-        .ok_or_else(|| {
-            unreadable(
-                "none of its certificates belongs to its private key, so chainOrder cannot tell which comes first",
-                "Store the certificate of this very key with it, or remove chainOrder.",
-            )
-        })?;
+        .ok_or(case::ChainWithoutLeaf)?;
     let mut chain = vec![leaf];
     let mut issuers = vec![issuers_of(&nodes, leaf)];
     let next = |chain: &[usize], issuers: &[usize]| issuers.iter().copied().find(|issuer| !chain.contains(issuer));
@@ -116,25 +109,17 @@ impl<'a> Node<'a> {
 }
 
 /// Each certificate once.
-fn parse(certificates: &[Vec<u8>]) -> Result<Vec<Node<'_>>, Problem> {
+fn parse(certificates: &[Vec<u8>]) -> Result<Vec<Node<'_>>, Explanation> {
     let mut nodes: Vec<Node<'_>> = Vec::new();
     for der in certificates {
         if nodes.iter().any(|node| node.der == der) {
             continue;
         }
         if nodes.len() == MAX_CERTIFICATES {
-            return Err(Problem::new(
-                Code::ValueTooLarge,
-                format!("The certificate comes with more than {MAX_CERTIFICATES} others, too many to order."),
-                "Store only the certificates of its chain, or remove chainOrder.",
-            ));
+            let limit = &MAX_CERTIFICATES;
+            return Err(case::ChainTooLong { limit }.into());
         }
-        let (_, certificate) = parse_x509_certificate(der).map_err(|_| {
-            unreadable(
-                "one of its certificates is not X.509",
-                "Check each with `openssl x509 -in FILE -noout -text`.",
-            )
-        })?;
+        let (_, certificate) = parse_x509_certificate(der).map_err(|_| case::ChainNotX509)?;
         nodes.push(Node { der, certificate });
     }
     Ok(nodes)
@@ -170,6 +155,7 @@ mod tests {
     use proptest::sample::subsequence;
 
     use super::*;
+    use crate::diagnosis::Code;
     use crate::object::testdata;
 
     fn key(path: &str) -> PrivateKey {

@@ -14,9 +14,8 @@ use der::asn1::AnyRef;
 use der::{Decode, Tag, Tagged};
 
 use self::private_key::PrivateKey;
-use crate::diagnosis::Code;
+use crate::diagnosis::{Explanation, case};
 use crate::encoding::decode_base64;
-use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 pub(crate) use self::signer::Signer;
@@ -45,20 +44,12 @@ pub(crate) struct KeyPair {
 }
 
 /// Reads a PFX (DER, or its base64) or PEM with key and certificates; `server_first` orders the chain.
-pub(crate) fn key_pair(value: &SecretBytes, server_first: bool) -> Result<KeyPair, Problem> {
+pub(crate) fn key_pair(value: &SecretBytes, server_first: bool) -> Result<KeyPair, Explanation> {
     let Bundle { keys, certificates } = bundle(value, None)?;
     if certificates.is_empty() {
-        return Err(unreadable(
-            "it holds no certificate",
-            "Store the certificate together with its private key.",
-        ));
+        return Err(case::CertificateMissing.into());
     }
-    let key = chain::matching_key(&keys, &certificates).ok_or_else(|| {
-        unreadable(
-            "it holds no private key",
-            "Store the private key together with the certificate.",
-        )
-    })?;
+    let key = chain::matching_key(&keys, &certificates).ok_or(case::PrivateKeyMissing)?;
     let ordered;
     let certificates = if server_first && certificates.len() > 1 {
         ordered = chain::leaf_first(key, &certificates)?;
@@ -72,7 +63,7 @@ pub(crate) fn key_pair(value: &SecretBytes, server_first: bool) -> Result<KeyPai
     })
 }
 
-fn bundle(value: &SecretBytes, password: Option<&str>) -> Result<Bundle, Problem> {
+fn bundle(value: &SecretBytes, password: Option<&str>) -> Result<Bundle, Explanation> {
     match stored(value)? {
         Stored::Pem(text) => pem::read(text, password),
         Stored::Pfx(der) => pfx::read(der.expose(), password),
@@ -80,7 +71,7 @@ fn bundle(value: &SecretBytes, password: Option<&str>) -> Result<Bundle, Problem
 }
 
 /// The bundle as stored: DER of a PFX, or the PEM text.
-pub(crate) fn raw(value: &SecretBytes) -> Result<SecretBytes, Problem> {
+pub(crate) fn raw(value: &SecretBytes) -> Result<SecretBytes, Explanation> {
     Ok(match stored(value)? {
         Stored::Pem(_) => value.clone(),
         Stored::Pfx(der) => der,
@@ -88,14 +79,11 @@ pub(crate) fn raw(value: &SecretBytes) -> Result<SecretBytes, Problem> {
 }
 
 /// PEM of a certificate's DER.
-pub(crate) fn public(der: &[u8]) -> Result<SecretBytes, Problem> {
+pub(crate) fn public(der: &[u8]) -> Result<SecretBytes, Explanation> {
     if is_sequence(der) {
         Ok(pem_of(std::iter::once(der)))
     } else {
-        Err(unreadable(
-            "it is not DER",
-            "Look at it with `az keyvault certificate show`.",
-        ))
+        Err(case::CertificateNotDer.into())
     }
 }
 
@@ -107,7 +95,7 @@ fn pem_of<'a>(certificates: impl Iterator<Item = &'a [u8]>) -> SecretBytes {
     )
 }
 
-fn stored(value: &SecretBytes) -> Result<Stored<'_>, Problem> {
+fn stored(value: &SecretBytes) -> Result<Stored<'_>, Explanation> {
     if let Some(text) = value.expose_str().filter(|text| text.contains("-----BEGIN ")) {
         return Ok(Stored::Pem(text));
     }
@@ -117,31 +105,10 @@ fn stored(value: &SecretBytes) -> Result<Stored<'_>, Problem> {
     decode_base64(value.expose().trim_ascii())
         .filter(|der| is_sequence(der.expose()))
         .map(Stored::Pfx)
-        .ok_or_else(|| {
-            unreadable(
-                "it is neither PEM nor a PFX in base64",
-                "Store a PEM file, or the base64 of a PFX file without password.",
-            )
-        })
+        .ok_or_else(|| case::NeitherPemNorPfx.into())
 }
 
 /// Whether `der` is exactly one DER SEQUENCE, as certificates and PFX are.
 fn is_sequence(der: &[u8]) -> bool {
     AnyRef::from_der(der).is_ok_and(|any| any.tag() == Tag::Sequence)
-}
-
-fn unreadable(cause: &str, fix: &str) -> Problem {
-    Problem::new(
-        Code::CertificateUnreadable,
-        format!("The certificate cannot be used: {cause}."),
-        fix,
-    )
-}
-
-fn password_protected(form: &str, fix: &str) -> Problem {
-    Problem::new(
-        Code::CertificatePasswordProtected,
-        format!("The {form} is protected by a password, which cannot be given here."),
-        fix,
-    )
 }

@@ -6,9 +6,9 @@ use base64::Engine;
 use zeroize::Zeroizing;
 
 use super::private_key::PrivateKey;
-use super::{Bundle, is_sequence, password_protected, pfx, unreadable};
+use super::{Bundle, is_sequence, pfx};
+use crate::diagnosis::{Explanation, case};
 use crate::encoding::{BASE64, decode_base64};
-use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 const BEGIN: &str = "-----BEGIN ";
@@ -17,7 +17,7 @@ const DASHES: &str = "-----";
 /// Certificates and private keys of `text`, in order. Text around the blocks and blocks of other kinds (parameters,
 /// public keys, requests) are skipped; any line ending will do. `password` opens keys in PKCS#8; of keys encrypted in the
 /// older way (`Proc-Type: 4,ENCRYPTED`) none is read.
-pub(super) fn read(text: &str, password: Option<&str>) -> Result<Bundle, Problem> {
+pub(super) fn read(text: &str, password: Option<&str>) -> Result<Bundle, Explanation> {
     let mut bundle = Bundle {
         keys: Vec::new(),
         certificates: Vec::new(),
@@ -28,17 +28,17 @@ pub(super) fn read(text: &str, password: Option<&str>) -> Result<Bundle, Problem
             "CERTIFICATE" | "X509 CERTIFICATE" => {
                 let der = decode(body)?;
                 if !is_sequence(der.expose()) {
-                    return Err(damaged());
+                    return Err(case::PemDamaged.into());
                 }
                 bundle.certificates.push(der.expose().to_vec());
             }
             "ENCRYPTED PRIVATE KEY" => {
-                let password = password.ok_or_else(encrypted)?;
+                let password = password.ok_or(case::PrivateKeyHasPassword)?;
                 bundle.keys.push(pfx::encrypted_key(decode(body)?.expose(), password)?);
             }
             label if label.ends_with("PRIVATE KEY") => {
                 if body.contains("ENCRYPTED") {
-                    return Err(encrypted());
+                    return Err(case::PrivateKeyHasPassword.into());
                 }
                 bundle.keys.push(PrivateKey::from_der(decode(body)?.expose())?);
             }
@@ -50,37 +50,23 @@ pub(super) fn read(text: &str, password: Option<&str>) -> Result<Bundle, Problem
 }
 
 /// Label and body of the first block, and what follows it.
-fn next_block(text: &str) -> Result<Option<(&str, &str, &str)>, Problem> {
+fn next_block(text: &str) -> Result<Option<(&str, &str, &str)>, Explanation> {
     let Some((_, from_label)) = text.split_once(BEGIN) else {
         return Ok(None);
     };
-    let (label, from_body) = from_label.split_once(DASHES).ok_or_else(damaged)?;
-    let (body, after) = from_body.split_once(DASHES).ok_or_else(damaged)?;
+    let (label, from_body) = from_label.split_once(DASHES).ok_or(case::PemDamaged)?;
+    let (body, after) = from_body.split_once(DASHES).ok_or(case::PemDamaged)?;
     let end = after
         .strip_prefix("END ")
         .and_then(|after| after.strip_prefix(label))
         .and_then(|after| after.strip_prefix(DASHES));
-    Ok(Some((label, body, end.ok_or_else(damaged)?)))
+    Ok(Some((label, body, end.ok_or(case::PemDamaged)?)))
 }
 
 /// The bytes of a body: base64 with white space anywhere.
-fn decode(body: &str) -> Result<SecretBytes, Problem> {
+fn decode(body: &str) -> Result<SecretBytes, Explanation> {
     let compact: Zeroizing<Vec<u8>> = Zeroizing::new(body.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect());
-    decode_base64(&compact).ok_or_else(damaged)
-}
-
-fn damaged() -> Problem {
-    unreadable(
-        "a PEM block is damaged",
-        "Check it with `openssl storeutl -noout -text FILE` and store it again.",
-    )
-}
-
-fn encrypted() -> Problem {
-    password_protected(
-        "private key",
-        "Remove the password with `openssl pkey -in FILE -out FILE` and store the result.",
-    )
+    decode_base64(&compact).ok_or_else(|| case::PemDamaged.into())
 }
 
 /// One PEM block: lines of 64 characters, LF, a line feed at the end.

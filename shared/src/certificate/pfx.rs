@@ -12,10 +12,9 @@ use zeroize::Zeroizing;
 
 use self::encryption::{Budget, Mac};
 use self::kdf::Password;
+use super::Bundle;
 use super::private_key::PrivateKey;
-use super::{Bundle, password_protected, unreadable};
-use crate::diagnosis::Code;
-use crate::problem::Problem;
+use crate::diagnosis::{Explanation, case};
 
 const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 const ENCRYPTED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.6");
@@ -36,7 +35,7 @@ enum PfxError {
     /// It asks for more key derivation than [`Budget`] grants.
     Work,
     /// A private key inside is unusable.
-    Key(Problem),
+    Key(Explanation),
 }
 
 impl From<der::Error> for PfxError {
@@ -47,12 +46,12 @@ impl From<der::Error> for PfxError {
 
 /// Keys and certificates of a PFX, in bag order; names and other bags are dropped. Without `password` both forms of an
 /// empty one are tried.
-pub(super) fn read(der: &[u8], password: Option<&str>) -> Result<Bundle, Problem> {
+pub(super) fn read(der: &[u8], password: Option<&str>) -> Result<Bundle, Explanation> {
     open(der, password).map_err(problem)
 }
 
 /// The private key in an `EncryptedPrivateKeyInfo` (RFC 5958 §3), which PEM files hold as well.
-pub(super) fn encrypted_key(der: &[u8], password: &str) -> Result<PrivateKey, Problem> {
+pub(super) fn encrypted_key(der: &[u8], password: &str) -> Result<PrivateKey, Explanation> {
     let bmp = kdf::bmp_string(password);
     let password = Password::Given {
         bmp: &bmp,
@@ -64,29 +63,15 @@ pub(super) fn encrypted_key(der: &[u8], password: &str) -> Result<PrivateKey, Pr
     key().map_err(problem)
 }
 
-fn problem(error: PfxError) -> Problem {
+fn problem(error: PfxError) -> Explanation {
     match error {
-        PfxError::Malformed => unreadable(
-            "its PFX is damaged",
-            "Check it with `openssl pkcs12 -in FILE -info -noout` and store it again.",
-        ),
-        PfxError::Password => password_protected(
-            "PFX",
-            "Take the password off and store the result: `openssl pkcs12 -in OLD -nodes -out FILE.pem`, then \
-             `openssl pkcs12 -export -in FILE.pem -passout pass: -out NEW`.",
-        ),
-        PfxError::Algorithm(oid) => unreadable(
-            &format!("its PFX uses algorithm {oid}, which is not known here"),
-            "Export it with AES-256: `openssl pkcs12 -export -certpbe AES-256-CBC -keypbe AES-256-CBC -macalg sha256 …`.",
-        ),
-        PfxError::Work => Problem::new(
-            Code::ValueTooLarge,
-            format!(
-                "The PFX asks for more than {} rounds of key derivation.",
-                Budget::ROUNDS
-            ),
-            "Export it with fewer: `openssl pkcs12 -export -iter 2048 …`; without a password more of them protect nothing.",
-        ),
+        PfxError::Malformed => case::PfxDamaged.into(),
+        PfxError::Password => case::PfxHasPassword.into(),
+        PfxError::Algorithm(oid) => case::PfxAlgorithmUnknown { algorithm: &oid }.into(),
+        PfxError::Work => {
+            let rounds = &Budget::ROUNDS;
+            case::KeyDerivationTooLong { rounds }.into()
+        }
         PfxError::Key(problem) => problem,
     }
 }

@@ -8,8 +8,8 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use sec1::{EcParameters, EcPrivateKey};
 use zeroize::Zeroizing;
 
-use super::{curve, pem, unreadable};
-use crate::problem::Problem;
+use super::{curve, pem};
+use crate::diagnosis::{Explanation, case};
 use crate::secret::SecretBytes;
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -28,7 +28,7 @@ pub(super) struct PrivateKey {
 
 impl PrivateKey {
     /// Reads PKCS#1, PKCS#8 or SEC 1 DER, whatever a PEM label said.
-    pub(super) fn from_der(der: &[u8]) -> Result<Self, Problem> {
+    pub(super) fn from_der(der: &[u8]) -> Result<Self, Explanation> {
         if let Ok(rsa) = RsaPrivateKeyRef::from_der(der) {
             Self::rsa(&rsa, der)
         } else if let Ok(info) = PrivateKeyInfoRef::from_der(der) {
@@ -36,27 +36,33 @@ impl PrivateKey {
         } else if let Ok(ec) = EcPrivateKey::from_der(der) {
             Self::ec(&ec, None)
         } else {
-            Err(malformed())
+            Err(case::PrivateKeyDamaged.into())
         }
     }
 
-    fn pkcs8(info: &PrivateKeyInfoRef<'_>) -> Result<Self, Problem> {
+    fn pkcs8(info: &PrivateKeyInfoRef<'_>) -> Result<Self, Explanation> {
         let inner = info.private_key.as_bytes();
         match info.algorithm.oid {
-            RSA_ENCRYPTION => Self::rsa(&RsaPrivateKeyRef::from_der(inner).map_err(|_| malformed())?, inner),
+            RSA_ENCRYPTION => Self::rsa(
+                &RsaPrivateKeyRef::from_der(inner).map_err(|_| case::PrivateKeyDamaged)?,
+                inner,
+            ),
             EC_PUBLIC_KEY => {
                 let curve = info
                     .algorithm
                     .parameters
                     .and_then(|parameters| parameters.decode_as().ok());
-                Self::ec(&EcPrivateKey::from_der(inner).map_err(|_| malformed())?, curve)
+                Self::ec(
+                    &EcPrivateKey::from_der(inner).map_err(|_| case::PrivateKeyDamaged)?,
+                    curve,
+                )
             }
             _ => Self::other(info),
         }
     }
 
-    fn rsa(key: &RsaPrivateKeyRef<'_>, der: &[u8]) -> Result<Self, Problem> {
-        let public = key.public_key().to_der().map_err(|_| malformed())?;
+    fn rsa(key: &RsaPrivateKeyRef<'_>, der: &[u8]) -> Result<Self, Explanation> {
+        let public = key.public_key().to_der().map_err(|_| case::PrivateKeyDamaged)?;
         Ok(Self {
             label: RSA_LABEL,
             der: Zeroizing::new(der.to_vec()),
@@ -65,18 +71,13 @@ impl PrivateKey {
     }
 
     /// `curve` is what PKCS#8 says outside the key; it wins over what the key says itself.
-    fn ec(key: &EcPrivateKey<'_>, curve: Option<ObjectIdentifier>) -> Result<Self, Problem> {
+    fn ec(key: &EcPrivateKey<'_>, curve: Option<ObjectIdentifier>) -> Result<Self, Explanation> {
         let curve = curve
             .or(key.parameters.and_then(EcParameters::named_curve))
-            .ok_or_else(|| {
-                unreadable(
-                    "its EC key names no curve",
-                    "Store a key on a named curve, e.g. from `openssl ecparam -name prime256v1 -genkey`.",
-                )
-            })?;
+            .ok_or(case::CurveMissing)?;
         let known = curve::complete(curve, key.private_key)
             .transpose()
-            .map_err(|()| malformed())?;
+            .map_err(|()| case::PrivateKeyDamaged)?;
         let (private, public) = match &known {
             Some(pair) => (pair.private.as_slice(), Some(pair.public.as_slice())),
             None => (key.private_key, key.public_key),
@@ -86,7 +87,7 @@ impl PrivateKey {
             parameters: Some(EcParameters::NamedCurve(curve)),
             public_key: public,
         };
-        let der = Zeroizing::new(complete.to_der().map_err(|_| malformed())?);
+        let der = Zeroizing::new(complete.to_der().map_err(|_| case::PrivateKeyDamaged)?);
         Ok(Self {
             label: "EC PRIVATE KEY",
             der,
@@ -96,9 +97,9 @@ impl PrivateKey {
 
     /// Ed25519 and whatever else has PKCS#8 as its only form: version 1 of it, which every reader knows, without
     /// attributes.
-    fn other(info: &PrivateKeyInfoRef<'_>) -> Result<Self, Problem> {
+    fn other(info: &PrivateKeyInfoRef<'_>) -> Result<Self, Explanation> {
         let plain = PrivateKeyInfoRef::new(info.algorithm, info.private_key);
-        let der = Zeroizing::new(plain.to_der().map_err(|_| malformed())?);
+        let der = Zeroizing::new(plain.to_der().map_err(|_| case::PrivateKeyDamaged)?);
         let stored = info.public_key.and_then(|bits| bits.as_bytes().map(<[u8]>::to_vec));
         Ok(Self {
             label: "PRIVATE KEY",
@@ -130,11 +131,4 @@ fn ed25519_public(info: &PrivateKeyInfoRef<'_>) -> Option<Vec<u8>> {
         .filter(|_| info.algorithm.oid == ED25519)?;
     let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_bytes()).ok()?;
     Some(pair.public_key().as_ref().to_vec())
-}
-
-fn malformed() -> Problem {
-    unreadable(
-        "its private key is damaged or of an unknown kind",
-        "Check it with `openssl pkey -in FILE -check -noout`; RSA, EC and Ed25519 keys are known.",
-    )
 }

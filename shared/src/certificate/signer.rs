@@ -4,8 +4,8 @@ use ring::rand::SystemRandom;
 use ring::rsa;
 use ring::signature::{RSA_PSS_SHA256, RsaKeyPair};
 
-use super::{Bundle, bundle, chain, unreadable};
-use crate::problem::Problem;
+use super::{Bundle, bundle, chain};
+use crate::diagnosis::{Explanation, case};
 use crate::secret::SecretBytes;
 
 /// An RSA key with its certificate and the chain above. It holds a private key: no `Debug`.
@@ -17,30 +17,16 @@ pub(crate) struct Signer {
 
 impl Signer {
     /// Reads a PFX (DER, or its base64) or PEM with key and certificates.
-    pub(crate) fn open(file: &SecretBytes, password: Option<&str>) -> Result<Self, Problem> {
+    pub(crate) fn open(file: &SecretBytes, password: Option<&str>) -> Result<Self, Explanation> {
         let Bundle { keys, certificates } = bundle(file, password)?;
         if certificates.is_empty() {
-            return Err(unreadable(
-                "it holds no certificate",
-                "Put certificate and key into one file.",
-            ));
+            return Err(case::CertificateMissing.into());
         }
-        let key = chain::matching_key(&keys, &certificates)
-            .ok_or_else(|| unreadable("it holds no private key", "Put certificate and key into one file."))?;
+        let key = chain::matching_key(&keys, &certificates).ok_or(case::PrivateKeyMissing)?;
         // Of a certificate and a key that do not belong together nothing can be signed that anybody would believe.
         let chain = chain::leaf_first(key, &certificates)?;
-        let der = key.rsa_der().ok_or_else(|| {
-            unreadable(
-                "its key is not RSA, and Entra takes assertions signed by RSA keys only",
-                "Make a certificate with an RSA key, e.g. by `openssl req -x509 -newkey rsa:3072 …`, and register it.",
-            )
-        })?;
-        let key = RsaKeyPair::from_der(der).map_err(|_| {
-            unreadable(
-                "its RSA key is shorter than 2,048 bits, longer than 4,096, or damaged",
-                "Make a certificate with an RSA key of 2,048 to 4,096 bits.",
-            )
-        })?;
+        let der = key.rsa_der().ok_or(case::SignerNotRsa)?;
+        let key = RsaKeyPair::from_der(der).map_err(|_| case::SignerSizeUnsupported)?;
         Ok(Self { key, chain })
     }
 
@@ -74,7 +60,7 @@ mod tests {
     use crate::diagnosis::Code;
     use crate::object::testdata::bytes;
 
-    fn open(path: &str, password: Option<&str>) -> Result<Signer, Problem> {
+    fn open(path: &str, password: Option<&str>) -> Result<Signer, Explanation> {
         Signer::open(&SecretBytes::new(bytes(path)), password)
     }
 

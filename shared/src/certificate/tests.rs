@@ -7,9 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
 use super::*;
+use crate::diagnosis::Code;
 use crate::object::testdata::{bytes, text};
 
-fn pair(value: &[u8], server_first: bool) -> Result<(String, String), Problem> {
+fn pair(value: &[u8], server_first: bool) -> Result<(String, String), Explanation> {
     let text = |bytes: SecretBytes| bytes.expose_str().expect("PEM").to_owned();
     let pair = key_pair(&SecretBytes::new(value.to_vec()), server_first)?;
     Ok((text(pair.certificates), text(pair.key)))

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 
 use super::vault::field;
-use super::{AssertionClaims, Code, Diagnosis, Trace, first_cause, tidy};
+use super::{AssertionClaims, Code, Diagnosis, Trace, case, first_cause, tidy};
 
 /// A token request that Entra refused, and who asked.
 #[derive(Debug, Clone, Copy)]
@@ -112,24 +112,20 @@ impl TokenRefusal<'_> {
     }
 
     fn outside_validity(&self) -> Diagnosis {
-        let mut diagnosis = Diagnosis::of(
-            Code::AssertionOutsideValidity,
-            self.what("the ServiceAccount token is outside its validity"),
-            &[],
-        );
+        let what = self.what("the ServiceAccount token is outside its validity");
         if let Some(AssertionClaims {
             issued: Some(issued),
             expires: Some(expires),
             ..
         }) = self.assertion
         {
-            diagnosis.cause = format!(
-                "The token in the file was issued at {} and ends at {}, and Entra's clock is outside of that.",
-                timestamp(*issued),
-                timestamp(*expires)
-            );
+            let times = case::TokenTimes {
+                issued: &timestamp(*issued),
+                expires: &timestamp(*expires),
+            };
+            return Diagnosis::case(times, what);
         }
-        diagnosis
+        Diagnosis::case(Code::AssertionOutsideValidity, what)
     }
 
     fn other(&self, body: &Body) -> Diagnosis {
@@ -141,13 +137,12 @@ impl TokenRefusal<'_> {
             .unwrap_or_default()
             .trim();
         let what = self.what(&format!("HTTP {}", self.status));
-        let mut diagnosis = Diagnosis::of(Code::TokenRequestFailed, what, &[]);
-        diagnosis.cause = match (body.error.as_str(), said) {
-            ("", "") => "The answer says no more.".to_owned(),
-            (error, "") => format!("Entra says: {}.", tidy(error)),
-            (_, said) => format!("Entra says: {}", tidy(said)),
+        let message = match (body.error.as_str(), said) {
+            ("", "") => return Diagnosis::case(case::EntraSaysNothing, what),
+            (error, "") => format!("{}.", tidy(error)),
+            (_, said) => tidy(said),
         };
-        diagnosis
+        Diagnosis::case(case::EntraSays { message: &message }, what)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::{Code, Diagnosis, tidy};
+use super::{Code, Diagnosis, case, tidy};
 
 /// A token request that the metadata service refused.
 #[derive(Debug, Clone, Copy)]
@@ -49,31 +49,17 @@ impl ImdsRefusal<'_> {
             "The instance metadata service gave no token for {who}: HTTP {}.",
             self.status
         );
-        let row = |code| Diagnosis::of(code, what.clone(), &[]);
+        let row = |code| Diagnosis::of(code, what.as_str(), &[]);
         let lower = String::from_utf8_lossy(self.body).to_ascii_lowercase();
         match self.status {
             _ if NOT_READY.iter().any(|words| lower.contains(words)) => row(Code::PodIdentityNotReady),
             _ if is_page(self.body) => row(Code::ImdsGateway),
             400 if lower.contains("multiple user assigned") => row(Code::ImdsAmbiguousIdentity),
-            400 | 403 | 404 => {
-                let mut diagnosis = row(Code::ImdsIdentityNotAssigned);
-                if !said.is_empty() {
-                    diagnosis.cause = format!("{} IMDS says: {said}", diagnosis.cause);
-                }
-                diagnosis
-            }
-            410 => Diagnosis {
-                cause: "The metadata service is being updated, which takes up to 70 seconds.".to_owned(),
-                ..row(Code::ImdsThrottled)
-            },
+            400 | 403 | 404 => row(Code::ImdsIdentityNotAssigned).quoting("IMDS", &said),
+            410 => Diagnosis::case(case::ImdsUpdating, what),
             502 | 504 => row(Code::ImdsGateway),
             429 | 500..=599 => row(Code::ImdsThrottled),
-            _ => Diagnosis::new(
-                Code::TokenRequestFailed,
-                what,
-                format!("It says: {said}"),
-                "Check that 169.254.169.254 is Azure's metadata service, not something that intercepts it.",
-            ),
+            _ => Diagnosis::case(case::ImdsSays { message: &said }, what),
         }
     }
 }

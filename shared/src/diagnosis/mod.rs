@@ -13,7 +13,6 @@ mod client_secret;
 mod entra;
 mod imds;
 mod stray;
-mod template;
 mod unseen;
 mod vault;
 #[cfg(feature = "kube")]
@@ -23,7 +22,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use assertion::{AUDIENCE, AssertionClaims, TOKEN_PROXY};
-pub use catalogue::{Code, EventReason, Row, SECTIONS, Section};
+pub use catalogue::{Case, Code, EventReason, Explanation, Row, SECTIONS, Section, Text, case};
 pub use client_secret::{explain_secret, mistaken_secret};
 pub use entra::TokenRefusal;
 pub use imds::ImdsRefusal;
@@ -40,9 +39,9 @@ pub struct Diagnosis {
     /// What happened, to which object: one plain sentence.
     pub what: String,
     /// Why.
-    pub cause: String,
+    pub cause: Text,
     /// The command or edit that fixes it.
-    pub fix: String,
+    pub fix: Text,
     /// How the service's operators find the request, when it told. It differs each time, so it goes to log and `doctor` only: neither
     /// `Display` nor a status has it.
     pub trace: Option<Box<Trace>>,
@@ -86,27 +85,40 @@ impl fmt::Display for Diagnosis {
 }
 
 impl Diagnosis {
-    /// A diagnosis of `code` in the caller's own words; the texts are whole sentences.
-    pub fn new(code: Code, what: impl Into<String>, cause: impl Into<String>, fix: impl Into<String>) -> Self {
+    /// A diagnosis of `code` in the words of its row: `what` is a sentence, `names` the values of the `{names}` in cause and fix.
+    /// One that is not given stands there in capitals, for the reader to fill in.
+    pub fn of(code: Code, what: impl Into<String>, names: &[(&str, &str)]) -> Self {
+        Self::case(code.explain(names), what)
+    }
+
+    /// A diagnosis in the words of one of the catalogue's [cases](case): `what` is a sentence.
+    pub fn case(case: impl Into<Explanation>, what: impl Into<String>) -> Self {
+        let Explanation { code, cause, fix } = case.into();
         Self {
             code,
             what: what.into(),
-            cause: cause.into(),
-            fix: fix.into(),
+            cause,
+            fix,
             trace: None,
         }
     }
 
-    /// A diagnosis of `code` in the catalogue's words: `what` is a sentence, `names` the values of the `{names}` in cause and fix.
-    /// One that is not given stands there in capitals, for the reader to fill in.
-    pub fn of(code: Code, what: impl Into<String>, names: &[(&str, &str)]) -> Self {
-        let row = code.row();
-        Self::new(
-            code,
-            what,
-            template::fill(row.cause, names),
-            template::fill(row.fix, names),
-        )
+    /// Adds the service's own words.
+    #[must_use]
+    pub(crate) fn quoting(self, who: &str, said: &str) -> Self {
+        Self {
+            cause: self.cause.quoting(who, said),
+            ..self
+        }
+    }
+
+    /// Adds what was found out on the way before the cause: whole sentences.
+    #[must_use]
+    pub(crate) fn after(self, findings: &str) -> Self {
+        Self {
+            cause: self.cause.after(findings),
+            ..self
+        }
     }
 
     /// Adds how the service's operators find the request.
@@ -148,30 +160,7 @@ pub(crate) fn tidy(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
-
-    #[test]
-    fn every_code_stands_once_in_one_section_and_sections_follow_the_order_of_causes() {
-        let listed: Vec<_> = SECTIONS.iter().flat_map(|section| section.codes).copied().collect();
-        assert_eq!(listed, Code::ALL);
-        assert!(listed.is_sorted());
-        assert_eq!(listed.iter().collect::<BTreeSet<_>>().len(), listed.len());
-    }
-
-    #[test]
-    fn every_row_says_what_is_seen_why_and_what_to_do() {
-        for code in Code::ALL {
-            let row = code.row();
-            for text in [row.seen, row.cause, row.fix] {
-                assert!(text.len() > 12, "{code}: {text:?}");
-                assert_eq!(text.matches('`').count() % 2, 0, "{code}: {text:?}");
-            }
-            assert!(row.seen.ends_with(['.', '?']), "{code}");
-            assert!(row.cause.ends_with('.'), "{code}: a cause is whole sentences");
-        }
-    }
 
     #[test]
     fn the_first_cause_is_the_one_that_explains_the_rest() {
@@ -199,14 +188,5 @@ mod tests {
         let traced = plain.clone().traced(trace);
         assert_eq!(plain.to_string(), traced.to_string());
         assert!(traced.trace.is_some() && plain.traced(Trace::default()).trace.is_none());
-    }
-
-    #[test]
-    fn the_link_leads_to_the_codes_own_heading() {
-        let link = Code::ForbiddenByRbac.link();
-        assert!(
-            link.starts_with("https://") && link.ends_with("/docs/troubleshooting.md#forbiddenbyrbac"),
-            "{link}"
-        );
     }
 }

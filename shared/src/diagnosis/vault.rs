@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::{Code, Diagnosis, tidy};
+use super::{Code, Diagnosis, case, tidy};
 use crate::keyvault::Collection;
 
 /// A request that a vault refused, and what was wanted.
@@ -56,6 +56,11 @@ impl ErrorBody {
             _ => &self.code,
         }
     }
+
+    /// Code and message on one line; nothing when there is neither.
+    fn said(&self) -> String {
+        tidy(&format!("{} {}", self.code, self.message))
+    }
 }
 
 impl VaultRefusal<'_> {
@@ -68,21 +73,12 @@ impl VaultRefusal<'_> {
             403 => self.forbidden(&error),
             404 => self.not_found(&error),
             429 => throttled(self.object),
-            408 | 500..=599 => Diagnosis::new(
-                Code::VaultUnavailable,
-                self.what(&format!("HTTP {}", self.status)),
-                said("The service has a problem of its own.", &error),
-                "Nothing to do: it is tried again. Azure's state: https://status.azure.com",
-            ),
-            status => Diagnosis::new(
-                Code::VaultResponseInvalid,
-                self.what(&format!("HTTP {status}, which a vault does not answer to this")),
-                said(
-                    "What answers is not a vault, or something in between changes its answers.",
-                    &error,
-                ),
-                "Check proxies and DNS between this pod and the vault.",
-            ),
+            408 | 500..=599 => Diagnosis::case(case::VaultFails, self.what(&format!("HTTP {}", self.status)))
+                .quoting("It", &error.said()),
+            status => {
+                let what = self.what(&format!("HTTP {status}, which a vault does not answer to this"));
+                Diagnosis::case(case::AnswerUnexpected, what).quoting("It", &error.said())
+            }
         }
     }
 
@@ -97,31 +93,33 @@ impl VaultRefusal<'_> {
 
     fn unauthorized(&self, error: &ErrorBody) -> Diagnosis {
         if error.message.contains("AKV10032") || error.message.contains("Invalid issuer") {
-            let tenants = match (self.tenant_id, self.vault_tenant) {
-                (Some(own), Some(vault)) => {
-                    format!("The identity is of tenant {own}, the vault belongs to tenant {vault}.")
-                }
-                (None, Some(vault)) => format!("The vault belongs to tenant {vault}, the identity to another."),
-                _ => "The vault belongs to another tenant than the identity.".to_owned(),
-            };
-            return Diagnosis {
-                cause: tenants,
-                ..Diagnosis::of(
-                    Code::WrongTenant,
-                    self.what("the vault does not know the identity's tenant"),
-                    &[("vault_tenant", self.vault_tenant.unwrap_or("TENANT"))],
-                )
-            };
+            return self.wrong_tenant();
         }
         if error.message.contains("AKV10022") || error.message.contains("Invalid audience") {
             return self.row(Code::WrongAudience, "the token is not meant for this vault");
         }
-        Diagnosis::new(
-            Code::TokenRequestFailed,
-            self.what("the vault does not accept the token, nor a new one"),
-            said("The vault gives no reason that is known.", error),
-            "Check the node's clock, and that identity and vault are of the same cloud and tenant.",
-        )
+        let what = self.what("the vault does not accept the token, nor a new one");
+        Diagnosis::case(case::TokenNotAccepted, what).quoting("It", &error.said())
+    }
+
+    fn wrong_tenant(&self) -> Diagnosis {
+        let what = self.what("the vault does not know the identity's tenant");
+        match (self.tenant_id, self.vault_tenant) {
+            (Some(tenant), Some(vault_tenant)) => {
+                let differ = case::TenantsDiffer {
+                    tenant: &tenant,
+                    vault_tenant: &vault_tenant,
+                };
+                Diagnosis::case(differ, what)
+            }
+            (None, Some(vault_tenant)) => Diagnosis::case(
+                case::VaultOfAnotherTenant {
+                    vault_tenant: &vault_tenant,
+                },
+                what,
+            ),
+            (_, None) => Diagnosis::case(Code::WrongTenant, what),
+        }
     }
 
     fn forbidden(&self, error: &ErrorBody) -> Diagnosis {
@@ -143,34 +141,18 @@ impl VaultRefusal<'_> {
             "AccessDenied" | "ForbiddenByPolicy" => self.policy(message),
             _ if message.contains("Caller is not authorized") => self.rbac(Code::ForbiddenByRbac, message),
             _ if message.contains("permission on key vault") => self.policy(message),
-            _ => {
-                let diagnosis = self.row(Code::Forbidden, "it is forbidden");
-                Diagnosis {
-                    cause: said(&diagnosis.cause, error),
-                    ..diagnosis
-                }
-            }
+            _ => self
+                .row(Code::Forbidden, "it is forbidden")
+                .quoting("It", &error.said()),
         }
     }
 
     fn firewall(&self, message: &str) -> Diagnosis {
-        let vault = self.vault;
-        match field(message, "Client address: ", "\r\n") {
-            Some(address) => Diagnosis::new(
-                Code::ForbiddenByFirewall,
-                self.what("the vault's firewall does not admit this client"),
-                format!("Requests arrive from address {address}, which no rule of the vault admits."),
-                format!("az keyvault network-rule add --name {vault} --ip-address {address}"),
-            ),
-            None => Diagnosis::new(
-                Code::ForbiddenByFirewall,
-                self.what("the vault's firewall does not admit this client"),
-                "The vault is open to private endpoints only, or to chosen networks.",
-                format!(
-                    "Connect the cluster by a private endpoint, or admit its network: az keyvault network-rule add --name \
-                     {vault} --subnet ID"
-                ),
-            ),
+        let vault = &self.vault;
+        let what = self.what("the vault's firewall does not admit this client");
+        match &field(message, "Client address: ", "\r\n") {
+            Some(address) => Diagnosis::case(case::AddressNotAdmitted { address, vault }, what),
+            None => Diagnosis::case(case::NetworkNotAdmitted { vault }, what),
         }
     }
 
@@ -254,11 +236,9 @@ impl VaultRefusal<'_> {
 
     fn not_found(&self, error: &ErrorBody) -> Diagnosis {
         if error.code.is_empty() {
-            return Diagnosis::new(
-                Code::VaultResponseInvalid,
+            return Diagnosis::case(
+                case::AnswerNotOfVault,
                 self.what("HTTP 404 without a vault's error in it"),
-                "What answers is not a vault.",
-                "Check the cloud's vault suffix (AZURE_ENVIRONMENT), proxies and DNS.",
             );
         }
         Diagnosis::of(
@@ -279,14 +259,6 @@ pub(crate) fn throttled(object: &str) -> Diagnosis {
         format!("Reading {object} failed: the vault is asked too often."),
         &[],
     )
-}
-
-fn said(cause: &str, error: &ErrorBody) -> String {
-    let message = tidy(&error.message);
-    match (error.code.as_str(), message.as_str()) {
-        ("", "") => cause.to_owned(),
-        (code, message) => format!("{cause} It says: {} {message}", tidy(code)),
-    }
 }
 
 /// What stands in `text` between `before` and `after`; only plain characters, since it goes into a command line.

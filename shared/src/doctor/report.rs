@@ -104,7 +104,10 @@ mod tests {
             request_id: Some("r-1".into()),
             ..Trace::default()
         };
-        let failure = |code, what: &str| Diagnosis::new(code, what, "Because.", "Do that.").traced(trace.clone());
+        let failure = |code: Code, what: &str| {
+            let told = Diagnosis::told(code.as_str(), &format!("{what} Cause: Because. Fix: Do that."));
+            told.expect("a code of this version").traced(trace.clone())
+        };
         Report {
             subject: "pod a/b".into(),
             checks: vec![

@@ -1,7 +1,7 @@
 //! Why something is not granted, in words.
 
 use super::{Namespace, type_of};
-use crate::diagnosis::{Code, Diagnosis, tidy};
+use crate::diagnosis::{Diagnosis, Explanation, case, tidy};
 use crate::reference::ObjectRef;
 
 /// How far the nearest rule went: the part that did not fit. Later ones are nearer.
@@ -37,35 +37,53 @@ impl Denied {
 
     /// What is missing, and the rule that would allow just this. `file` is where the rules are.
     pub fn explain(&self, file: &str) -> Diagnosis {
-        let Self { namespace, object, .. } = self;
-        let (vault, name) = (&object.vault, &object.name);
-        let type_ = type_of(object.kind).as_str();
-        let cause = match self.step {
-            Step::Namespace => format!("No rule in {file} is for namespace '{namespace}'."),
-            Step::Vault => format!("The rules in {file} for namespace '{namespace}' do not name vault '{vault}'."),
-            Step::Type => {
-                format!(
-                    "The rules in {file} for namespace '{namespace}' and vault '{vault}' do not name type '{type_}'."
-                )
+        let (file, namespace) = (&file, &self.namespace);
+        let (vault, object) = (&self.object.vault, &self.object.name);
+        let kind = &type_of(self.object.kind).as_str();
+        let why: Explanation = match self.step {
+            Step::Namespace => case::NamespaceNotGranted {
+                file,
+                namespace,
+                vault,
+                kind,
+                object,
             }
-            Step::Object => format!(
-                "The rules in {file} for namespace '{namespace}' and {type_}s of vault '{vault}' do not name '{name}'."
-            ),
-            Step::Labels => format!(
-                "A rule in {file} selects namespaces by label, and the labels of namespace '{namespace}' are not known: {}.",
-                self.labels
-            ),
+            .into(),
+            Step::Vault => case::VaultNotNamed {
+                file,
+                namespace,
+                vault,
+                kind,
+                object,
+            }
+            .into(),
+            Step::Type => case::TypeNotNamed {
+                file,
+                namespace,
+                vault,
+                kind,
+                object,
+            }
+            .into(),
+            Step::Object => case::ObjectNotNamed {
+                file,
+                namespace,
+                vault,
+                kind,
+                object,
+            }
+            .into(),
+            Step::Labels => {
+                let reason = &self.labels;
+                case::LabelsUnknown {
+                    file,
+                    namespace,
+                    reason,
+                }
+                .into()
+            }
         };
-        let fix = if self.step == Step::Labels {
-            "Give the controller the right to list and watch namespaces; it looks again by itself.".to_owned()
-        } else {
-            format!(
-                "Ask whoever runs akv2k8s for a rule in that file: \
-                 {{namespaces: [{namespace}], vaults: [{vault}], types: [{type_}], objects: [{name}]}}"
-            )
-        };
-        let what = format!("Namespace '{namespace}' may not use {object}.");
-        Diagnosis::new(Code::VaultNotGranted, what, cause, fix)
+        Diagnosis::case(why, format!("Namespace '{namespace}' may not use {}.", self.object))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Grants, Namespace};
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Diagnosis, case};
 use crate::file;
 use crate::reference::ObjectRef;
 
@@ -52,11 +52,9 @@ impl Rules {
                 let verdict = grants.allows(namespace, object);
                 verdict.map_err(|denied| Box::new(denied.explain(file)))
             }
-            Self::Unusable(error) => Err(Box::new(Diagnosis::new(
-                Code::VaultNotGranted,
+            Self::Unusable(error) => Err(Box::new(Diagnosis::case(
+                case::NoGrants { file: &file, error },
                 format!("Namespace '{}' may not use {object}.", namespace.name),
-                format!("The rules in {file} cannot be used, and until they can nothing is allowed: {error}."),
-                "Ask whoever runs akv2k8s to correct that file; it is read again by itself.",
             ))),
         }
     }
@@ -77,11 +75,9 @@ impl Rules {
             } else {
                 "The rules read before stay in force."
             };
-            let problem = Diagnosis::new(
-                Code::VaultGrantsUnreadable,
+            let problem = Diagnosis::case(
+                case::GrantsUnusable { error: &error },
                 format!("The vault grants in {file} cannot be used. {kept}"),
-                format!("{error}."),
-                "Correct the file; it is read again by itself.",
             );
             (Box::new(problem), is_unusable.then_some(Self::Unusable(error)))
         })

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tower::{Service, ServiceExt};
 
 use super::resolve::Resolver;
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Diagnosis, case};
 use crate::environment::Environment;
 
 type Tcp = HttpConnector<Resolver>;
@@ -67,11 +67,9 @@ fn matcher(environment: &Environment) -> Result<Option<Matcher>, Box<Diagnosis>>
         .intercept(&any)
         .is_some_and(|proxy| matches!(proxy.uri().scheme_str(), Some("http" | "https")));
     if !usable {
-        return Err(Box::new(Diagnosis::new(
-            Code::EnvironmentIncomplete,
+        return Err(Box::new(Diagnosis::case(
+            case::ProxyMalformed,
             "HTTPS_PROXY cannot be used.",
-            "Its value is not the URL of an HTTP proxy.",
-            "Write it as http://HOST:PORT, or remove the variable.",
         )));
     }
     let exceptions = variable("NO_PROXY").unwrap_or_default();
@@ -113,6 +111,7 @@ impl Service<Uri> for Route {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnosis::Code;
 
     fn proxied(variables: &[(&str, &str)], destination: &'static str) -> bool {
         let environment = variables.iter().copied().collect();

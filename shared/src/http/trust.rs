@@ -6,7 +6,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Diagnosis, case};
 use crate::environment::Environment;
 
 /// TLS 1.2 and 1.3 on ring, trusting `SSL_CERT_FILE`/`SSL_CERT_DIR` when set, else the system's roots, else Mozilla's.
@@ -22,11 +22,9 @@ pub(super) fn client_config_with(environment: &Environment, pem: &[u8]) -> Resul
     let before = roots.len();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
     if roots.len() == before {
-        return Err(Box::new(Diagnosis::new(
-            Code::TrustStoreUnreadable,
+        return Err(Box::new(Diagnosis::case(
+            case::OwnAuthoritiesEmpty,
             "The additional certificate authorities cannot be used.",
-            "What is configured for them holds no PEM certificate.",
-            "Name a file of PEM certificates.",
         )));
     }
     Ok(trusting(roots))
@@ -37,11 +35,9 @@ pub(super) fn client_config_of(pem: &[u8]) -> Result<ClientConfig, Box<Diagnosis
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
     if roots.is_empty() {
-        return Err(Box::new(Diagnosis::new(
-            Code::TrustStoreUnreadable,
+        return Err(Box::new(Diagnosis::case(
+            case::ServerAuthorityEmpty,
             "The certificate authority of a server cannot be used.",
-            "What is configured for it holds no PEM certificate.",
-            "Check AZURE_KUBERNETES_CA_FILE or AZURE_KUBERNETES_CA_DATA, whichever is set.",
         )));
     }
     Ok(trusting(roots))
@@ -78,21 +74,17 @@ fn roots(environment: &Environment) -> Result<RootCertStore, Box<Diagnosis>> {
 }
 
 fn unusable(errors: &[rustls_native_certs::Error]) -> Diagnosis {
-    let cause = errors.first().map_or_else(
-        || "They hold no PEM certificate.".to_owned(),
-        |error| format!("Reading them failed: {error}."),
-    );
-    Diagnosis::new(
-        Code::TrustStoreUnreadable,
-        "SSL_CERT_FILE or SSL_CERT_DIR names no usable certificate authority.",
-        cause,
-        "Point SSL_CERT_FILE to a readable file of PEM certificates, or remove both variables to use the system's.",
-    )
+    let what = "SSL_CERT_FILE or SSL_CERT_DIR names no usable certificate authority.";
+    match errors.first() {
+        Some(error) => Diagnosis::case(case::AuthoritiesUnreadable { error }, what),
+        None => Diagnosis::case(case::AuthoritiesEmpty, what),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnosis::Code;
 
     #[test]
     fn a_certificate_file_without_certificates_is_an_error_not_an_empty_store() {

@@ -8,7 +8,7 @@ use azure_core::http::ClientMethodOptions;
 use azure_identity::ClientAssertion;
 
 use super::token::TokenError;
-use crate::diagnosis::{AssertionClaims, Code, Diagnosis, Retry};
+use crate::diagnosis::{AssertionClaims, Diagnosis, Explanation, Retry, case};
 use crate::file;
 use crate::secret::SecretBytes;
 
@@ -31,10 +31,11 @@ impl Assertion {
     /// Reads the file in which the kubelet keeps a ServiceAccount token.
     ///
     /// # Errors
-    /// Why it holds none, in a sentence.
-    pub async fn from_file(path: &Path) -> Result<Self, String> {
-        let bytes = file::read(path).await.map_err(|error| format!("{error}."))?;
-        Self::parse(&bytes).ok_or_else(|| "The file is empty or holds no ServiceAccount token.".to_owned())
+    /// Why it holds none.
+    pub async fn from_file(path: &Path) -> Result<Self, Explanation> {
+        let read = file::read(path).await;
+        let bytes = read.map_err(|error| Explanation::from(case::TokenFileUnread { error: &error }))?;
+        Self::parse(&bytes).ok_or_else(|| case::TokenFileHoldsNone.into())
     }
 
     /// What it says: decoded, not verified.
@@ -92,21 +93,16 @@ impl AssertionSource for TokenFile {
 
     /// Read anew for each exchange: the kubelet replaces it every hour.
     async fn assertion(&self) -> Result<Assertion, TokenError> {
-        Assertion::from_file(&self.0)
-            .await
-            .map_err(|cause| self.unusable(cause))
+        Assertion::from_file(&self.0).await.map_err(|why| self.unusable(why))
     }
 }
 
 impl TokenFile {
-    fn unusable(&self, cause: String) -> TokenError {
+    fn unusable(&self, why: Explanation) -> TokenError {
         TokenError {
-            diagnosis: Diagnosis::new(
-                Code::TokenFileUnreadable,
+            diagnosis: Diagnosis::case(
+                why,
                 format!("The ServiceAccount token {} cannot be used.", self.0.display()),
-                cause,
-                "Check that the workload identity webhook mounted its volume: pod label azure.workload.identity/use=true, \
-                 then re-create the pod.",
             ),
             retry: Retry::Slowly,
         }

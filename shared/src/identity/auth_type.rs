@@ -1,6 +1,6 @@
 //! `AUTH_TYPE`: the way to authenticate that somebody asked for.
 
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Code, Diagnosis, Explanation, case};
 use crate::environment::Environment;
 
 /// The variable, as upstream's chart sets it from `keyVaultAuth`.
@@ -66,19 +66,19 @@ impl AuthType {
             return Ok(*known);
         }
         let known: Vec<_> = Self::ALL.iter().map(|known| known.as_str()).collect();
-        let write = format!("Set {VARIABLE} to one of {}.", known.join(", "));
-        Err(Box::new(match needs_a_person(text) {
-            Some(tool) => Diagnosis::new(
-                Code::AuthMethodUnsupported,
+        let expected = known.join(", ");
+        Err(Box::new(match &needs_a_person(text) {
+            Some(tool) => Diagnosis::case(
+                case::PersonNeeded {
+                    tool,
+                    expected: &expected,
+                },
                 format!("{VARIABLE}={text} cannot work here."),
-                format!("{tool} needs a person at a screen, or a program that no container of this kind has."),
-                format!("{write} On a laptop use azureCli."),
             ),
-            None => Diagnosis::new(
+            None => Diagnosis::of(
                 Code::AuthTypeUnknown,
                 format!("{VARIABLE}={text:?} is unknown."),
-                "It names no way to authenticate; case matters.",
-                write,
+                &[("expected", &expected)],
             ),
         }))
     }
@@ -153,17 +153,12 @@ impl Links {
                 ..NONE
             }),
             _ => {
-                let cause = match needs_a_person(text) {
-                    Some(tool) => format!("{tool} needs a person at a screen, or a program that is not here."),
-                    None => "It names no link of the chain.".to_owned(),
+                let why: Explanation = match &needs_a_person(text) {
+                    Some(tool) => case::ChainLinkNeedsPerson { tool }.into(),
+                    None => case::ChainLinkUnknown.into(),
                 };
-                Err(Box::new(Diagnosis::new(
-                    Code::AuthMethodUnsupported,
-                    format!("AZURE_TOKEN_CREDENTIALS={text:?} cannot be followed."),
-                    cause,
-                    "Remove it, or set it to prod, dev, EnvironmentCredential, WorkloadIdentityCredential, \
-                     ManagedIdentityCredential or AzureCLICredential.",
-                )))
+                let what = format!("AZURE_TOKEN_CREDENTIALS={text:?} cannot be followed.");
+                Err(Box::new(Diagnosis::case(why, what)))
             }
         }
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tokio::process::Command;
 
 use super::token::{Token, TokenError};
-use crate::diagnosis::{Code, Diagnosis, Retry, tidy};
+use crate::diagnosis::{Diagnosis, Explanation, Retry, case, tidy};
 use crate::secret::SecretBytes;
 
 /// How long `az` may take; it is a Python program that may have to ask Entra.
@@ -69,22 +69,22 @@ pub(super) async fn token(program: &Path, tenant: Option<&str>, audience: &str) 
     let output = match tokio::time::timeout(LIMIT, command.output()).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => {
-            return Err(failed(
-                Code::AzureCliFailed,
-                format!("{} cannot be run: {error}.", program.display()),
-            ));
+            return Err(failed(case::CliNotRun {
+                program: &program.display(),
+                error: &error,
+            }));
         }
         Err(_) => {
-            let cause = format!("It gave no answer within {} s and was stopped.", LIMIT.as_secs());
-            return Err(failed(Code::AzureCliFailed, cause));
+            return Err(failed(case::CliTooSlow {
+                seconds: &LIMIT.as_secs(),
+            }));
         }
     };
     let answer = SecretBytes::new(output.stdout);
     if !output.status.success() {
         return Err(refused(&String::from_utf8_lossy(&output.stderr)));
     }
-    parse(&answer, jiff::Timestamp::now().as_second())
-        .ok_or_else(|| failed(Code::AzureCliFailed, "What it printed is no token.".to_owned()))
+    parse(&answer, jiff::Timestamp::now().as_second()).ok_or_else(|| failed(case::CliWithoutToken))
 }
 
 fn parse(text: &SecretBytes, now: i64) -> Option<Token> {
@@ -116,21 +116,16 @@ fn refused(said: &str) -> TokenError {
             .trim(),
     );
     let logged_out = said.contains("az login") || EXPIRED.iter().any(|code| said.contains(code));
-    let code = if logged_out {
-        Code::AzureCliLoggedOut
+    if logged_out {
+        failed(case::CliAsksForLogin { message: &line })
     } else {
-        Code::AzureCliFailed
-    };
-    failed(code, format!("It says: {line}"))
+        failed(case::CliSays { message: &line })
+    }
 }
 
-fn failed(code: Code, cause: String) -> TokenError {
-    let fix = match code {
-        Code::AzureCliLoggedOut => "Log in: az login",
-        _ => "Try it by hand: az account get-access-token --output json --resource https://vault.azure.net",
-    };
+fn failed(why: impl Into<Explanation>) -> TokenError {
     TokenError {
-        diagnosis: Diagnosis::new(code, "The Azure CLI gave no token.", cause, fix),
+        diagnosis: Diagnosis::case(why, "The Azure CLI gave no token."),
         retry: Retry::Slowly,
     }
 }
@@ -138,6 +133,7 @@ fn failed(code: Code, cause: String) -> TokenError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnosis::Code;
 
     #[test]
     fn answers_of_new_and_old_versions_are_read() {

@@ -1,6 +1,6 @@
 //! What is to be said of a choice when it does not work out: the first cause may be a method that was not chosen.
 
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Code, Diagnosis, Explanation, case};
 
 /// What was passed over when a method was chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,6 +23,7 @@ impl Caveat {
     /// that was meant, the code is the caveat's.
     pub(super) fn explain(&self, failure: Diagnosis) -> Diagnosis {
         let Some(code) = self.code else { return failure };
+        let passed_over = self.not_used.join(" ");
         let not_there = match code {
             Code::SecretShadowsWorkloadIdentity => matches!(
                 failure.code,
@@ -30,26 +31,47 @@ impl Caveat {
             ),
             _ => failure.code == Code::ImdsUnreachable,
         };
-        let cause = format!("{} {}", self.not_used.join(" "), failure.cause);
-        if not_there {
-            let fix = match code {
-                Code::SecretShadowsWorkloadIdentity => {
-                    format!(
-                        "Remove AZURE_CLIENT_SECRET, or choose: AUTH_TYPE=workloadIdentity. Else: {}",
-                        failure.fix
-                    )
-                }
-                _ => format!("Set what is missing of the method that is meant. Else: {}", failure.fix),
-            };
-            Diagnosis {
-                code,
-                cause,
-                fix,
-                ..failure
-            }
-        } else {
-            Diagnosis { cause, ..failure }
+        if !not_there {
+            return failure.after(&passed_over);
         }
+        let Explanation { code, cause, fix } = instead(code, &passed_over, &failure);
+        Diagnosis {
+            code,
+            cause,
+            fix,
+            ..failure
+        }
+    }
+}
+
+/// What `failure` is called when it only hides a method that was begun.
+fn instead(code: Code, passed_over: &str, failure: &Diagnosis) -> Explanation {
+    let (passed_over, cause, fix) = (&passed_over, &failure.cause, &failure.fix);
+    match code {
+        Code::SecretShadowsWorkloadIdentity => case::SecretTriedFirst {
+            passed_over,
+            cause,
+            fix,
+        }
+        .into(),
+        Code::WorkloadIdentityIncomplete => case::WorkloadIdentityPassedOver {
+            passed_over,
+            cause,
+            fix,
+        }
+        .into(),
+        Code::NoMethodWorked => case::MethodsPassedOver {
+            passed_over,
+            cause,
+            fix,
+        }
+        .into(),
+        _ => case::MethodPassedOver {
+            passed_over,
+            cause,
+            fix,
+        }
+        .into(),
     }
 }
 
@@ -58,7 +80,7 @@ mod tests {
     use super::*;
 
     fn failure(code: Code) -> Diagnosis {
-        Diagnosis::new(code, "No token.", "The cause.", "The fix.")
+        Diagnosis::told(code.as_str(), "No token. Cause: The cause. Fix: The fix.").expect("a code of this version")
     }
 
     #[test]
@@ -70,6 +92,10 @@ mod tests {
         let explained = caveat.explain(failure(Code::ImdsUnreachable));
         assert_eq!(explained.code, Code::EnvironmentIncomplete);
         assert_eq!(explained.cause, "AZURE_CLIENT_SECRET is not set. The cause.");
+        assert_eq!(
+            explained.fix,
+            "Set what is missing of the method that is meant. Else: The fix."
+        );
         let kept = caveat.explain(failure(Code::ImdsIdentityNotAssigned));
         assert_eq!(kept.code, Code::ImdsIdentityNotAssigned);
         assert!(kept.cause.contains("AZURE_CLIENT_SECRET is not set."));

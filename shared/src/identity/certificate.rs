@@ -14,9 +14,8 @@ use url::Url;
 use super::assertion::Assertion;
 use super::token::TokenError;
 use crate::certificate::Signer;
-use crate::diagnosis::{Code, Diagnosis, Retry};
+use crate::diagnosis::{Code, Diagnosis, Explanation, Retry, case};
 use crate::file;
-use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 /// How long an assertion is good for, in seconds: as short as Microsoft advises.
@@ -50,12 +49,7 @@ impl CertificateFile {
             .and_then(|id| sign(&signer, self.send_chain, &parties, now, &id))
             .and_then(|jwt| Assertion::parse(&jwt));
         assertion.ok_or_else(|| TokenError {
-            diagnosis: Diagnosis::new(
-                Code::TokenRequestFailed,
-                "The client assertion could not be signed.",
-                "The system gives no random numbers.",
-                "Check that getrandom(2) is not blocked for this container.",
-            ),
+            diagnosis: Diagnosis::case(case::RandomNumbersMissing, "The client assertion could not be signed."),
             retry: Retry::Slowly,
         })
     }
@@ -63,7 +57,7 @@ impl CertificateFile {
     async fn signer(&self) -> Result<Signer, TokenError> {
         let file = file::read(&self.path)
             .await
-            .map_err(|error| self.unreadable(format!("{error}.")))?;
+            .map_err(|error| self.unreadable(case::CertificateFileUnread { error: &error }))?;
         let password = self.password.clone();
         // Passwords are stretched on purpose: up to a second or two of one core.
         let opened = tokio::task::spawn_blocking(move || {
@@ -74,32 +68,24 @@ impl CertificateFile {
         });
         match opened.await {
             Ok(Ok(signer)) => Ok(signer),
-            Ok(Err(problem)) => Err(self.unreadable(self.cause(problem))),
-            Err(_) => Err(self.unreadable("Reading it was interrupted.".to_owned())),
+            Ok(Err(problem)) => Err(self.unusable(&problem)),
+            Err(_) => Err(self.unreadable(case::CertificateReadInterrupted)),
         }
     }
 
-    fn cause(&self, problem: Problem) -> String {
+    fn unusable(&self, problem: &Explanation) -> TokenError {
         match (problem.code, &self.password) {
-            (Code::CertificatePasswordProtected, None) => {
-                "It is protected by a password, and none is given.".to_owned()
-            }
-            (Code::CertificatePasswordProtected, Some(_)) => {
-                "The password does not open it (or its key is encrypted in the old PEM form, which is not read)."
-                    .to_owned()
-            }
-            _ => problem.cause,
+            (Code::CertificatePasswordProtected, None) => self.unreadable(case::CertificatePasswordMissing),
+            (Code::CertificatePasswordProtected, Some(_)) => self.unreadable(case::CertificatePasswordWrong),
+            _ => self.unreadable(case::CertificateFileUnusable { cause: &problem.cause }),
         }
     }
 
-    fn unreadable(&self, cause: String) -> TokenError {
+    fn unreadable(&self, why: impl Into<Explanation>) -> TokenError {
         TokenError {
-            diagnosis: Diagnosis::new(
-                Code::ClientCertificateUnreadable,
+            diagnosis: Diagnosis::case(
+                why,
                 format!("The client certificate {} cannot be used.", self.path.display()),
-                cause,
-                "Mount a PFX or PEM file with the certificate and its RSA private key there; its password goes into \
-                 AZURE_CLIENT_CERTIFICATE_PASSWORD (AZURE_CERTIFICATE_PASSWORD, or aadClientCertPassword in azure.json).",
             ),
             retry: Retry::Slowly,
         }

@@ -9,7 +9,7 @@ use super::cloud_config::{self, CloudConfig};
 use super::managed::UserAssigned;
 use super::variables::{Set, Variables};
 use super::{AuthType, Cloud, IdentityInfo, Method, checked_tenant};
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Code, Diagnosis, case};
 use crate::environment::Environment;
 use crate::secret::SecretBytes;
 
@@ -136,11 +136,11 @@ pub(super) fn by_variables(
 /// The node's file, parsed.
 pub(super) fn parsed_config(files: &Files) -> Result<CloudConfig<'_>, Box<Diagnosis>> {
     let Some(FoundFile { path, content }) = &files.cloud_config else {
-        return Err(cloud_config::unusable(std::path::Path::new("azure.json"), "It was not read.").into());
+        return Err(cloud_config::unusable(std::path::Path::new("azure.json"), case::CloudConfigNotRead).into());
     };
     let text = content
         .as_ref()
-        .map_err(|error| cloud_config::unusable(path, format!("{error}.")))?;
+        .map_err(|error| cloud_config::unusable(path, case::CloudConfigUnusable { error }))?;
     CloudConfig::parse(path, text)
 }
 
@@ -253,12 +253,8 @@ impl Chooser<'_> {
             return Ok(choice);
         }
         otherwise.ok_or_else(|| {
-            Box::new(caveat.explain(Diagnosis::new(
-                Code::ImdsUnreachable,
-                "There is no identity.",
-                "Managed identity: left out by AZURE_TOKEN_CREDENTIALS.",
-                "Set up one of the methods, and name it in AUTH_TYPE.",
-            )))
+            let left_out = Diagnosis::case(case::ManagedIdentityLeftOut, "There is no identity.");
+            Box::new(caveat.explain(left_out))
         })
     }
 

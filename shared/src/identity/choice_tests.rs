@@ -149,7 +149,7 @@ fn partial_sets_are_named_with_what_each_lacks() {
 
 #[test]
 fn an_application_without_any_proof_is_remembered_for_when_no_metadata_service_answers() {
-    let failure = || Diagnosis::new(Code::ImdsUnreachable, "No token.", "Nothing answers.", "Move.");
+    let failure = || Diagnosis::of(Code::ImdsUnreachable, "No token.", &[]);
     let choice = chosen(AuthType::Environment, &[CLIENT, TENANT]).unwrap();
     let explained = choice.caveat.explain(failure());
     assert_eq!(explained.code, Code::EnvironmentIncomplete);
@@ -160,7 +160,7 @@ fn an_application_without_any_proof_is_remembered_for_when_no_metadata_service_a
 
 #[test]
 fn every_link_of_the_chain_keeps_its_reason() {
-    let failure = || Diagnosis::new(Code::ImdsUnreachable, "No token.", "Nothing answers.", "Move.");
+    let failure = || Diagnosis::of(Code::ImdsUnreachable, "No token.", &[]);
     let choice = chosen(AuthType::EnvironmentAzidentity, &[]).unwrap();
     assert_eq!(choice.not_used().len(), 3, "{:?}", choice.not_used());
     let explained = choice.caveat.explain(failure());
@@ -169,7 +169,7 @@ fn every_link_of_the_chain_keeps_its_reason() {
         "Environment: ",
         "Workload identity: ",
         "Azure CLI: az is not on the PATH.",
-        "Nothing answers.",
+        "This is not an Azure node",
     ] {
         assert!(explained.cause.contains(part), "{part}: {explained}");
     }

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::AllowedTenants;
 use super::choice::Files;
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Diagnosis, Explanation, case};
 use crate::environment::Environment;
 use crate::reference::VaultName;
 use crate::secret::SecretBytes;
@@ -153,7 +153,7 @@ impl Cloud {
             (Some(name), Some(path)) if name.eq_ignore_ascii_case(FROM_FILE) => from_file(&path),
             (Some(name), None) if name.eq_ignore_ascii_case(FROM_FILE) => Err(unusable(
                 "AZURE_ENVIRONMENT is AzureStackCloud, but no file describes it.",
-                "AZURE_ENVIRONMENT_FILEPATH is not set.",
+                case::CloudFileNotNamed,
             )
             .into()),
             (name, _) => {
@@ -174,8 +174,7 @@ impl Cloud {
         let Some(known) = found else {
             return Err(unusable(
                 format!("AZURE_ENVIRONMENT names no Azure cloud: {name:?}."),
-                "Known are AzurePublicCloud, AzureUSGovernmentCloud, AzureChinaCloud, AzureGermanCloud and \
-                 AzureStackCloud.",
+                case::CloudNameUnknown,
             )
             .into());
         };
@@ -194,7 +193,7 @@ impl Cloud {
         let text = text.map_err(|error| {
             unusable(
                 format!("The cloud file {} cannot be read.", path.display()),
-                format!("{error}."),
+                case::CloudFileUnusable { error: &error },
             )
         })?;
         Self::parse(text.expose()).map_err(|mut diagnosis| {
@@ -207,8 +206,12 @@ impl Cloud {
     /// own. Addresses may carry ports.
     pub fn parse(json: &[u8]) -> Result<Self, Box<Diagnosis>> {
         let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
-        let file: CloudFile = serde_json::from_slice(json)
-            .map_err(|error| unusable("The cloud file is malformed.", format!("{error}.")))?;
+        let file: CloudFile = serde_json::from_slice(json).map_err(|error| {
+            unusable(
+                "The cloud file is malformed.",
+                case::CloudFileUnusable { error: &error },
+            )
+        })?;
         let suffix = file.suffix.trim_start_matches('.').to_ascii_lowercase();
         let example = Url::parse(&format!("https://vault.{suffix}/"))
             .ok()
@@ -219,11 +222,7 @@ impl Cloud {
             .and_then(|host| host.strip_prefix("vault."))
             .filter(|host| !host.is_empty())
         else {
-            return Err(unusable(
-                "The cloud file is malformed.",
-                "keyVaultDNSSuffix is not a DNS suffix, optionally with a port.",
-            )
-            .into());
+            return Err(unusable("The cloud file is malformed.", case::VaultSuffixMalformed).into());
         };
         let audience = file
             .resources
@@ -287,12 +286,12 @@ fn authority(name: &str, text: &str) -> Result<Url, Box<Diagnosis>> {
     if url.path() == "/" {
         return Ok(url);
     }
-    let cause = if url.path().starts_with("/adfs") {
-        "It is the address of AD FS, which is not supported: tokens are asked for at Entra.".to_owned()
-    } else {
-        format!("It has a path, {:?}; the tenant is not part of it.", url.path())
-    };
-    Err(unusable(format!("{name} cannot be used."), cause).into())
+    let what = format!("{name} cannot be used.");
+    if url.path().starts_with("/adfs") {
+        return Err(unusable(what, case::AuthorityIsAdfs).into());
+    }
+    let path = &format_args!("{:?}", url.path());
+    Err(unusable(what, case::AuthorityHasPath { path }).into())
 }
 
 fn https(name: &str, text: &str) -> Result<Url, Box<Diagnosis>> {
@@ -306,7 +305,9 @@ fn with_scheme(name: &str, text: &str, schemes: &[&str]) -> Result<Url, Box<Diag
         .ok_or_else(|| {
             unusable(
                 format!("{name} cannot be used."),
-                format!("It is not an address that begins with {}://.", schemes.join(":// or ")),
+                case::AddressMalformed {
+                    schemes: &schemes.join(":// or "),
+                },
             )
         })?;
     if !url.path().ends_with('/') {
@@ -319,11 +320,8 @@ fn constant(url: &str) -> Url {
     Url::parse(url).expect("a constant URL")
 }
 
-fn unusable(what: impl Into<String>, cause: impl Into<String>) -> Diagnosis {
-    Diagnosis {
-        cause: cause.into(),
-        ..Diagnosis::of(Code::CloudUnknown, what, &[])
-    }
+fn unusable(what: impl Into<String>, why: impl Into<Explanation>) -> Diagnosis {
+    Diagnosis::case(why, what)
 }
 
 #[cfg(test)]
@@ -331,6 +329,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::diagnosis::Code;
 
     fn cloud(variables: &[(&str, &str)]) -> Result<Cloud, Code> {
         Cloud::from_environment(&variables.iter().copied().collect()).map_err(|diagnosis| diagnosis.code)

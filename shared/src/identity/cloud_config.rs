@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::certificate::CertificateFile;
 use super::choice::Plan;
 use super::managed::UserAssigned;
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Code, Diagnosis, Explanation, case};
 use crate::secret::SecretBytes;
 
 /// What a node writes in place of a client id and a secret when it has a managed identity.
@@ -67,10 +67,11 @@ impl<'a> CloudConfig<'a> {
                     Some(place) if json.is_syntax() => (place.line(), place.column()),
                     _ => (json.line(), json.column()),
                 };
-                unusable(
-                    path,
-                    format!("It is not the JSON or YAML of a cloud configuration: line {line}, column {column}."),
-                )
+                let malformed = case::CloudConfigMalformed {
+                    line: &line,
+                    column: &column,
+                };
+                unusable(path, malformed)
             })
         })?;
         Ok(Self {
@@ -148,11 +149,8 @@ impl<'a> CloudConfig<'a> {
             .filter_map(|(name, value)| value.is_none().then_some(name))
             .collect();
         if !missing.is_empty() {
-            return Err(unusable(
-                self.path,
-                format!("It holds a credential, but not {}.", missing.join(" and ")),
-            )
-            .into());
+            let missing = &missing.join(" and ");
+            return Err(unusable(self.path, case::CloudConfigIncomplete { missing }).into());
         }
         Ok(Stated {
             client_id: client_id.map(str::to_owned),
@@ -171,36 +169,26 @@ fn is_resource_id(id: &str) -> bool {
     id.to_ascii_lowercase().starts_with("/subscriptions/")
 }
 
-/// The file cannot be used, for this reason (a sentence).
-pub(super) fn unusable(path: &Path, cause: impl Into<String>) -> Diagnosis {
-    Diagnosis::new(
-        Code::CloudConfigUnreadable,
-        format!("The cloud configuration file {} cannot be used.", path.display()),
-        cause,
-        "Mount the node's /etc/kubernetes/azure.json into the pod (hostPath, readable for its user), or set AUTH_TYPE \
-         to workloadIdentity or environment.",
-    )
+/// The file cannot be used.
+pub(super) fn unusable(path: &Path, why: impl Into<Explanation>) -> Diagnosis {
+    let what = format!("The cloud configuration file {} cannot be used.", path.display());
+    Diagnosis::case(why, what)
 }
 
 fn no_credential(path: &Path, client_id: Option<&str>) -> Diagnosis {
-    let of = client_id.map_or(String::new(), |id| format!(" for application '{id}'"));
-    unusable(
-        path,
-        format!(
-            "It holds no credential{of}: neither useManagedIdentityExtension, nor aadClientSecret, nor aadClientCertPath."
-        ),
-    )
+    match &client_id {
+        Some(client_id) => unusable(path, case::CloudConfigWithoutCredentialOf { client_id }),
+        None => unusable(path, case::CloudConfigWithoutCredential),
+    }
 }
 
 fn msi_placeholder(path: &Path) -> Diagnosis {
-    Diagnosis::new(
+    Diagnosis::case(
         Code::CloudConfigMsiPlaceholder,
         format!(
             "The cloud configuration file {} holds the placeholder 'msi' in place of a credential.",
             path.display()
         ),
-        "The node has a managed identity, but useManagedIdentityExtension is not true in the file.",
-        "Set useManagedIdentityExtension to true in the file, or set AUTH_TYPE=managedIdentity.",
     )
 }
 

@@ -27,7 +27,7 @@ use super::managed::ManagedIdentity;
 use super::token::{Token, TokenError};
 use super::token_proxy::TokenProxy;
 use super::{Cloud, IdentityInfo, azure_cli, password};
-use crate::diagnosis::{AssertionClaims, Code, Diagnosis, Retry, TokenRefusal, explain_secret};
+use crate::diagnosis::{AssertionClaims, Diagnosis, Retry, TokenRefusal, case, explain_secret};
 use crate::environment::Environment;
 use crate::http::{Failure, HttpClient, find};
 use crate::secret::SecretBytes;
@@ -263,11 +263,12 @@ impl Exchange {
         // Not Entra's where a proxy stands in for it.
         let host = &failure.host;
         TokenError {
-            diagnosis: Diagnosis::new(
-                Code::TokenRequestFailed,
+            diagnosis: Diagnosis::case(
+                case::EntraSilent {
+                    host,
+                    error: &failure.detail,
+                },
                 format!("Entra at {host} did not answer."),
-                format!("{}.", failure.detail),
-                format!("Check DNS, firewall and proxy between this pod and {host}."),
             ),
             retry: Retry::Soon,
         }
@@ -283,11 +284,9 @@ impl Exchange {
             assertion,
         };
         let diagnosis = if status == 0 {
-            Diagnosis::new(
-                Code::TokenRequestFailed,
+            Diagnosis::case(
+                case::NotEntra,
                 format!("What answered at {} is not Entra.", self.host()),
-                "The answer is not a token response.",
-                "Check proxies between this pod and Entra.",
             )
         } else {
             refusal.recognise()

@@ -38,7 +38,7 @@ pub use tenants::AllowedTenants;
 pub(crate) use token::closed;
 pub use token::{Token, TokenError};
 
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Diagnosis, case};
 pub use crate::environment::Environment;
 use crate::http::HttpClient;
 
@@ -111,7 +111,7 @@ impl Identity {
     /// the assertions of `subject`, which a federated credential of the identity must name.
     ///
     /// # Errors
-    /// [`Code::TenantNotFound`]: `tenant_id` cannot be a tenant's id or domain.
+    /// [`crate::diagnosis::Code::TenantNotFound`]: `tenant_id` cannot be a tenant's id or domain.
     pub fn federated(
         cloud: Cloud,
         client_id: String,
@@ -209,11 +209,9 @@ fn checked_tenant(tenant: String) -> Result<String, Box<Diagnosis>> {
     {
         return Ok(tenant);
     }
-    Err(Box::new(Diagnosis::new(
-        Code::TenantNotFound,
+    Err(Box::new(Diagnosis::case(
+        case::TenantIdMalformed,
         "AZURE_TENANT_ID is not a tenant's id or domain.",
-        "It holds characters other than letters, digits, hyphens and dots.",
-        "Set it to what this prints: az account show --query tenantId",
     )))
 }
 
@@ -243,6 +241,7 @@ impl Hash for Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnosis::Code;
     use crate::http::Limits;
 
     fn identity(variables: &[(&str, &str)]) -> Result<Identity, Code> {

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::choice::{Choice, Files, FoundFile, choose};
 use super::home::{Home, home};
 use super::{AuthType, Identity, Method, azure_cli};
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Code, Diagnosis, case};
 use crate::environment::Environment;
 use crate::file::{self, ReadError};
 use crate::follow::Follower;
@@ -283,11 +283,9 @@ impl Inner {
 async fn read(path: &Path) -> Result<FoundFile, Box<Diagnosis>> {
     let content = match file::read(path).await {
         Err(silent @ ReadError::Silent) => {
-            return Err(Box::new(Diagnosis::new(
-                Code::CloudConfigUnreadable,
+            return Err(Box::new(Diagnosis::case(
+                case::CloudConfigSilent { error: &silent },
                 format!("The file {} cannot be read.", path.display()),
-                format!("{silent}."),
-                "Look at the mount that holds it; it is read again by itself.",
             )));
         }
         content => content.map_err(|error| error.to_string()),

@@ -13,7 +13,7 @@ use rustls::pki_types::ServerName;
 use url::Url;
 
 use super::token::TokenError;
-use crate::diagnosis::{Code, Diagnosis, Retry, TOKEN_PROXY};
+use crate::diagnosis::{Diagnosis, Retry, TOKEN_PROXY, case};
 use crate::environment::Environment;
 use crate::file;
 use crate::http::{HttpClient, Limits, Peer};
@@ -82,10 +82,11 @@ impl TokenProxy {
             Authority::Data(pem) => Some(pem.clone().into_bytes()),
             Authority::File(path) => Some(file::read(path).await.map(|pem| pem.expose().to_vec()).map_err(
                 |error| {
-                    unusable(Diagnosis {
-                        cause: format!("{}: {error}.", path.display()),
-                        ..incomplete("AZURE_KUBERNETES_CA_FILE cannot be read.")
-                    })
+                    let unreadable = case::BindingAuthorityUnreadable {
+                        path: &path.display(),
+                        error: &error,
+                    };
+                    unusable(Diagnosis::case(unreadable, "AZURE_KUBERNETES_CA_FILE cannot be read."))
                 },
             )?),
         };
@@ -149,12 +150,7 @@ fn unusable(diagnosis: Diagnosis) -> TokenError {
 }
 
 fn incomplete(what: &str) -> Diagnosis {
-    Diagnosis::new(
-        Code::WorkloadIdentityIncomplete,
-        what,
-        "The workload identity webhook sets these variables together where AKS identity binding is used.",
-        "Leave them to the webhook (annotation azure.workload.identity/use-identity-binding on the pod), or remove them all.",
-    )
+    Diagnosis::case(case::BindingIncomplete, what)
 }
 
 #[cfg(test)]

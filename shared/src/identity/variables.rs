@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::certificate::CertificateFile;
 use super::choice::Plan;
 use super::managed::UserAssigned;
-use crate::diagnosis::{Code, Diagnosis, Stray, stray};
+use crate::diagnosis::{Code, Diagnosis, Stray, case, stray};
 use crate::environment::Environment;
 use crate::secret::SecretBytes;
 
@@ -201,15 +201,11 @@ impl<'a> Variables<'a> {
                 let mut missing: Vec<_> = partial.iter().flat_map(|set| self.missing(*set)).collect();
                 missing.sort_unstable();
                 missing.dedup();
-                Some(Diagnosis::new(
-                    Code::EnvironmentIncomplete,
-                    what,
-                    each.join(" "),
-                    format!(
-                        "Set {}, or remove the rest of the method that is not meant.",
-                        missing.join(", ")
-                    ),
-                ))
+                let incomplete = case::MethodsIncomplete {
+                    reasons: &each.join(" "),
+                    missing: &missing.join(", "),
+                };
+                Some(Diagnosis::case(incomplete, what))
             }
         }
     }
@@ -221,12 +217,11 @@ impl<'a> Variables<'a> {
         if set == Set::WorkloadIdentity {
             return Diagnosis::of(Code::WorkloadIdentityIncomplete, what, &[]);
         }
-        Diagnosis::new(
-            Code::EnvironmentIncomplete,
-            what,
-            capital(&self.partial(set)),
-            format!("Set {missing}, or choose another method by AUTH_TYPE."),
-        )
+        let incomplete = case::MethodIncomplete {
+            reason: &capital(&self.partial(set)),
+            missing: &missing,
+        };
+        Diagnosis::case(incomplete, what)
     }
 
     /// An application is named with its tenant, and nothing to prove it by: often a forgotten secret.

@@ -22,13 +22,12 @@ use tokio::time::Instant;
 use super::reference::Query;
 use super::source::{Form, Source};
 use crate::certificate;
-use crate::diagnosis::{Code, Diagnosis, Retry};
+use crate::diagnosis::{Diagnosis, Explanation, Retry, case};
 use crate::encoding::BASE64;
 use crate::identity::Identity;
 use crate::keyvault::model::{CertificateObject, KeyObject, SecretObject, VaultObject};
 use crate::keyvault::{KeyVault, Priority, VaultError};
 use crate::object::{KeyFormat, MultiKeyFormat, basic_auth, limits, multi_key, public_key, transform};
-use crate::problem::Problem;
 use crate::reference::ObjectVersion;
 use crate::secret::SecretBytes;
 
@@ -90,18 +89,15 @@ pub fn value(source: &Source, query: Option<&Query>, object: &VaultObject) -> Re
         },
         (Form::Certificate, VaultObject::Certificate(certificate)) => of_certificate(query, certificate),
         (Form::Key, VaultObject::Key(key)) => of_key(source.key_format, query, key),
-        _ => Err(Problem::new(
-            Code::VaultResponseInvalid,
-            "The vault gave an object of another kind than was asked for.",
-            "Please report this as a bug.",
-        )),
+        _ => Err(case::KindNotAsked.into()),
     };
     found.map_err(|problem| {
-        Box::new(problem.happened(format!("{} cannot become the value of a variable.", source.object)))
+        let what = format!("{} cannot become the value of a variable.", source.object);
+        Box::new(Diagnosis::case(problem, what))
     })
 }
 
-fn of_secret(source: &Source, query: Option<&str>, secret: &SecretObject) -> Result<SecretBytes, Problem> {
+fn of_secret(source: &Source, query: Option<&str>, secret: &SecretObject) -> Result<SecretBytes, Explanation> {
     limits::check_value(&secret.value)?;
     let value = transform::apply(&source.transforms, &secret.value)?;
     match query {
@@ -110,32 +106,15 @@ fn of_secret(source: &Source, query: Option<&str>, secret: &SecretObject) -> Res
         Some("password") => Ok(basic_auth::split(&value)?.1),
         Some("tls.crt") => Ok(certificate::key_pair(&value, true)?.certificates),
         Some("tls.key") => Ok(certificate::key_pair(&value, true)?.key),
-        Some(other) => Err(no_part(
-            other,
-            "a secret",
-            "username, password, tls.crt or tls.key; for a key of a JSON or YAML value, make the object's type \
-             multi-key-value-secret",
-        )),
+        Some(other) => Err(case::NoPartOfSecret { query: &shown(other) }.into()),
     }
 }
 
-fn of_pairs(format: MultiKeyFormat, query: Option<&str>, secret: &SecretObject) -> Result<SecretBytes, Problem> {
+fn of_pairs(format: MultiKeyFormat, query: Option<&str>, secret: &SecretObject) -> Result<SecretBytes, Explanation> {
     limits::check_value(&secret.value)?;
-    let missing = |query| {
-        no_part(
-            query,
-            "this multi-key value",
-            "one of its keys, or path.to.key for a nested one",
-        )
-    };
-    let Some(query) = query else {
-        return Err(Problem::new(
-            Code::QueryInvalid,
-            "A multi-key value has many values, and the reference does not say which.",
-            "Write the key after a question mark: NAME@azurekeyvault?KEY.",
-        ));
-    };
-    multi_key::select(format, &secret.value, query)?.ok_or_else(|| missing(query))
+    let query = query.ok_or(case::PairNotChosen)?;
+    let found = multi_key::select(format, &secret.value, query)?;
+    found.ok_or_else(|| case::NoPartOfPairs { query: &shown(query) }.into())
 }
 
 fn format_of(secret: &SecretObject) -> Option<MultiKeyFormat> {
@@ -150,33 +129,29 @@ fn format_of(secret: &SecretObject) -> Option<MultiKeyFormat> {
     }
 }
 
-fn of_certificate(query: Option<&str>, certificate: &CertificateObject) -> Result<SecretBytes, Problem> {
+fn of_certificate(query: Option<&str>, certificate: &CertificateObject) -> Result<SecretBytes, Explanation> {
     match (query, &certificate.secret) {
         (None, _) | (Some("tls.crt"), None) => certificate::public(&certificate.cer),
         (Some("tls.crt"), Some(secret)) => Ok(pair(secret)?.certificates),
         (Some("tls.key"), Some(secret)) => Ok(pair(secret)?.key),
-        (Some("tls.key"), None) => Err(Problem::new(
-            Code::NotExportable,
-            "Its policy does not let the private key leave the vault.",
-            "Issue a new version with an exportable key (key_props.exportable: true).",
-        )),
+        (Some("tls.key"), None) => Err(case::VariableNeedsKey.into()),
         (Some("raw"), _) => Ok(SecretBytes::from(BASE64.encode(&certificate.cer))),
-        (Some(other), _) => Err(no_part(other, "a certificate", "tls.crt, tls.key or raw")),
+        (Some(other), _) => Err(case::NoPartOfCertificate { query: &shown(other) }.into()),
     }
 }
 
-fn pair(secret: &SecretObject) -> Result<certificate::KeyPair, Problem> {
+fn pair(secret: &SecretObject) -> Result<certificate::KeyPair, Explanation> {
     limits::check_value(&secret.value)?;
     certificate::key_pair(&secret.value, true)
 }
 
-fn of_key(format: Option<KeyFormat>, query: Option<&str>, key: &KeyObject) -> Result<SecretBytes, Problem> {
+fn of_key(format: Option<KeyFormat>, query: Option<&str>, key: &KeyObject) -> Result<SecretBytes, Explanation> {
     let format = match query {
         None => format.unwrap_or(KeyFormat::Pem),
         Some("pem") => KeyFormat::Pem,
         Some("jwk") => KeyFormat::Jwk,
         Some("raw" | "n") => KeyFormat::Raw,
-        Some(other) => return Err(no_part(other, "a key", "pem, jwk or raw")),
+        Some(other) => return Err(case::NoPartOfKey { query: &shown(other) }.into()),
     };
     let written = public_key::write(key, Some(format))?;
     Ok(match format {
@@ -186,13 +161,9 @@ fn of_key(format: Option<KeyFormat>, query: Option<&str>, key: &KeyObject) -> Re
     })
 }
 
-fn no_part(query: &str, whole: &str, parts: &str) -> Problem {
-    let shown: String = query.chars().take(64).collect();
-    Problem::new(
-        Code::QueryInvalid,
-        format!("The reference asks for '{shown}', which {whole} does not have."),
-        format!("Write {parts} after the question mark."),
-    )
+/// A query, of bounded length.
+fn shown(query: &str) -> String {
+    query.chars().take(64).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use url::Url;
 
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Diagnosis, case};
 use crate::identity::Cloud;
 
 /// What an accepted challenge told.
@@ -17,25 +17,20 @@ pub(super) struct Challenge {
 /// Reads a `WWW-Authenticate` header of `vault_host` and decides whether that host may have a token for the cloud's
 /// vaults: the resource must be the cloud's own, and the host must be under it.
 pub(super) fn accept(header: &str, vault_host: &str, cloud: &Cloud) -> Result<Challenge, Diagnosis> {
-    let refused = |cause: String| {
-        Diagnosis::new(
-            Code::ChallengeRefused,
-            format!("{vault_host} asked for a token that it must not have; none was sent."),
-            cause,
-            "Check that the vault is one of the cloud that AZURE_ENVIRONMENT names, and that DNS leads to it.",
-        )
-    };
+    let what = || format!("{vault_host} asked for a token that it must not have; none was sent.");
     let wanted = parameter(header, "resource")
         .or_else(|| parameter(header, "scope"))
-        .ok_or_else(|| refused("Its challenge names no resource.".to_owned()))?;
+        .ok_or_else(|| Diagnosis::case(case::ChallengeWithoutResource, what()))?;
     let wanted_host = host(wanted.trim_end_matches("/.default"));
     let own_host = host(&cloud.vault_audience);
     if wanted_host.is_none() || wanted_host != own_host {
         let wanted: String = wanted.chars().filter(|c| !c.is_control()).take(100).collect();
-        return Err(refused(format!(
-            "It wants one for '{wanted}', but vaults of {} take tokens for '{}'.",
-            cloud.name, cloud.vault_audience
-        )));
+        let for_others = case::ChallengeForOthers {
+            wanted: &wanted,
+            cloud: &cloud.name,
+            audience: &cloud.vault_audience,
+        };
+        return Err(Diagnosis::case(for_others, what()));
     }
     let tenant = parameter(header, "authorization")
         .and_then(|url| Url::parse(url).ok())

@@ -9,7 +9,7 @@ use thiserror::Error;
 use url::Url;
 
 pub use crate::diagnosis::Retry;
-use crate::diagnosis::{Code, Diagnosis, Trace, VaultRefusal, throttled, tidy};
+use crate::diagnosis::{Code, Diagnosis, Explanation, Trace, VaultRefusal, case, throttled, tidy};
 use crate::http::{Failure, FailureKind, find};
 use crate::identity::TokenError;
 
@@ -88,68 +88,59 @@ pub(super) fn of_refusal(refusal: &VaultRefusal<'_>, pause: Option<Duration>, tr
 pub(super) fn of_transport(error: &azure_core::Error, object: &str, origin: &Url) -> VaultError {
     let host = origin.host_str().unwrap_or_default();
     let Some(failure) = find::<Failure>(error) else {
-        return unavailable(object, format!("{error}."), Retry::Soon);
+        return unavailable(object, case::RequestFails { error });
     };
     let detail = &failure.detail;
     match failure.kind {
         FailureKind::NoSuchHost => VaultError {
-            diagnosis: Diagnosis::new(
+            diagnosis: Diagnosis::of(
                 Code::VaultNotFound,
                 format!("Reading {object} failed: DNS knows no host {host}."),
-                "The vault's name is wrong, the vault is of another cloud or was deleted, or its private DNS zone is not \
-                 linked to this network.",
-                format!(
-                    "Check the name: az keyvault show --name {}",
-                    host.split('.').next().unwrap_or_default()
-                ),
+                &[("vault", host.split('.').next().unwrap_or_default())],
             ),
             retry: Retry::Slowly,
         },
         FailureKind::Tls => VaultError {
-            diagnosis: Diagnosis::new(
-                Code::VaultUnavailable,
+            diagnosis: Diagnosis::case(
+                case::VaultNotTrusted { error: detail },
                 format!("Reading {object} failed: no trusted connection to {host}."),
-                format!("{detail}."),
-                "If a proxy inspects TLS here, name its certificate authority in SSL_CERT_FILE.",
             ),
             retry: Retry::Slowly,
         },
         FailureKind::TooLarge | FailureKind::Invalid | FailureKind::NotEncrypted => invalid(object, detail),
-        FailureKind::Connect | FailureKind::Timeout | FailureKind::Broken => {
-            unavailable(object, format!("{host}: {detail}."), Retry::Soon)
-        }
+        FailureKind::Connect | FailureKind::Timeout | FailureKind::Broken => unavailable(
+            object,
+            case::VaultNotReached {
+                host: &host,
+                error: detail,
+            },
+        ),
     }
 }
 
 pub(super) fn too_slow(object: &str, deadline: Duration) -> VaultError {
-    unavailable(object, format!("There was no answer within {deadline:?}."), Retry::Soon)
+    let deadline = &format_args!("{deadline:?}");
+    unavailable(object, case::VaultTooSlow { deadline })
 }
 
 /// Nobody waits for the answer any more; nobody but a latecomer gets to see this.
 pub(super) fn unwanted(object: &str) -> VaultError {
-    unavailable(object, "Whoever asked for it gave up.".to_owned(), Retry::Soon)
+    unavailable(object, case::NobodyWaits)
 }
 
-fn unavailable(object: &str, cause: String, retry: Retry) -> VaultError {
+fn unavailable(object: &str, why: impl Into<Explanation>) -> VaultError {
     VaultError {
-        diagnosis: Diagnosis::new(
-            Code::VaultUnavailable,
-            format!("Reading {object} failed: the vault does not answer."),
-            cause,
-            "Nothing to do if it passes: it is tried again. Else check firewall and proxy between this pod and the vault.",
-        ),
-        retry,
+        diagnosis: Diagnosis::case(why, format!("Reading {object} failed: the vault does not answer.")),
+        retry: Retry::Soon,
     }
 }
 
 /// The answer is no answer of Key Vault; `part` says what is wrong with it.
 pub(super) fn invalid(object: &str, part: &str) -> VaultError {
     VaultError {
-        diagnosis: Diagnosis::new(
-            Code::VaultResponseInvalid,
+        diagnosis: Diagnosis::case(
+            case::AnswerMalformed { flaw: &part },
             format!("Reading {object} failed: the answer is not one of a vault."),
-            format!("What is wrong: {part}."),
-            "Check proxies between this pod and the vault; it is tried again.",
         ),
         retry: Retry::Soon,
     }
@@ -171,11 +162,9 @@ pub(super) fn left_alone(object: &str, pause: Duration) -> VaultError {
 pub(super) fn foreign_host(object: &str, url: &Url) -> VaultError {
     let host = url.host_str().unwrap_or_default();
     VaultError {
-        diagnosis: Diagnosis::new(
-            Code::ChallengeRefused,
+        diagnosis: Diagnosis::case(
+            case::NextPageElsewhere { host: &host },
             format!("Reading {object} failed: the answer points to another host, and no token was sent there."),
-            format!("It names {host} for its next page."),
-            "What answers is not a vault: check DNS and proxies between this pod and the vault.",
         ),
         retry: Retry::Slowly,
     }
@@ -184,12 +173,9 @@ pub(super) fn foreign_host(object: &str, url: &Url) -> VaultError {
 /// The certificate's policy keeps its key in the vault.
 pub(super) fn not_exportable(object: &str) -> VaultError {
     VaultError {
-        diagnosis: Diagnosis::new(
+        diagnosis: Diagnosis::case(
             Code::NotExportable,
             format!("The private key of {object} cannot be read."),
-            "Its policy says that the key is not exportable.",
-            "Issue a new version with an exportable key (key_props.exportable: true), or take the certificate without its \
-             key: an output of no type.",
         ),
         retry: Retry::Slowly,
     }
@@ -205,11 +191,7 @@ pub(super) fn of_client(error: &azure_core::Error, object: &str) -> VaultError {
 }
 
 pub(super) fn broken(object: &str) -> VaultError {
-    unavailable(
-        object,
-        "The task that read it ended early: the program was stopped, or has a bug.".to_owned(),
-        Retry::Soon,
-    )
+    unavailable(object, case::ReadLost)
 }
 
 #[cfg(test)]

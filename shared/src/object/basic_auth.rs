@@ -1,22 +1,15 @@
 //! `kubernetes.io/basic-auth`: a secret `user:password`.
 
-use crate::diagnosis::Code;
+use crate::diagnosis::{Explanation, case};
 use crate::encoding::decode_base64;
-use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 /// User name and password: what stands before and after the first colon, so a password may contain colons (RFC 7617
 /// §2 forbids them in user names only). Both may be empty. A value without a colon may be the base64 of one with.
-pub(crate) fn split(value: &SecretBytes) -> Result<(SecretBytes, SecretBytes), Problem> {
+pub(crate) fn split(value: &SecretBytes) -> Result<(SecretBytes, SecretBytes), Explanation> {
     split_at_colon(value.expose())
         .or_else(|| decode_base64(value.expose().trim_ascii()).and_then(|decoded| split_at_colon(decoded.expose())))
-        .ok_or_else(|| {
-            Problem::new(
-                Code::ValueMalformed,
-                "The value is not basic auth: it has no colon between user name and password.",
-                "Store the secret as user:password, or as the base64 of that.",
-            )
-        })
+        .ok_or_else(|| case::NotBasicAuth.into())
 }
 
 fn split_at_colon(value: &[u8]) -> Option<(SecretBytes, SecretBytes)> {
@@ -32,6 +25,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::diagnosis::Code;
 
     #[test]
     fn user_and_password_are_split_at_the_first_colon() {

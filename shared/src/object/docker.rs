@@ -10,9 +10,8 @@ use base64::Engine;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::diagnosis::Code;
+use crate::diagnosis::{Explanation, case};
 use crate::encoding::BASE64;
-use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 #[derive(Deserialize)]
@@ -33,7 +32,7 @@ struct Credentials<'a> {
 
 /// The value of `.dockerconfigjson`: `value` itself, with `auth` inserted where an entry has user name and password
 /// but no `auth`. All other bytes stay as they are.
-pub(crate) fn config_json(value: &SecretBytes) -> Result<SecretBytes, Problem> {
+pub(crate) fn config_json(value: &SecretBytes) -> Result<SecretBytes, Explanation> {
     let text = object_text(value)?;
     let Ok(config) = serde_json::from_str::<Config<'_>>(text) else {
         return Ok(value.clone()); // An object of another shape is the user's affair: upstream wrote it, too.
@@ -56,23 +55,16 @@ pub(crate) fn config_json(value: &SecretBytes) -> Result<SecretBytes, Problem> {
 }
 
 /// The value of `.dockercfg`: `value` itself, when it is a JSON object.
-pub(crate) fn cfg(value: &SecretBytes) -> Result<SecretBytes, Problem> {
+pub(crate) fn cfg(value: &SecretBytes) -> Result<SecretBytes, Explanation> {
     object_text(value).map(|_| value.clone())
 }
 
 /// The text of a JSON object; the API server refuses anything else under these types.
-fn object_text(value: &SecretBytes) -> Result<&str, Problem> {
+fn object_text(value: &SecretBytes) -> Result<&str, Explanation> {
     value
         .expose_str()
         .filter(|text| serde_json::from_str::<&RawValue>(text).is_ok_and(|json| json.get().starts_with('{')))
-        .ok_or_else(|| {
-            Problem::new(
-                Code::ValueMalformed,
-                "The value is not a JSON object, which this Secret type requires.",
-                "Store the contents of a Docker config file, e.g. \
-                 {\"auths\":{\"REGISTRY\":{\"username\":\"…\",\"password\":\"…\"}}}.",
-            )
-        })
+        .ok_or_else(|| case::NotDockerConfig.into())
 }
 
 /// `"auth":"…",` when the entry lacks it and holds what it is made of.
@@ -96,6 +88,7 @@ fn offset_in(whole: &str, part: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnosis::Code;
 
     fn written(value: &str) -> String {
         let out = config_json(&SecretBytes::from(value)).expect("a JSON object");

@@ -1,7 +1,6 @@
 //! What the API server accepts as data of a Secret or ConfigMap, checked before anything is sent.
 
-use crate::diagnosis::Code;
-use crate::problem::Problem;
+use crate::diagnosis::{Explanation, case};
 use crate::secret::SecretBytes;
 
 /// The API server's limit on all values of one Secret or ConfigMap together, in bytes (keys do not count).
@@ -12,7 +11,7 @@ pub(crate) const MAX_DATA: usize = 1_048_576;
 pub(crate) const MAX_VALUE: usize = 2 * MAX_DATA;
 
 /// Refuses a vault value that cannot lead to data within [`MAX_DATA`].
-pub(crate) fn check_value(value: &SecretBytes) -> Result<(), Problem> {
+pub(crate) fn check_value(value: &SecretBytes) -> Result<(), Explanation> {
     if value.len() <= MAX_VALUE {
         Ok(())
     } else {
@@ -21,7 +20,7 @@ pub(crate) fn check_value(value: &SecretBytes) -> Result<(), Problem> {
 }
 
 /// Refuses data the API server would refuse: an illegal key, or more than [`MAX_DATA`] bytes of values.
-pub(crate) fn check_data<'a>(data: impl Iterator<Item = (&'a String, &'a SecretBytes)>) -> Result<(), Problem> {
+pub(crate) fn check_data<'a>(data: impl Iterator<Item = (&'a String, &'a SecretBytes)>) -> Result<(), Explanation> {
     let mut total = 0;
     for (key, value) in data {
         check_key(key)?;
@@ -34,17 +33,17 @@ pub(crate) fn check_data<'a>(data: impl Iterator<Item = (&'a String, &'a SecretB
     }
 }
 
-fn too_large(bytes: usize) -> Problem {
-    Problem::new(
-        Code::ValueTooLarge,
-        format!("The values add up to {bytes} bytes; a Secret or ConfigMap holds at most {MAX_DATA}."),
-        "Store a shorter value, or spread it over several vault objects with an AzureKeyVaultSecret each.",
-    )
+fn too_large(bytes: usize) -> Explanation {
+    case::DataTooLarge {
+        bytes: &bytes,
+        limit: &MAX_DATA,
+    }
+    .into()
 }
 
 /// The rule is the API server's for keys of Secrets and ConfigMaps:
 /// <https://kubernetes.io/docs/concepts/configuration/configmap/#configmap-object>.
-fn check_key(key: &str) -> Result<(), Problem> {
+fn check_key(key: &str) -> Result<(), Explanation> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     let valid = (1..=253).contains(&key.len()) && key.bytes().all(allowed) && key != "." && !key.starts_with("..");
     if valid {
@@ -52,16 +51,14 @@ fn check_key(key: &str) -> Result<(), Problem> {
     }
     let shown: String = key.chars().take(64).collect();
     let dots = if key.chars().count() > 64 { "…" } else { "" };
-    Err(Problem::new(
-        Code::DataKeyInvalid,
-        format!("{shown:?}{dots} cannot be a key of a Secret or ConfigMap."),
-        "Use 1 to 253 letters, digits, '-', '_' or '.', not \".\" and not beginning with \"..\".",
-    ))
+    let key = &format_args!("{shown:?}{dots}");
+    Err(case::PairNotAllowed { key }.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnosis::Code;
 
     #[test]
     fn keys_are_checked_as_the_api_server_does() {

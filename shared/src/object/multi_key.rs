@@ -18,14 +18,13 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::{MultiKeyFormat, SecretData};
-use crate::diagnosis::Code;
-use crate::problem::Problem;
+use crate::diagnosis::{Explanation, case};
 use crate::secret::SecretBytes;
 
 pub(crate) use self::select::select;
 
 /// The pairs of `value`. Keys are not checked here: not every reader needs them to be data keys.
-pub(crate) fn parse(format: MultiKeyFormat, value: &SecretBytes) -> Result<SecretData, Problem> {
+pub(crate) fn parse(format: MultiKeyFormat, value: &SecretBytes) -> Result<SecretData, Explanation> {
     let text = text(format, value)?;
     match format {
         MultiKeyFormat::Json => json_object(text)?
@@ -36,60 +35,55 @@ pub(crate) fn parse(format: MultiKeyFormat, value: &SecretBytes) -> Result<Secre
     }
 }
 
-fn text(format: MultiKeyFormat, value: &SecretBytes) -> Result<&str, Problem> {
-    let text = value
-        .expose_str()
-        .ok_or_else(|| malformed(format, "it is not UTF-8 text"))?;
+fn text(format: MultiKeyFormat, value: &SecretBytes) -> Result<&str, Explanation> {
+    let text = value.expose_str().ok_or_else(|| {
+        Explanation::from(case::PairsNotText {
+            format: &format.content_type(),
+        })
+    })?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// Values keep their text, so that numbers are not rewritten.
-fn json_object(text: &str) -> Result<BTreeMap<String, &RawValue>, Problem> {
+fn json_object(text: &str) -> Result<BTreeMap<String, &RawValue>, Explanation> {
     // Parser messages may quote the value, so only the place is passed on.
     serde_json::from_str(text).map_err(|error| {
-        let place = format!(
-            "not a JSON object of strings (line {}, column {})",
-            error.line(),
-            error.column()
-        );
-        malformed(MultiKeyFormat::Json, &place)
+        case::PairsNotJson {
+            line: &error.line(),
+            column: &error.column(),
+        }
+        .into()
     })
 }
 
-fn json_scalar(key: &str, raw: &RawValue) -> Result<SecretBytes, Problem> {
+fn json_scalar(key: &str, raw: &RawValue) -> Result<SecretBytes, Explanation> {
     match raw.get().as_bytes()[0] {
         b'"' => serde_json::from_str::<String>(raw.get())
             .map(SecretBytes::from)
-            .map_err(|_| bad_value(key, "has an escape that is not a Unicode character")),
+            .map_err(|_| case::PairHasBadEscape { key: &shown(key) }.into()),
         b'{' | b'[' => Err(nested(key)),
         b'n' => Ok(SecretBytes::from("")),
         _ => Ok(SecretBytes::from(raw.get())),
     }
 }
 
-fn malformed(format: MultiKeyFormat, cause: &str) -> Problem {
-    let (name, example) = match format {
-        MultiKeyFormat::Json => ("application/x-json", "{\"key\":\"value\"}"),
-        MultiKeyFormat::Yaml => ("application/x-yaml", "key: value"),
-    };
-    Problem::new(
-        Code::ValueMalformed,
-        format!("The value cannot be read as {name}: {cause}."),
-        format!("Store a value of the form {example}, or set spec.vault.object.contentType to what the value is."),
-    )
+fn nested(key: &str) -> Explanation {
+    case::PairIsNested { key: &shown(key) }.into()
 }
 
-fn nested(key: &str) -> Problem {
-    bad_value(key, "is an object or a list, not a string")
+/// The key in quotes, of bounded length.
+fn shown(key: &str) -> String {
+    format!("{:?}", key.chars().take(64).collect::<String>())
 }
 
-fn bad_value(key: &str, cause: &str) -> Problem {
-    let shown: String = key.chars().take(64).collect();
-    Problem::new(
-        Code::ValueMalformed,
-        format!("The value of key {shown:?} {cause}."),
-        "Make every value a string; put nested data into a string of its own, e.g. {\"key\":\"{\\\"a\\\":1}\"}.",
-    )
+impl MultiKeyFormat {
+    /// As `spec.vault.object.contentType` names it.
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/x-json",
+            Self::Yaml => "application/x-yaml",
+        }
+    }
 }
 
 #[cfg(test)]
@@ -98,8 +92,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::diagnosis::Code;
 
-    fn pairs(format: MultiKeyFormat, value: &str) -> Result<Vec<(String, String)>, Problem> {
+    fn pairs(format: MultiKeyFormat, value: &str) -> Result<Vec<(String, String)>, Explanation> {
         let text = |bytes: &SecretBytes| bytes.expose_str().expect("text").to_owned();
         parse(format, &SecretBytes::from(value)).map(|data| data.iter().map(|(k, v)| (k.clone(), text(v))).collect())
     }

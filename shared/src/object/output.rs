@@ -5,9 +5,8 @@ use super::{
     limits, multi_key, public_key, transform,
 };
 use crate::certificate;
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Code, Diagnosis, Explanation, case};
 use crate::keyvault::model::{CertificateObject, KeyObject, SecretObject, VaultObject};
-use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 /// The data of a Secret output. `name` is how messages call the object (its `Display`).
@@ -28,7 +27,12 @@ pub fn secret_data(
         _ => Err(wrong_kind()),
     };
     data.and_then(|data| limits::check_data(data.iter()).map(|()| data))
-        .map_err(|problem| Box::new(problem.happened(format!("{name} cannot become data of a Secret."))))
+        .map_err(|problem| {
+            Box::new(Diagnosis::case(
+                problem,
+                format!("{name} cannot become data of a Secret."),
+            ))
+        })
 }
 
 /// The data of a ConfigMap output. `name` is how messages call the object (its `Display`).
@@ -55,10 +59,19 @@ pub fn config_map_data(
     };
     pairs
         .and_then(|pairs| limits::check_data(pairs.iter()).map(|()| by_encoding(pairs)))
-        .map_err(|problem| Box::new(problem.happened(format!("{name} cannot become data of a ConfigMap."))))
+        .map_err(|problem| {
+            Box::new(Diagnosis::case(
+                problem,
+                format!("{name} cannot become data of a ConfigMap."),
+            ))
+        })
 }
 
-fn from_secret(transforms: &[Transform], output: &SecretOutput, secret: &SecretObject) -> Result<SecretData, Problem> {
+fn from_secret(
+    transforms: &[Transform],
+    output: &SecretOutput,
+    secret: &SecretObject,
+) -> Result<SecretData, Explanation> {
     let value = transformed(transforms, secret)?;
     match output.secret_type.as_deref() {
         Some("kubernetes.io/basic-auth") => {
@@ -73,7 +86,7 @@ fn from_secret(transforms: &[Transform], output: &SecretOutput, secret: &SecretO
     }
 }
 
-fn from_certificate(output: &SecretOutput, certificate: &CertificateObject) -> Result<SecretData, Problem> {
+fn from_certificate(output: &SecretOutput, certificate: &CertificateObject) -> Result<SecretData, Explanation> {
     let data_key = output.data_key.as_deref();
     match output.secret_type.as_deref() {
         Some("kubernetes.io/tls") => tls(&with_private_key(certificate)?.value, output.server_first),
@@ -82,41 +95,30 @@ fn from_certificate(output: &SecretOutput, certificate: &CertificateObject) -> R
     }
 }
 
-fn from_key(data_key: Option<&str>, format: Option<KeyFormat>, key: &KeyObject) -> Result<SecretData, Problem> {
+fn from_key(data_key: Option<&str>, format: Option<KeyFormat>, key: &KeyObject) -> Result<SecretData, Explanation> {
     single(data_key, public_key::write(key, format)?)
 }
 
-fn transformed(transforms: &[Transform], secret: &SecretObject) -> Result<SecretBytes, Problem> {
+fn transformed(transforms: &[Transform], secret: &SecretObject) -> Result<SecretBytes, Explanation> {
     limits::check_value(&secret.value)?;
     transform::apply(transforms, &secret.value)
 }
 
 /// The secret behind a certificate, which holds its private key.
-fn with_private_key(certificate: &CertificateObject) -> Result<&SecretObject, Problem> {
+fn with_private_key(certificate: &CertificateObject) -> Result<&SecretObject, Explanation> {
     match &certificate.secret {
         Some(secret) if certificate.exportable != Some(false) => limits::check_value(&secret.value).map(|()| secret),
-        _ => Err(Problem::new(
-            Code::NotExportable,
-            "This Secret type needs the certificate's private key, and its policy does not let the key leave the vault.",
-            "Create or import the certificate with an exportable key (key_props.exportable: true), or leave \
-             spec.output.secret.type out to write the public certificate only.",
-        )),
+        _ => Err(case::SecretNeedsKey.into()),
     }
 }
 
-fn tls(value: &SecretBytes, server_first: bool) -> Result<SecretData, Problem> {
+fn tls(value: &SecretBytes, server_first: bool) -> Result<SecretData, Explanation> {
     let pair = certificate::key_pair(value, server_first)?;
     Ok(pairs([("tls.crt", pair.certificates), ("tls.key", pair.key)]))
 }
 
-fn single(data_key: Option<&str>, value: SecretBytes) -> Result<SecretData, Problem> {
-    let key = data_key.ok_or_else(|| {
-        Problem::new(
-            Code::DataKeyMissing,
-            "The output names no data key to write the value under.",
-            "Set dataKey in spec.output.secret or spec.output.configMap.",
-        )
-    })?;
+fn single(data_key: Option<&str>, value: SecretBytes) -> Result<SecretData, Explanation> {
+    let key = data_key.ok_or(Code::DataKeyMissing)?;
     Ok(pairs([(key, value)]))
 }
 
@@ -132,12 +134,8 @@ fn by_encoding(pairs: SecretData) -> ConfigMapData {
 }
 
 /// A reader that asked for one kind and was given another: only a bug leads here.
-fn wrong_kind() -> Problem {
-    Problem::new(
-        Code::VaultResponseInvalid,
-        "The vault gave an object of another kind than spec.vault.object.type asks for.",
-        "Check spec.vault.object.type; if it is right, please report this as a bug.",
-    )
+fn wrong_kind() -> Explanation {
+    case::KindNotOfSpec.into()
 }
 
 #[cfg(test)]

@@ -12,9 +12,8 @@ use serde::Serialize;
 use spki::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
 use super::KeyFormat;
-use crate::diagnosis::Code;
+use crate::diagnosis::{Explanation, case};
 use crate::keyvault::model::KeyObject;
-use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -71,21 +70,17 @@ enum PublicKey<'a> {
 }
 
 /// The bytes written for `key`; `format` `None` = raw for RSA, PEM for EC.
-pub(crate) fn write(key: &KeyObject, format: Option<KeyFormat>) -> Result<SecretBytes, Problem> {
+pub(crate) fn write(key: &KeyObject, format: Option<KeyFormat>) -> Result<SecretBytes, Explanation> {
     let public = public_key(key)?;
     match (format, &public) {
         (None | Some(KeyFormat::Raw), PublicKey::Rsa { n, .. }) => Ok(SecretBytes::new(n.to_vec())),
         (None | Some(KeyFormat::Pem), _) => pem(&public).map(SecretBytes::from),
         (Some(KeyFormat::Jwk), _) => Ok(SecretBytes::from(jwk(key, &public))),
-        (Some(KeyFormat::Raw), PublicKey::Ec { .. }) => Err(Problem::new(
-            Code::InvalidSpec,
-            "keyFormat raw means the modulus of an RSA key; an EC key has none.",
-            "Set keyFormat to pem or jwk, or leave it out (an EC key is then written as PEM).",
-        )),
+        (Some(KeyFormat::Raw), PublicKey::Ec { .. }) => Err(case::ModulusOfEcKey.into()),
     }
 }
 
-fn public_key(key: &KeyObject) -> Result<PublicKey<'_>, Problem> {
+fn public_key(key: &KeyObject) -> Result<PublicKey<'_>, Explanation> {
     match key.kty.as_str() {
         "RSA" | "RSA-HSM" => match (key.n.as_deref(), key.e.as_deref()) {
             (Some(n), Some(e)) if !without_zeros(n).is_empty() && !without_zeros(e).is_empty() => {
@@ -111,23 +106,15 @@ fn public_key(key: &KeyObject) -> Result<PublicKey<'_>, Problem> {
                 y: coordinate(&key.y)?,
             })
         }
-        "oct" | "oct-HSM" => Err(Problem::new(
-            Code::ValueMalformed,
-            "The key is symmetric: it has no public part, and Key Vault never gives out the key itself.",
-            "Name an RSA or EC key, or store the key material as a secret.",
-        )),
+        "oct" | "oct-HSM" => Err(case::KeyIsSymmetric.into()),
         _ => Err(incomplete(
             "type this program knows (RSA, EC, each with or without -HSM)",
         )),
     }
 }
 
-fn incomplete(what: &str) -> Problem {
-    Problem::new(
-        Code::VaultResponseInvalid,
-        format!("The vault's answer shows no {what} for this key."),
-        "Look at the key with `az keyvault key show`; if it is complete there, please report this as a bug.",
-    )
+fn incomplete(missing: &str) -> Explanation {
+    case::KeyIncomplete { missing: &missing }.into()
 }
 
 fn without_zeros(number: &[u8]) -> &[u8] {
@@ -142,7 +129,7 @@ fn padded(number: &[u8], length: usize) -> Option<Vec<u8>> {
     Some([vec![0; zeros], number.to_vec()].concat())
 }
 
-fn pem(key: &PublicKey<'_>) -> Result<String, Problem> {
+fn pem(key: &PublicKey<'_>) -> Result<String, Explanation> {
     // DER lengths are limited to 256 MiB; what a vault sends is far below.
     spki(key)
         .and_then(|spki| spki.to_pem(LineEnding::LF))
@@ -223,6 +210,7 @@ fn jwk(object: &KeyObject, key: &PublicKey<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnosis::Code;
     use crate::keyvault::model::Attributes;
     use crate::object::testdata::{bytes, text};
     use crate::reference::ObjectVersion;

@@ -3,27 +3,18 @@
 use base64::Engine;
 
 use super::Transform;
-use crate::diagnosis::Code;
+use crate::diagnosis::{Explanation, case};
 use crate::encoding::{BASE64, decode_base64};
-use crate::problem::Problem;
 use crate::secret::SecretBytes;
 
 /// Applies `transforms` in order. Only `base64decode` can fail.
-pub(crate) fn apply(transforms: &[Transform], value: &SecretBytes) -> Result<SecretBytes, Problem> {
+pub(crate) fn apply(transforms: &[Transform], value: &SecretBytes) -> Result<SecretBytes, Explanation> {
     transforms
         .iter()
         .try_fold(value.clone(), |value, transform| match transform {
             Transform::Trim => Ok(SecretBytes::new(trim(value.expose()).to_vec())),
             Transform::Base64Encode => Ok(SecretBytes::from(BASE64.encode(value.expose()))),
-            Transform::Base64Decode => decode_base64(value.expose()).ok_or_else(|| {
-                Problem::new(
-                    Code::TransformFailed,
-                    "Transform base64decode met a value that is not base64 (RFC 4648 standard alphabet, padded with =; \
-                 line breaks are ignored).",
-                    "Store the value as standard base64, or remove base64decode from spec.output.transform; put trim \
-                 before it if the value has blanks around it.",
-                )
-            }),
+            Transform::Base64Decode => decode_base64(value.expose()).ok_or_else(|| case::NotBase64.into()),
         })
 }
 
@@ -47,6 +38,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::diagnosis::Code;
 
     fn applied(transforms: &[Transform], value: &[u8]) -> Option<Vec<u8>> {
         apply(transforms, &SecretBytes::new(value.to_vec()))

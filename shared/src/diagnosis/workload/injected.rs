@@ -7,7 +7,7 @@ use super::{
     AUDIENCE, CERTIFICATE, CLIENT_ID, CLIENT_ID_ANNOTATION, CLIENT_SECRET, PASSWORD, TENANT_ID, TENANT_ID_ANNOTATION,
     TOKEN_FILE, USERNAME, Workload, service_account, set_up,
 };
-use crate::diagnosis::{Code, Diagnosis, TOKEN_PROXY};
+use crate::diagnosis::{Diagnosis, TOKEN_PROXY, case};
 use crate::doctor::Check;
 
 /// Checks `variables`, `client-id`, `tenant-id`, `token-volume` and `shadowing`.
@@ -59,32 +59,21 @@ fn incomplete(workload: &Workload, container: &str, missing: &[&str]) -> Diagnos
         workload.subject(),
         missing.join(" and no ")
     );
+    let recreate = &workload.recreate();
     if missing == [CLIENT_ID] && annotated(CLIENT_ID_ANNOTATION)
         || missing == [TENANT_ID] && annotated(TENANT_ID_ANNOTATION)
     {
-        let cause = "The ServiceAccount was annotated after the pod was created.";
-        return Diagnosis::new(Code::PodOlderThanSetUp, what, cause, workload.recreate());
+        return Diagnosis::case(case::AnnotatedLater { recreate }, what);
     }
-    let (cause, fix) = if missing == [TENANT_ID] {
-        (
-            "The webhook has no tenant of its own, and the ServiceAccount names none.",
-            format!(
-                "kubectl annotate serviceaccount {} -n {} {TENANT_ID_ANNOTATION}=TENANT_ID, then {}",
-                workload.service_account_name(),
-                workload.namespace(),
-                workload.recreate()
-            ),
-        )
-    } else {
-        (
-            "The pod was set up by hand and in part, or something changed it after the webhook.",
-            format!(
-                "Set what is missing, or leave it all to the webhook; then {}",
-                workload.recreate()
-            ),
-        )
-    };
-    Diagnosis::new(Code::WorkloadIdentityIncomplete, what, cause, fix)
+    if missing == [TENANT_ID] {
+        let unknown = case::TenantUnknown {
+            name: &workload.service_account_name(),
+            namespace: &workload.namespace(),
+            recreate,
+        };
+        return Diagnosis::case(unknown, what);
+    }
+    Diagnosis::case(case::SetUpInPart { recreate }, what)
 }
 
 /// Whether the pod's variable is what the annotation says now.
@@ -113,15 +102,15 @@ fn same(workload: &Workload, all: &[Variables<'_>], id: &'static str, variable: 
     let value = found.literal(variable).unwrap_or_default();
     Check::failed(
         id,
-        Diagnosis::new(
-            Code::ClientIdMismatch,
+        Diagnosis::case(
+            case::IdentityChanged {
+                recreate: &workload.recreate(),
+            },
             format!(
                 "Container {} of {} has {variable}={value}, and the ServiceAccount says {annotated}.",
                 found.container.name,
                 workload.subject()
             ),
-            "The annotation was changed after the pod was created, or the pod names another one itself.",
-            workload.recreate(),
         ),
     )
 }
@@ -195,28 +184,22 @@ fn below<'a>(folder: &str, file: &'a str) -> Option<&'a str> {
 }
 
 fn unmounted(workload: &Workload, variables: &Variables<'_>, file: &str) -> Diagnosis {
-    Diagnosis::new(
-        Code::TokenFileUnreadable,
+    let recreate = &workload.recreate();
+    Diagnosis::case(
+        case::TokenNotMounted { recreate },
         format!(
             "Container {} of {} mounts no token at {file}.",
             variables.container.name,
             workload.subject()
         ),
-        format!("{TOKEN_FILE} names a file that no volume of the pod brings."),
-        format!(
-            "Remove {TOKEN_FILE} and its volume from the manifest so that the webhook sets both, then {}",
-            workload.recreate()
-        ),
     )
 }
 
 fn wrong_audience(workload: &Workload, file: &str, audience: Option<&str>) -> Diagnosis {
-    let found = audience.unwrap_or("the API server's own");
-    Diagnosis::new(
-        Code::FederatedAudienceWrong,
+    let audience = &audience.unwrap_or("the API server's own");
+    Diagnosis::case(
+        case::TokenForOthers { audience },
         format!("The token at {file} in {} is for another audience.", workload.subject()),
-        format!("Entra exchanges tokens for {AUDIENCE}; this one's audience is {found}."),
-        format!("Write audience: {AUDIENCE} in the projected volume, or leave the volume to the webhook"),
     )
 }
 
@@ -234,15 +217,13 @@ fn shadowing(workload: &Workload, all: &[Variables<'_>]) -> Check {
         None => Check::passed(ID, "No secret, certificate or password goes before workload identity."),
         Some((name, it)) => Check::failed(
             ID,
-            Diagnosis::new(
-                Code::SecretShadowsWorkloadIdentity,
+            Diagnosis::case(
+                case::CredentialGoesFirst { variable: &name },
                 format!(
                     "Container {} of {} sets {name} besides workload identity.",
                     it.container.name,
                     workload.subject()
                 ),
-                "Azure's chain of credentials takes the first that is set up, and that is not workload identity.",
-                format!("Remove {name} from the pod's manifest; workload identity needs no secret"),
             ),
         ),
     }

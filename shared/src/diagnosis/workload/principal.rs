@@ -3,7 +3,7 @@
 use super::container::{Presence, Variables};
 use super::{CERTIFICATE, CLIENT_ID, CLIENT_SECRET, PASSWORD, TENANT_ID, USERNAME, Workload};
 use crate::diagnosis::client_secret::is_guid;
-use crate::diagnosis::{Code, Diagnosis, stray};
+use crate::diagnosis::{Code, Diagnosis, case, stray};
 use crate::doctor::Check;
 
 /// Variables whose values, quoted or blank at an end, mean something else than was meant.
@@ -63,19 +63,16 @@ fn missing_of(it: &Variables<'_>, how: Presence) -> Option<Vec<&'static str>> {
 
 fn incomplete(workload: &Workload, it: &Variables<'_>, missing: &[&str]) -> Diagnosis {
     let missing = missing.join(" and ");
-    Diagnosis::new(
-        Code::EnvironmentIncomplete,
+    let lacking = case::CredentialIncomplete {
+        missing: &missing,
+        serviceaccount: &format_args!("{}/{}", workload.namespace(), workload.service_account_name()),
+    };
+    Diagnosis::case(
+        lacking,
         format!(
             "Container {} of {} lacks {missing}.",
             it.container.name,
             workload.subject()
-        ),
-        "An application's credential is used only when all of its variables are set; this set is partial, and is passed over.",
-        format!(
-            "Set {missing} (a secret: by secretKeyRef from a Secret), or use workload identity, which needs none: \
-             kubectl akv2k8s doctor identity --serviceaccount {}/{}",
-            workload.namespace(),
-            workload.service_account_name()
         ),
     )
 }

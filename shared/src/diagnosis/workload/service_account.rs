@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::ServiceAccount;
 
 use super::{AUDIENCE, CLIENT_ID_ANNOTATION, TENANT_ID_ANNOTATION};
-use crate::diagnosis::{AssertionClaims, Code, Diagnosis, stray, without_stray};
+use crate::diagnosis::{AssertionClaims, Code, Diagnosis, Explanation, case, stray, without_stray};
 use crate::doctor::{Check, Seen};
 use crate::reference::VaultName;
 
@@ -35,7 +35,7 @@ impl Federation {
         };
         let mut names = claims.names();
         names.extend(client_id.filter(|id| is_id(id)).map(|id| ("client_id", id)));
-        let create = Diagnosis::of(Code::NoFederatedCredential, "", &names).fix;
+        let create = Code::NoFederatedCredential.explain(&names).fix;
         let issuer = self
             .issuer
             .as_deref()
@@ -65,7 +65,7 @@ pub fn role_check(vault: &VaultName, client_id: Option<&str>) -> Check {
         ("assignee", assignee),
         ("scope", &scope),
     ];
-    let assign = Diagnosis::of(Code::ForbiddenByRbac, "", &names).fix;
+    let assign = Code::ForbiddenByRbac.explain(&names).fix;
     Check::not_made(
         "vault",
         format!(
@@ -96,11 +96,9 @@ pub fn issuer(issuer: &Seen<String>) -> Check {
                 .map_or_else(|| "none".to_owned(), |url| format!("'{url}'"));
             Check::failed(
                 ID,
-                Diagnosis::new(
-                    Code::OidcIssuerNotEnabled,
+                Diagnosis::case(
+                    case::IssuerNotPublic,
                     format!("The cluster's token issuer, {says}, is not one that Entra can reach."),
-                    "The OIDC issuer is not enabled on this cluster, so Entra cannot check its tokens.",
-                    "az aks update --resource-group GROUP --name CLUSTER --enable-oidc-issuer --enable-workload-identity",
                 ),
             )
         }
@@ -125,13 +123,12 @@ pub fn checks(namespace: &str, name: &str, account: &Seen<ServiceAccount>, expli
         )],
         Seen::Missing => vec![Check::failed(
             ID,
-            Diagnosis::new(
-                Code::ServiceAccountNotFound,
+            Diagnosis::case(
+                case::PodsAccountMissing {
+                    name: &name,
+                    namespace: &namespace,
+                },
                 format!("ServiceAccount {namespace}/{name} does not exist."),
-                "Its name is misspelt (a Deployment's in its place?), or it is in another namespace.",
-                format!(
-                    "kubectl create serviceaccount {name} -n {namespace}, then annotate it with its identity's client id"
-                ),
             ),
         )],
         Seen::Found(account) => {
@@ -143,9 +140,6 @@ pub fn checks(namespace: &str, name: &str, account: &Seen<ServiceAccount>, expli
 
 fn annotated(namespace: &str, name: &str, account: &ServiceAccount, explicit: bool) -> Check {
     const ID: &str = "client-id-annotation";
-    let command = |annotation: &str, value: &str| {
-        format!("kubectl annotate serviceaccount {name} -n {namespace} --overwrite {annotation}={value}")
-    };
     for which in [CLIENT_ID_ANNOTATION, TENANT_ID_ANNOTATION] {
         let Some(value) = annotation(account, which) else {
             continue;
@@ -153,14 +147,17 @@ fn annotated(namespace: &str, name: &str, account: &ServiceAccount, explicit: bo
         if let Some(stray) = stray(value) {
             return Check::failed(
                 ID,
-                Diagnosis::new(
-                    Code::VariableMalformed,
+                Diagnosis::case(
+                    case::AnnotationMalformed {
+                        name: &name,
+                        namespace: &namespace,
+                        annotation: &which,
+                        value: &without_stray(value),
+                    },
                     format!(
                         "The annotation {which} of ServiceAccount {namespace}/{name} holds {}.",
                         stray.words()
                     ),
-                    "It is taken as it stands, and Entra knows nobody of that name.",
-                    command(which, without_stray(value)),
                 ),
             );
         }
@@ -170,21 +167,20 @@ fn annotated(namespace: &str, name: &str, account: &ServiceAccount, explicit: bo
         None if explicit => Check::passed(ID, "The pod names its client id itself; no annotation is needed."),
         None => Check::failed(
             ID,
-            Diagnosis::new(
-                Code::ServiceAccountNotAnnotated,
+            Diagnosis::case(
+                without_annotation(namespace, name, account),
                 format!("ServiceAccount {namespace}/{name} lacks the annotation {CLIENT_ID_ANNOTATION}."),
-                without_annotation(account),
-                command(CLIENT_ID_ANNOTATION, "CLIENT_ID (az identity show --query clientId)"),
             ),
         ),
     }
 }
 
-fn without_annotation(account: &ServiceAccount) -> &'static str {
+fn without_annotation(namespace: &str, name: &str, account: &ServiceAccount) -> Explanation {
+    let (name, namespace) = (&name, &namespace);
     let labels = account.metadata.labels.as_ref();
     if labels.is_some_and(|labels| labels.contains_key(CLIENT_ID_ANNOTATION)) {
-        "The client id is a label there, and only an annotation is read."
+        case::ClientIdIsLabel { name, namespace }.into()
     } else {
-        "Without it nobody knows which identity the pod is."
+        case::NotAnnotated { name, namespace }.into()
     }
 }

@@ -8,8 +8,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::core::{Selector, SelectorExt};
 
 use super::container::Presence;
-use super::{AUDIENCE, CLIENT_ID, CLIENT_ID_ANNOTATION, TOKEN_FILE, USE_LABEL, Workload, container, service_account};
-use crate::diagnosis::{Code, Diagnosis};
+use super::{
+    AUDIENCE, CLIENT_ID, CLIENT_ID_ANNOTATION, Owner, TOKEN_FILE, USE_LABEL, Workload, container, service_account,
+};
+use crate::diagnosis::{Code, Diagnosis, Explanation, case};
 use crate::doctor::{Check, Seen};
 
 /// The name of the webhook itself, wherever and however it was installed.
@@ -83,12 +85,9 @@ fn find(all: &[MutatingWebhookConfiguration]) -> Option<(&MutatingWebhookConfigu
 }
 
 fn missing_webhook() -> Diagnosis {
-    Diagnosis::new(
+    Diagnosis::case(
         Code::WorkloadIdentityWebhookMissing,
         "The workload identity webhook is not installed in this cluster.",
-        "Workload identity is not enabled, so nobody gives pods a token and variables.",
-        "az aks update --resource-group GROUP --name CLUSTER --enable-oidc-issuer --enable-workload-identity (elsewhere: install \
-         the chart azure-workload-identity/workload-identity-webhook), then re-create the pod",
     )
 }
 
@@ -99,58 +98,53 @@ fn label(workload: &Workload, done: bool) -> Check {
         _ if done => Check::passed(ID, "The pod has a token for Entra without the webhook's label."),
         found => Check::failed(
             ID,
-            Diagnosis::new(
-                Code::WorkloadIdentityLabelMissing,
+            Diagnosis::case(
+                Explanation {
+                    fix: how_to_label(workload).fix,
+                    ..why_unlabelled(workload, found)
+                },
                 format!("The {} lacks the label {USE_LABEL}=true.", workload.subject()),
-                why_unlabelled(workload, found),
-                how_to_label(workload),
             ),
         ),
     }
 }
 
 /// Where the label is in place of the pod.
-fn why_unlabelled(workload: &Workload, found: Option<&str>) -> String {
+fn why_unlabelled(workload: &Workload, found: Option<&str>) -> Explanation {
     let is_true = |labels: &BTreeMap<String, String>| labels.get(USE_LABEL).is_some_and(|value| value == "true");
-    if let Some(value) = found {
-        return format!("Its value is '{value}'; only 'true', written like that, counts.");
+    if let Some(value) = &found {
+        return case::LabelNotTrue { value }.into();
     }
-    if let Some(owner) = workload.owner.found() {
-        let (kind, name) = (&owner.kind, &owner.name);
-        if is_true(&owner.template_labels) {
-            return format!("The pod template of {kind} {name} has it, but this pod is older than that.");
-        }
-        if owner.labels.contains_key(USE_LABEL) {
-            return format!(
-                "The label is on the {kind} {name} itself, and pods get the labels of its pod template only."
-            );
-        }
+    if let Some(Owner { kind, name, .. }) = workload.owner.found().filter(|owner| is_true(&owner.template_labels)) {
+        return case::LabelYoungerThanPod { kind, name }.into();
+    }
+    let carries = |owner: &&Owner| owner.labels.contains_key(USE_LABEL);
+    if let Some(Owner { kind, name, .. }) = workload.owner.found().filter(carries) {
+        return case::LabelOnOwner { kind, name }.into();
     }
     let of_pod = workload.pod.metadata.annotations.as_ref();
     if of_pod.is_some_and(|annotations| annotations.contains_key(USE_LABEL)) {
-        return "It is an annotation of the pod, and the webhook looks at labels.".to_owned();
+        return case::LabelIsAnnotation.into();
     }
     let account = workload.service_account.found();
     if account.is_some_and(|account| account.metadata.labels.as_ref().is_some_and(is_true)) {
-        return format!(
-            "The label is on the ServiceAccount {}, and the webhook looks at the pod's.",
-            workload.service_account_name()
-        );
+        let name = &workload.service_account_name();
+        return case::LabelOnServiceAccount { name }.into();
     }
-    "The webhook sets up only pods that carry it.".to_owned()
+    case::LabelNowhere.into()
 }
 
-fn how_to_label(workload: &Workload) -> String {
-    let namespace = workload.namespace();
+fn how_to_label(workload: &Workload) -> Explanation {
     match workload.owner.found() {
-        Some(owner) if owner.template_labels.get(USE_LABEL).is_some_and(|it| it == "true") => workload.recreate(),
-        Some(owner) if owner.kind != "Job" => format!(
-            "kubectl patch {} {} -n {namespace} --type merge -p \
-             '{{\"spec\":{{\"template\":{{\"metadata\":{{\"labels\":{{\"{USE_LABEL}\":\"true\"}}}}}}}}}}'",
-            owner.kind.to_lowercase(),
-            owner.name
-        ),
-        _ => format!("Add {USE_LABEL}: \"true\" to the pod's metadata.labels, and create it again"),
+        Some(owner) if owner.template_labels.get(USE_LABEL).is_some_and(|it| it == "true") => {
+            let recreate = &workload.recreate();
+            case::TemplateIsLabelled { recreate }.into()
+        }
+        Some(owner) if owner.kind != "Job" => Code::WorkloadIdentityLabelMissing.explain(&[
+            ("workload", &format!("{} {}", owner.kind.to_lowercase(), owner.name)),
+            ("namespace", workload.namespace()),
+        ]),
+        _ => case::PodWithoutTemplate.into(),
     }
 }
 
@@ -165,30 +159,25 @@ fn set_up(workload: &Workload, done: bool) -> Check {
     if let Some((_, webhook)) = known
         && let Some(blind) = blind_to(webhook, workload)
     {
-        let fix = "Run the pod in a namespace that the webhook covers, or change the webhook's selector.";
-        return Check::failed(
-            ID,
-            Diagnosis::new(Code::WorkloadIdentityWebhookMissing, what, blind, fix),
-        );
+        return Check::failed(ID, Diagnosis::case(blind, what));
     }
     let made = workload.pod.metadata.creation_timestamp.as_ref();
     let later = |time: Option<&Time>| matches!((made, time), (Some(made), Some(time)) if time.0 > made.0);
     let account = workload.service_account.found();
-    let cause = if later(known.and_then(|(configuration, _)| configuration.metadata.creation_timestamp.as_ref())) {
-        "The webhook was installed after the pod was created, and it changes pods only as they are created."
-    } else if later(account.and_then(annotated_at)) {
-        "The ServiceAccount was annotated after the pod was created, and pods are changed only as they are created."
-    } else {
-        "The webhook did not answer when the pod was created, or the label was put on the running pod."
-    };
-    Check::failed(
-        ID,
-        Diagnosis::new(Code::PodOlderThanSetUp, what, cause, workload.recreate()),
-    )
+    let recreate = &workload.recreate();
+    let cause: Explanation =
+        if later(known.and_then(|(configuration, _)| configuration.metadata.creation_timestamp.as_ref())) {
+            case::WebhookInstalledLater { recreate }.into()
+        } else if later(account.and_then(annotated_at)) {
+            case::AnnotatedLater { recreate }.into()
+        } else {
+            case::WebhookDidNotAnswer { recreate }.into()
+        };
+    Check::failed(ID, Diagnosis::case(cause, what))
 }
 
 /// Why the webhook never sees this pod, if its selectors say so.
-fn blind_to(webhook: &MutatingWebhook, workload: &Workload) -> Option<String> {
+fn blind_to(webhook: &MutatingWebhook, workload: &Workload) -> Option<Explanation> {
     let excludes = |selector: Option<&LabelSelector>, labels: Option<&BTreeMap<String, String>>| {
         let selector = selector?;
         let none = BTreeMap::new();
@@ -198,15 +187,17 @@ fn blind_to(webhook: &MutatingWebhook, workload: &Workload) -> Option<String> {
     if let Some(namespace) = workload.namespace.found()
         && let Some(selector) = excludes(webhook.namespace_selector.as_ref(), namespace.metadata.labels.as_ref())
     {
-        return Some(format!(
-            "The webhook does not look at namespace {}: its labels do not match '{selector}'.",
-            workload.namespace()
-        ));
+        let namespace = &workload.namespace();
+        return Some(
+            case::WebhookBlindToNamespace {
+                namespace,
+                selector: &selector,
+            }
+            .into(),
+        );
     }
-    let selector = excludes(webhook.object_selector.as_ref(), workload.pod.metadata.labels.as_ref())?;
-    Some(format!(
-        "The webhook does not look at this pod: its labels do not match '{selector}'."
-    ))
+    let selector = &excludes(webhook.object_selector.as_ref(), workload.pod.metadata.labels.as_ref())?;
+    Some(case::WebhookBlindToPod { selector }.into())
 }
 
 /// When whoever set the client id's annotation last changed the ServiceAccount.

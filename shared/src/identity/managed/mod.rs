@@ -21,7 +21,7 @@ use url::Url;
 
 use super::Cloud;
 use super::token::{Token, TokenError};
-use crate::diagnosis::{Code, Diagnosis, ImdsRefusal, Retry};
+use crate::diagnosis::{Code, Diagnosis, ImdsRefusal, Retry, case};
 use crate::environment::Environment;
 use crate::http::{Failure, FailureKind, HttpClient, Response};
 
@@ -87,12 +87,8 @@ impl ManagedIdentity {
         if source.form == Form::OldAppService
             && matches!(selector, UserAssigned::ObjectId(_) | UserAssigned::ResourceId(_))
         {
-            return Err(Box::new(Diagnosis::new(
-                Code::AuthMethodUnsupported,
-                "This platform's token endpoint knows identities by client id only.",
-                "MSI_ENDPOINT and MSI_SECRET are set, without IDENTITY_ENDPOINT and IDENTITY_HEADER: the form of before 2019.",
-                "Name the identity by its client id.",
-            )));
+            let what = "This platform's token endpoint knows identities by client id only.";
+            return Err(Box::new(Diagnosis::case(case::ClientIdOnly, what)));
         }
         Ok(Self::new(source, selector))
     }
@@ -230,14 +226,12 @@ impl ManagedIdentity {
             return self.unreachable(&failure.detail);
         }
         TokenError {
-            diagnosis: Diagnosis::new(
-                Code::ImdsThrottled,
+            diagnosis: Diagnosis::case(
+                case::ImdsTooSlow { error: &failure.detail },
                 format!(
                     "The managed identity endpoint at {} did not answer.",
                     self.source.endpoint
                 ),
-                format!("{}.", failure.detail),
-                "Nothing to do if it passes: it is asked again with growing pauses.",
             ),
             retry: Retry::After(PAUSE),
         }
@@ -245,33 +239,24 @@ impl ManagedIdentity {
 
     fn unreachable(&self, detail: &str) -> TokenError {
         TokenError {
-            diagnosis: Diagnosis {
-                cause: format!(
-                    "This is not an Azure node, or a network policy or aad-pod-identity blocks the address ({detail})."
+            diagnosis: Diagnosis::case(
+                case::ImdsNotConnected { error: &detail },
+                format!(
+                    "No instance metadata service answers at {}.",
+                    self.source.endpoint.origin().ascii_serialization()
                 ),
-                ..Diagnosis::of(
-                    Code::ImdsUnreachable,
-                    format!(
-                        "No instance metadata service answers at {}.",
-                        self.source.endpoint.origin().ascii_serialization()
-                    ),
-                    &[],
-                )
-            },
+            ),
             retry: Retry::Soon,
         }
     }
 
     fn intercepted(&self) -> TokenError {
         TokenError {
-            diagnosis: Diagnosis::new(
-                Code::ImdsGateway,
+            diagnosis: Diagnosis::case(
+                case::ImdsIntercepted {
+                    host: &self.source.endpoint.host_str().unwrap_or_default(),
+                },
                 "What answers as the managed identity endpoint is not it.",
-                "The answer is not a token response: something between this pod and the endpoint, most often a proxy, gave it.",
-                format!(
-                    "Check that nothing intercepts {} on this node.",
-                    self.source.endpoint.host_str().unwrap_or_default()
-                ),
             ),
             retry: Retry::Soon,
         }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Code, Diagnosis, case};
 use crate::environment::Environment;
 use crate::identity::Cloud;
 use crate::secret::SecretBytes;
@@ -87,15 +87,14 @@ fn is_local(url: &Url) -> bool {
 }
 
 fn unsupported(platform: &str, variable: &str) -> Diagnosis {
-    Diagnosis {
-        cause: format!("{variable} is set, which says that this runs on {platform}."),
-        fix: format!("Use workload identity or a client secret; if this is not {platform}, remove {variable}."),
-        ..Diagnosis::of(
-            Code::AuthMethodUnsupported,
-            format!("The managed identity of {platform} is not supported."),
-            &[],
-        )
-    }
+    let unsupported = case::PlatformUnsupported {
+        platform: &platform,
+        variable: &variable,
+    };
+    Diagnosis::case(
+        unsupported,
+        format!("The managed identity of {platform} is not supported."),
+    )
 }
 
 fn half(present: &str, missing: &str) -> Diagnosis {
@@ -104,15 +103,7 @@ fn half(present: &str, missing: &str) -> Diagnosis {
 }
 
 fn unusable(variable: &str) -> Diagnosis {
-    Diagnosis {
-        cause: "It is neither an https address nor an http address on this machine.".to_owned(),
-        fix: "Leave it as the platform sets it, or remove it to use the node's managed identity.".to_owned(),
-        ..Diagnosis::of(
-            Code::AppServiceIdentityMissing,
-            format!("{variable} cannot be used."),
-            &[],
-        )
-    }
+    Diagnosis::case(case::EndpointNotLocal, format!("{variable} cannot be used."))
 }
 
 #[cfg(test)]

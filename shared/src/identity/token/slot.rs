@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::{Token, TokenError};
-use crate::diagnosis::{Code, Diagnosis, Retry};
+use crate::diagnosis::{Diagnosis, Retry, case};
 use crate::single_flight::{Flight, launch};
 
 /// A rejection within this time after another one costs no token: the new one did not help either, as when a vault is of
@@ -228,12 +228,7 @@ pub(super) fn pause(times: u32, retry: Retry) -> Duration {
 
 pub(super) fn broken() -> TokenError {
     TokenError {
-        diagnosis: Diagnosis::new(
-            Code::TokenRequestFailed,
-            "A token request ended without an answer.",
-            "This program was stopped, or it has a bug.",
-            "It is tried again; if it stays, please report it.",
-        ),
+        diagnosis: Diagnosis::case(case::TokenRequestLost, "A token request ended without an answer."),
         retry: Retry::Soon,
     }
 }
@@ -241,11 +236,9 @@ pub(super) fn broken() -> TokenError {
 /// The answer to whoever still asks for a token of an identity that was closed.
 pub(crate) fn closed() -> TokenError {
     TokenError {
-        diagnosis: Diagnosis::new(
-            Code::TokenRequestFailed,
+        diagnosis: Diagnosis::case(
+            case::IdentityGivenUp,
             "The identity was given up while it was being used.",
-            "It may not be used any more, or nobody needed it; its tokens are dropped.",
-            "Nothing: whether it may be used again is looked up with the next try.",
         ),
         retry: Retry::Soon,
     }

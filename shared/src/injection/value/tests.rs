@@ -3,6 +3,7 @@
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
+use crate::diagnosis::Code;
 use crate::keyvault::model::Attributes;
 use crate::object::Transform;
 use crate::object::testdata::{bytes, der, text};

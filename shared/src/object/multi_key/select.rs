@@ -9,11 +9,15 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAcces
 
 use super::yaml::{self, Kind, Kinds};
 use super::{MultiKeyFormat, json_object, json_scalar, nested, text};
-use crate::problem::Problem;
+use crate::diagnosis::Explanation;
 use crate::secret::SecretBytes;
 
 /// The value at `path` in `value`; `None`: nothing is there. Other values may be nested, this one may not.
-pub(crate) fn select(format: MultiKeyFormat, value: &SecretBytes, path: &str) -> Result<Option<SecretBytes>, Problem> {
+pub(crate) fn select(
+    format: MultiKeyFormat,
+    value: &SecretBytes,
+    path: &str,
+) -> Result<Option<SecretBytes>, Explanation> {
     let text = text(format, value)?;
     match format {
         MultiKeyFormat::Json => in_json(text, path),
@@ -21,7 +25,7 @@ pub(crate) fn select(format: MultiKeyFormat, value: &SecretBytes, path: &str) ->
     }
 }
 
-fn in_json(mut text: &str, mut path: &str) -> Result<Option<SecretBytes>, Problem> {
+fn in_json(mut text: &str, mut path: &str) -> Result<Option<SecretBytes>, Explanation> {
     loop {
         let pairs = json_object(text)?;
         if let Some(raw) = pairs.get(path) {
@@ -37,7 +41,7 @@ fn in_json(mut text: &str, mut path: &str) -> Result<Option<SecretBytes>, Proble
     }
 }
 
-fn in_yaml(text: &str, path: &str) -> Result<Option<SecretBytes>, Problem> {
+fn in_yaml(text: &str, path: &str) -> Result<Option<SecretBytes>, Explanation> {
     yaml::check_nesting(text)?;
     let mut above: Vec<&str> = Vec::new();
     let mut rest = path;
@@ -73,7 +77,7 @@ fn in_yaml(text: &str, path: &str) -> Result<Option<SecretBytes>, Problem> {
 }
 
 /// Reads what stands below `keys` as a `T`; `None`: there is no mapping with these keys.
-fn at<'t, T: Deserialize<'t>>(text: &'t str, keys: &[&str]) -> Result<Option<T>, Problem> {
+fn at<'t, T: Deserialize<'t>>(text: &'t str, keys: &[&str]) -> Result<Option<T>, Explanation> {
     At(keys, PhantomData)
         .deserialize(serde_yaml::Deserializer::from_str(text))
         .map_err(|error| yaml::unreadable(&error))
@@ -123,7 +127,7 @@ mod tests {
         r#"{"a":"1","n":1.50,"z":null,"x":{"y":"deep","y.z":"exact","l":[1]},"x.y":"top","w":{"x.y":"mixed"},"l":[]}"#;
     const YAML: &str = "a: 1\nn: 0644\nz: null\nx: {y: deep, y.z: exact, l: [1]}\nx.y: top\nw:\n  x.y: mixed\nl: []\n";
 
-    fn found(format: MultiKeyFormat, value: &str, path: &str) -> Result<Option<String>, Problem> {
+    fn found(format: MultiKeyFormat, value: &str, path: &str) -> Result<Option<String>, Explanation> {
         let value = select(format, &SecretBytes::from(value), path)?;
         Ok(value.map(|value| value.expose_str().expect("text").to_owned()))
     }

@@ -5,14 +5,14 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor};
 
-use super::{malformed, nested};
-use crate::object::{MultiKeyFormat, SecretData};
-use crate::problem::Problem;
+use super::nested;
+use crate::diagnosis::{Explanation, case};
+use crate::object::SecretData;
 use crate::secret::SecretBytes;
 
 /// Two passes, because a YAML reader either says what a value is or gives its text, never both: the first finds the
 /// kinds, the second reads the text of the scalars.
-pub(super) fn parse(text: &str) -> Result<SecretData, Problem> {
+pub(super) fn parse(text: &str) -> Result<SecretData, Explanation> {
     check_nesting(text)?;
     let Kinds(kinds) = serde_yaml::from_str(text).map_err(|error| unreadable(&error))?;
     if let Some((key, _)) = kinds
@@ -29,19 +29,19 @@ pub(super) fn parse(text: &str) -> Result<SecretData, Problem> {
 /// The YAML scanner's time per token grows with the brackets that are open.
 const MAX_OPEN_BRACKETS: usize = 1000;
 
-pub(super) fn check_nesting(text: &str) -> Result<(), Problem> {
+pub(super) fn check_nesting(text: &str) -> Result<(), Explanation> {
     if nests_too_deep(text) {
-        let cause = format!("it opens more than {MAX_OPEN_BRACKETS} brackets");
-        return Err(malformed(MultiKeyFormat::Yaml, &cause));
+        let brackets = &MAX_OPEN_BRACKETS;
+        return Err(case::PairsTooNested { brackets }.into());
     }
     Ok(())
 }
 
-pub(super) fn unreadable(error: &serde_yaml::Error) -> Problem {
+pub(super) fn unreadable(error: &serde_yaml::Error) -> Explanation {
     let place = error.location().map_or_else(String::new, |at| {
         format!(" (line {}, column {})", at.line(), at.column())
     });
-    malformed(MultiKeyFormat::Yaml, &format!("not one YAML mapping of strings{place}"))
+    case::PairsNotYaml { place: &place }.into()
 }
 
 /// Counts brackets wherever they stand; brackets in strings are closed again, or are few.

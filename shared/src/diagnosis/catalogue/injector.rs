@@ -1,0 +1,39 @@
+//! The env injector.
+
+section! {
+    ServingCertificateUnusable, Itself, "soon" {
+        "The injector's own certificates, or those in the folder of `TLS_CERT_DIR`, cannot be read, or key and certificate do not belong together; the message names the part.",
+        "Somebody or something else changed them.",
+        "Restore them; they are read again by themselves.";
+    }
+    WrapperOutdated, Itself, "" {
+        "A pod asks the broker for a token, as wrappers of akv2k8s 1.x did.",
+        "The pod was prepared before this injector was installed. The broker gives values, not tokens.",
+        "Re-create the pod, which prepares it anew: `kubectl rollout restart {workload} --namespace {namespace}`";
+    }
+    PodTokenRefused, Itself, "" {
+        "The broker does not accept the token it was sent: it is expired, for another audience, not bound to a pod, or its pod is gone.",
+        "The wrapper sends the token that the kubelet keeps fresh in the pod; this is another one, or the pod is being deleted.",
+        "Nothing to do if the pod is being deleted. Else re-create the pod.";
+    }
+    PodNotPrepared, Itself, "" {
+        "A pod asks the broker for values, and none of its containers starts the wrapper.",
+        "The broker gives values to pods that the injector prepared, and this one it did not.",
+        "See that the injector is installed, then re-create the pod.";
+    }
+    InjectionNotEnabled, Itself, "" {
+        "A pod asks the broker for values, and its namespace lacks the label `azure-key-vault-env-injection: enabled`.",
+        "Whoever runs the namespace has not switched injection on, or has switched it off.",
+        "Label the namespace: `kubectl label namespace {namespace} azure-key-vault-env-injection=enabled`";
+    }
+    BrokerRequestInvalid, Itself, "" {
+        "The broker does not understand a request: it is too large or too slow, or holds something that is no reference.",
+        "The wrapper is of another version than the broker, or the request does not come from a wrapper.",
+        "Re-create the pod, which gives it the wrapper that fits.";
+    }
+    BrokerBusy, Itself, "" {
+        "A pod asks the broker for values more often than its share.",
+        "One pod may ask 30 times at once, then every two seconds.",
+        "Nothing to do if it passes: it is tried again. Else see why the containers start so often.";
+    }
+}

@@ -1,0 +1,27 @@
+//! The installation.
+
+section! {
+    CrdNotInstalled, Itself, "" {
+        "The cluster does not know the resource AzureKeyVaultSecret, or not in version v2beta1.",
+        "Its definition was never applied, or is another program's.",
+        "Apply it: `akv2k8s-controller crd | kubectl apply --server-side -f -`";
+        DefinitionMissing: "Its definition was never applied.";
+        DefinitionForeign: "Its definition is from another program or time.";
+        DefinitionCollides: "Its names collide with another resource's.";
+    }
+    ControllerNotRunning, Itself, "" {
+        "No controller holds the Lease, its Deployment has no available replica, or nobody has worked on an object.",
+        "No controller is running, or it does not watch that namespace or label.",
+        "Look at its pods and their logs: `kubectl get pods --namespace {namespace}`";
+        ScaledToZero { deployment, namespace }: "It is scaled to 0.",
+            "`kubectl scale deployment/{deployment} -n {namespace} --replicas=1`";
+        ReplicasNotReady { deployment, namespace }: "Its pods do not start or are not ready.",
+            "`kubectl describe pods -n {namespace}`; `kubectl logs -n {namespace} deployment/{deployment}`";
+        LeaseGivenBack { namespace }: "The last controller stopped and gave it back; no other has taken it.",
+            "`kubectl get pods -n {namespace}`; their logs say why no controller works";
+        LeaseNotRenewed { namespace }: "It was killed or cannot reach the API server, and no other has taken its place.",
+            "`kubectl get pods -n {namespace}`; their logs say why no controller works";
+        NeverReconciled: "The controller is not running, is busy, or does not watch this object (namespace, OBJECT_LABELS).",
+            "`kubectl akv2k8s doctor`; then look at OBJECT_LABELS and --watch-all-namespaces of the controller";
+    }
+}
