@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, Explanation, case};
 use akv2k8s_shared::doctor::{Check, try_identity, try_vault_rights};
 use akv2k8s_shared::environment::Environment;
 use akv2k8s_shared::http::{HttpClient, Limits};
@@ -56,28 +56,23 @@ pub(crate) async fn checks(
 async fn request(cluster: &Cluster, account: &ServiceAccountName) -> Result<Assertion, Box<Check>> {
     const ID: &str = "token-request";
     let answer = Assertion::request(&cluster.client, &account.namespace, &account.name).await;
-    let refused = |cause: String, fix: &str| {
+    let refused = |why: Explanation| {
         let what = format!("The cluster gives no token of ServiceAccount {account}.");
-        Box::new(Check::failed(
-            ID,
-            Diagnosis::new(Code::ServiceAccountTokenRefused, what, cause, fix),
-        ))
+        Box::new(Check::failed(ID, Diagnosis::case(why, what)))
     };
     match answer {
-        Ok(assertion) => {
-            assertion.ok_or_else(|| refused("The answer holds no token.".into(), "Look at the API server's log."))
-        }
+        Ok(assertion) => assertion.ok_or_else(|| refused(case::TokenMissingInAnswer.into())),
         Err(Error::Api(status)) if status.code == 403 => Err(Box::new(Check::not_made(
             ID,
             format!(
                 "A token of ServiceAccount {account}: no right to create serviceaccounts/token there, so nothing was tried."
             ),
         ))),
-        Err(Error::Api(status)) => Err(refused(
-            format!("The API server says: {}", status.message),
-            "Create the ServiceAccount, or name another one.",
-        )),
-        Err(error) => Err(refused(format!("{error}."), "Check the connection to the API server.")),
+        Err(Error::Api(status)) => {
+            let message = &status.message;
+            Err(refused(case::TokenRefusedToUser { message }.into()))
+        }
+        Err(error) => Err(refused(case::TokenNotAnswered { error: &error }.into())),
     }
 }
 

@@ -128,7 +128,7 @@ mod tests {
         health.set_phase(Phase::Syncing);
         assert!(!health.readiness().0);
         health.set_phase(Phase::Running);
-        let problem = Diagnosis::new(Code::ForbiddenByRbac, "No.", "No role.", "Assign one.");
+        let problem = Diagnosis::of(Code::ForbiddenByRbac, "No.", &[]);
         assert!(health.report("vault kv", Some(problem.clone())));
         assert!(!health.report("vault kv", Some(problem)));
         let (ready, text) = health.readiness();
@@ -142,11 +142,11 @@ mod tests {
     fn a_replica_that_may_not_read_the_lease_is_not_called_a_standby() {
         let health = Health::default();
         assert!(health.readiness().1.contains("standby"));
-        let problem = Diagnosis::new(Code::ApiServerForbidden, "No.", "No right.", "Grant get on leases.");
+        let problem = Diagnosis::of(Code::ApiServerForbidden, "No lease.", &[]);
         health.report(LEASE, Some(problem));
         let (ready, text) = health.readiness();
         assert!(
-            !ready && !text.contains("standby") && text.contains("Grant get on leases."),
+            !ready && !text.contains("standby") && text.contains("No lease."),
             "{text}"
         );
         health.report(LEASE, None);
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn the_problem_of_a_vault_goes_when_nobody_names_it_any_more() {
         let health = Health::default();
-        let problem = Diagnosis::new(Code::ForbiddenByRbac, "No.", "No role.", "Assign one.");
+        let problem = Diagnosis::of(Code::ForbiddenByRbac, "No.", &[]);
         for subject in [
             "identity",
             &of_vault("list of secrets", "kv1"),

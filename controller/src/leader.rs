@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use anyhow::{Context, bail};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -244,27 +244,16 @@ fn is_conflict(error: &anyhow::Error) -> bool {
 fn trouble(namespace: &str, name: &str, error: &anyhow::Error) -> Diagnosis {
     let what = format!("The Lease {namespace}/{name} cannot be read or written.");
     match error.downcast_ref::<kube::Error>() {
-        Some(kube::Error::Api(status)) if status.is_forbidden() => Diagnosis::new(
-            Code::ApiServerForbidden,
-            what,
-            format!("{}.", status.message),
-            format!(
-                "Grant get, create and update on leases.coordination.k8s.io in namespace {namespace} to the controller's service \
-                 account, as examples/install does; or name another namespace with --lease-namespace."
-            ),
-        ),
-        Some(kube::Error::Api(status)) if status.is_not_found() => Diagnosis::new(
-            Code::ApiServerUnavailable,
-            what,
-            format!("{}.", status.message),
-            "Create the namespace, or name another with --lease-namespace.",
-        ),
-        _ => Diagnosis::new(
-            Code::ApiServerUnavailable,
-            what,
-            format!("{error}."),
-            "Nothing to do: it is tried again.",
-        ),
+        Some(kube::Error::Api(status)) if status.is_forbidden() => {
+            let message = &status.message;
+            let namespace = &namespace;
+            Diagnosis::case(case::LeaseForbidden { message, namespace }, what)
+        }
+        Some(kube::Error::Api(status)) if status.is_not_found() => {
+            let message = &status.message;
+            Diagnosis::case(case::LeaseNamespaceMissing { message }, what)
+        }
+        _ => Diagnosis::case(case::LeaseOutOfReach { error }, what),
     }
 }
 

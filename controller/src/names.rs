@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Code, Diagnosis, Explanation, case};
 use akv2k8s_shared::keyvault::changes::watched;
 use akv2k8s_shared::keyvault::{Collection, Listing};
 use akv2k8s_shared::readers::Reader;
@@ -67,12 +67,17 @@ impl Names {
         let wanted = object.name.as_str();
         if names.lines().any(|name| name.eq_ignore_ascii_case(wanted)) {
             if object.version.is_some() {
-                "The vault has an object of this name, but not this version of it.".clone_into(&mut diagnosis.cause);
+                let Explanation { cause, fix, .. } = case::VersionNotFound.into();
+                (diagnosis.cause, diagnosis.fix) = (cause, fix);
             }
         } else if let Some(name) = nearest(wanted, names.lines(), |name| {
             named(object, name).is_some_and(|it| granted(&it))
         }) {
-            diagnosis.fix = format!("Did you mean '{name}'? Else look it up: {}", diagnosis.fix);
+            let near = case::NameMisspelt {
+                near: &name,
+                fix: &diagnosis.fix,
+            };
+            diagnosis.fix = Explanation::from(near).fix;
         }
         diagnosis
     }
@@ -167,7 +172,8 @@ mod tests {
     }
 
     fn diagnosis(code: Code) -> Diagnosis {
-        Diagnosis::new(code, "There is none.", "Wrong name.", "az keyvault secret list")
+        let message = "There is none. Cause: Wrong name. Fix: az keyvault secret list";
+        Diagnosis::told(code.as_str(), message).expect("a code of this version")
     }
 
     #[test]

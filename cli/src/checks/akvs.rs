@@ -1,11 +1,11 @@
 //! One `AzureKeyVaultSecret`.
 
 use akv2k8s_shared::api::{Condition, condition, parse};
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use akv2k8s_shared::doctor::{Check, Seen};
 use anyhow::Context;
 
-use super::{controller, told};
+use super::controller;
 use crate::gather::Akvs;
 
 /// Its checks: the specification, the controller, the condition, the outputs.
@@ -50,13 +50,7 @@ fn ready(facts: &Akvs) -> anyhow::Result<Check> {
             } else {
                 "No controller has worked on this object since it was changed."
             };
-            let diagnosis = Diagnosis::new(
-                Code::ControllerNotRunning,
-                what,
-                "The controller is not running, is busy, or does not watch this object (namespace, OBJECT_LABELS).",
-                "kubectl akv2k8s doctor; then look at OBJECT_LABELS and --watch-all-namespaces of the controller",
-            );
-            Ok(Check::failed(ID, diagnosis))
+            Ok(Check::failed(ID, Diagnosis::case(case::NeverReconciled, what)))
         }
     }
 }
@@ -66,7 +60,7 @@ fn told_by(ready: &Condition) -> anyhow::Result<Check> {
     if ready.status == "True" {
         return Ok(Check::passed(ID, format!("Ready: {}", ready.message)));
     }
-    told::diagnosis(&ready.reason, &ready.message)
+    Diagnosis::told(&ready.reason, &ready.message)
         .map(|diagnosis| Check::failed(ID, diagnosis))
         .with_context(|| {
             format!(

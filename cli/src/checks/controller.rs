@@ -1,6 +1,6 @@
 //! Is there a controller at work?
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, Explanation, case};
 use akv2k8s_shared::doctor::{Check, Seen};
 
 use crate::gather::{Controller, LeaseState};
@@ -41,19 +41,14 @@ fn deployment(controller: &Controller) -> Check {
                 );
             }
             let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-            let (cause, fix) = if wanted == 0 {
-                (
-                    "It is scaled to 0.",
-                    format!("kubectl scale deployment/{name} -n {namespace} --replicas=1"),
-                )
+            let deployment = &name;
+            let why: Explanation = if wanted == 0 {
+                case::ScaledToZero { deployment, namespace }.into()
             } else {
-                (
-                    "Its pods do not start or are not ready.",
-                    format!("kubectl describe pods -n {namespace}; kubectl logs -n {namespace} deployment/{name}"),
-                )
+                case::ReplicasNotReady { deployment, namespace }.into()
             };
             let what = format!("Deployment {namespace}/{name} has no available replica.");
-            Check::failed(ID, Diagnosis::new(Code::ControllerNotRunning, what, cause, fix))
+            Check::failed(ID, Diagnosis::case(why, what))
         }
     }
 }
@@ -61,10 +56,6 @@ fn deployment(controller: &Controller) -> Check {
 fn lease(controller: &Controller) -> Check {
     const ID: &str = "controller-lease";
     let (namespace, name) = (&controller.namespace, &controller.lease_name);
-    let nobody = |what: String, cause: &str| {
-        let fix = format!("kubectl get pods -n {namespace}; their logs say why no controller works");
-        Check::failed(ID, Diagnosis::new(Code::ControllerNotRunning, what, cause, fix))
-    };
     match &controller.lease {
         Seen::NotAllowed => Check::not_made(ID, format!("The controller's Lease: no right to read {name}.")),
         Seen::Missing => Check::not_made(
@@ -74,10 +65,10 @@ fn lease(controller: &Controller) -> Check {
                  (--lease-name, --lease-namespace), without one, or not at all."
             ),
         ),
-        Seen::Found(LeaseState { holder: None, .. }) => nobody(
-            format!("Nobody holds the Lease {name}."),
-            "The last controller stopped and gave it back; no other has taken it.",
-        ),
+        Seen::Found(LeaseState { holder: None, .. }) => {
+            let what = format!("Nobody holds the Lease {name}.");
+            Check::failed(ID, Diagnosis::case(case::LeaseGivenBack { namespace }, what))
+        }
         Seen::Found(LeaseState {
             holder: Some(holder),
             silent,
@@ -86,10 +77,8 @@ fn lease(controller: &Controller) -> Check {
             if *silent <= lasts + CLOCKS_DIFFER {
                 return Check::passed(ID, format!("{holder} holds the Lease and renews it."));
             }
-            nobody(
-                format!("{holder} has not renewed the Lease {name} for {silent} s."),
-                "It was killed or cannot reach the API server, and no other has taken its place.",
-            )
+            let what = format!("{holder} has not renewed the Lease {name} for {silent} s.");
+            Check::failed(ID, Diagnosis::case(case::LeaseNotRenewed { namespace }, what))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What was installed.
 
 use akv2k8s_shared::api::{AzureKeyVaultSecret, condition};
-use akv2k8s_shared::diagnosis::{Code, Diagnosis, first_cause};
+use akv2k8s_shared::diagnosis::{Diagnosis, Explanation, case, first_cause};
 use akv2k8s_shared::doctor::{Check, Seen};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
@@ -25,18 +25,15 @@ pub(crate) fn installation(facts: &Installation) -> Vec<Check> {
 
 fn crd(crd: &Seen<CustomResourceDefinition>) -> Check {
     const ID: &str = "crd";
-    let failed = |what: &str, cause: &str| {
-        let fix = "akv2k8s-controller crd | kubectl apply --server-side -f -";
-        Check::failed(ID, Diagnosis::new(Code::CrdNotInstalled, what, cause, fix))
-    };
+    let failed = |why: Explanation, what: &str| Check::failed(ID, Diagnosis::case(why, what));
     match crd {
         Seen::NotAllowed => Check::not_made(
             ID,
             "The resource AzureKeyVaultSecret: no right to read customresourcedefinitions.",
         ),
         Seen::Missing => failed(
+            case::DefinitionMissing.into(),
             "The cluster does not know the resource AzureKeyVaultSecret.",
-            "Its definition was never applied.",
         ),
         Seen::Found(crd) => {
             let conditions = crd.status.iter().flat_map(|status| status.conditions.iter().flatten());
@@ -51,12 +48,12 @@ fn crd(crd: &Seen<CustomResourceDefinition>) -> Check {
             match (established, stored) {
                 (true, true) => Check::passed(ID, "The resource AzureKeyVaultSecret is known, with version v2beta1."),
                 (true, false) => failed(
+                    case::DefinitionForeign.into(),
                     "The resource AzureKeyVaultSecret has no version v2beta1.",
-                    "Its definition is from another program or time.",
                 ),
                 (false, _) => failed(
+                    case::DefinitionCollides.into(),
                     "The resource AzureKeyVaultSecret is not established.",
-                    "Its names collide with another resource's.",
                 ),
             }
         }
@@ -140,7 +137,7 @@ fn failure(akvs: &AzureKeyVaultSecret) -> Option<Diagnosis> {
     if ready.status == "True" {
         return None;
     }
-    let told = told::diagnosis(&ready.reason, &ready.message)?;
+    let told = Diagnosis::told(&ready.reason, &ready.message)?;
     let subject = format!("{}/{}", akvs.namespace().unwrap_or_default(), akvs.name_any());
     let what = format!("{subject}: {}", told.what);
     Some(Diagnosis { what, ..told })

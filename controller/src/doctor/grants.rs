@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use akv2k8s_shared::doctor::Check;
 use akv2k8s_shared::file;
 use akv2k8s_shared::grants::{Grants, Namespace};
@@ -37,14 +37,13 @@ pub(super) async fn apply_file(file: Option<&Path>, asked: Vec<Asked>) -> Applie
     let Some(path) = file else {
         return Applied::new((open(), asked), false);
     };
-    let text = file::read(path).await.map_err(|error| format!("{error}."));
-    let text = text.and_then(|text| Ok(text.expose_str().ok_or("The file is not UTF-8 text.")?.to_owned()));
+    let text = file::read(path).await.map_err(|error| error.to_string());
+    let text = text.and_then(|text| Ok(text.expose_str().ok_or("the file is not UTF-8 text")?.to_owned()));
     match text.and_then(|text| Grants::parse(&text).map_err(|error| error.to_string())) {
         Ok(grants) => Applied::new(apply(&grants, asked), grants.needs_labels()),
-        Err(cause) => {
+        Err(error) => {
             let what = format!("The grants in {} cannot be used.", path.display());
-            let fix = "Correct the file; it is read again by itself. A controller that starts now allows nothing.";
-            let diagnosis = Diagnosis::new(Code::VaultGrantsUnreadable, what, cause, fix);
+            let diagnosis = Diagnosis::case(case::GrantsUnusableAtStart { error: &error }, what);
             Applied::new((Check::failed(ID, diagnosis), Vec::new()), false)
         }
     }
@@ -89,6 +88,7 @@ fn apply(grants: &Grants, asked: Vec<Asked>) -> (Check, Vec<Asked>) {
 
 #[cfg(test)]
 mod tests {
+    use akv2k8s_shared::diagnosis::Code;
     use akv2k8s_shared::doctor::Outcome;
     use akv2k8s_shared::reference::{ObjectKind, ObjectName, ObjectRef, VaultName};
 

@@ -12,7 +12,7 @@ mod vaults;
 
 use std::process::ExitCode;
 
-use akv2k8s_shared::doctor::{Check, Report, try_identity, try_vault};
+use akv2k8s_shared::doctor::{Check, Report, try_identity, try_vault, try_vault_rights};
 use akv2k8s_shared::http::{HttpClient, Limits};
 use akv2k8s_shared::identity::{Identity, Method};
 use akv2k8s_shared::keyvault::{KeyVault, Settings};
@@ -29,7 +29,8 @@ const COULD_NOT_RUN: u8 = 2;
 /// `doctor`.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct DoctorArgs {
-    /// A vault to try, by name; may be repeated. Default: all that `AzureKeyVaultSecret`s name.
+    /// A vault to try for secrets, certificates and keys, by name; may be repeated. Default: all that `AzureKeyVaultSecret`s
+    /// name, for the kinds of objects that they name there.
     #[arg(long = "vault", value_parser = VaultName::parse)]
     pub vaults: Vec<VaultName>,
 
@@ -84,7 +85,7 @@ pub async fn report(args: &DoctorArgs, config: &Config) -> anyhow::Result<Report
     checks.push(rules.check);
     let wanted = match args.vaults.as_slice() {
         [] => objects.map(|_| vaults::wanted(rules.allowed)),
-        chosen => Ok(chosen.iter().cloned().map(Wanted::secrets).collect()),
+        chosen => Ok(chosen.iter().cloned().map(Wanted::Rights).collect()),
     };
     checks.extend(azure(config, wanted).await);
     Ok(Report {
@@ -123,8 +124,11 @@ async fn azure(config: &Config, wanted: Result<Vec<Wanted>, Check>) -> Vec<Check
         }
         Ok(wanted) => {
             let client = KeyVault::new(http, Settings::default());
-            for Wanted { vault, kind } in wanted {
-                checks.push(try_vault(&client, &identity, &vault, kind).await);
+            for wanted in wanted {
+                match wanted {
+                    Wanted::Objects(vault, kind) => checks.push(try_vault(&client, &identity, &vault, kind).await),
+                    Wanted::Rights(vault) => checks.extend(try_vault_rights(&client, &identity, &vault).await),
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use akv2k8s_shared::doctor::Check;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::PostParams;
@@ -113,12 +113,7 @@ pub(super) fn unanswered(id: &'static str, error: &kube::Error) -> Check {
     }
     Check::failed(
         id,
-        Diagnosis::new(
-            Code::ApiServerUnavailable,
-            "The API server does not answer.",
-            format!("{error}."),
-            "Check network policies and the API server's address from this pod.",
-        ),
+        Diagnosis::case(case::ApiServerOutOfReach { error }, "The API server does not answer."),
     )
 }
 
@@ -131,11 +126,9 @@ fn verdict(needed: usize, missing: &[String], manifests: &str) -> Check {
     }
     Check::failed(
         ID,
-        Diagnosis::new(
-            Code::ApiServerForbidden,
+        Diagnosis::case(
+            case::RightsMissing { manifests: &manifests },
             format!("The API server denies {}.", missing.join(", ")),
-            "The Role or ClusterRole of the controller lacks them, or is not bound to its ServiceAccount.",
-            format!("kubectl apply {manifests}"),
         ),
     )
 }
@@ -181,6 +174,8 @@ fn needed(config: &Config, default_namespace: &str) -> Vec<Right> {
 
 #[cfg(test)]
 mod tests {
+    use akv2k8s_shared::diagnosis::Code;
+
     use super::*;
     use crate::args::Args;
 

@@ -1,6 +1,6 @@
 //! The ServiceAccount token that is exchanged at Entra, read without verifying it.
 
-use akv2k8s_shared::diagnosis::{AUDIENCE, AssertionClaims, Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{AUDIENCE, AssertionClaims, Diagnosis, Explanation, case};
 use akv2k8s_shared::doctor::Check;
 use akv2k8s_shared::environment::Environment;
 use akv2k8s_shared::identity::Assertion;
@@ -17,17 +17,16 @@ pub(super) async fn check(environment: &Environment) -> Check {
     };
     let claims = match claims(&path).await {
         Ok(claims) => claims,
-        Err(cause) => {
+        Err(why) => {
             let what = format!("The ServiceAccount token {} cannot be used.", path.display());
-            let fix = "Label the pod azure.workload.identity/use=true, and re-create it.";
-            return Check::failed(ID, Diagnosis::new(Code::TokenFileUnreadable, what, cause, fix));
+            return Check::failed(ID, Diagnosis::case(why, what));
         }
     };
     let own = claims_of_pod().await;
     verdict(&claims, own.as_ref(), Timestamp::now().as_second())
 }
 
-async fn claims(path: &std::path::Path) -> Result<AssertionClaims, String> {
+async fn claims(path: &std::path::Path) -> Result<AssertionClaims, Explanation> {
     Assertion::from_file(path).await.map(|it| it.claims().clone())
 }
 
@@ -37,38 +36,24 @@ async fn claims_of_pod() -> Option<AssertionClaims> {
 }
 
 fn verdict(claims: &AssertionClaims, own: Option<&AssertionClaims>, now: i64) -> Check {
-    let failed = |code, what: &str, cause: String, fix: &str| Check::failed(ID, Diagnosis::new(code, what, cause, fix));
     if !claims.audience.split(',').any(|audience| audience == AUDIENCE) {
-        return failed(
-            Code::FederatedAudienceWrong,
-            "The ServiceAccount token is for another audience.",
-            format!(
-                "Entra exchanges tokens for {AUDIENCE}; this one's audience is '{}'.",
-                claims.audience
-            ),
-            "Leave token and variables to the workload identity webhook, or correct the audience of the projected volume.",
-        );
+        let audience = &claims.audience;
+        let what = "The ServiceAccount token is for another audience.";
+        return Check::failed(ID, Diagnosis::case(case::TokenForOthers { audience }, what));
     }
     if let Some(own) = own
         && own.subject != claims.subject
     {
-        return failed(
-            Code::FederatedSubjectMismatch,
-            "The ServiceAccount token is another ServiceAccount's.",
-            format!(
-                "The pod runs as {}, the token's subject is {}.",
-                own.subject, claims.subject
-            ),
-            "Leave token and variables to the workload identity webhook, and re-create the pod.",
-        );
+        let of_another = case::TokenOfAnother {
+            own: &own.subject,
+            subject: &claims.subject,
+        };
+        let what = "The ServiceAccount token is another ServiceAccount's.";
+        return Check::failed(ID, Diagnosis::case(of_another, what));
     }
     if claims.expires.is_some_and(|expires| expires <= now) {
-        return failed(
-            Code::AssertionOutsideValidity,
-            "The ServiceAccount token has expired.",
-            "The kubelet no longer renews the file, or the node's clock is wrong.".to_owned(),
-            "Re-create the pod; if that does not help, check the node's clock and kubelet.",
-        );
+        let what = "The ServiceAccount token has expired.";
+        return Check::failed(ID, Diagnosis::case(case::TokenFileExpired, what));
     }
     Check::passed(
         ID,
@@ -81,6 +66,8 @@ fn verdict(claims: &AssertionClaims, own: Option<&AssertionClaims>, now: i64) ->
 
 #[cfg(test)]
 mod tests {
+    use akv2k8s_shared::diagnosis::Code;
+
     use super::*;
 
     fn claims(subject: &str, audience: &str, expires: i64) -> AssertionClaims {

@@ -8,19 +8,13 @@ use akv2k8s_shared::reference::{ObjectKind, ObjectRef, VaultName};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
-/// A vault, and what is to be read there.
+/// What is to be tried of a vault.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Wanted {
-    pub(super) vault: VaultName,
-    pub(super) kind: ObjectKind,
-}
-
-impl Wanted {
-    /// The secrets of `vault`.
-    pub(super) fn secrets(vault: VaultName) -> Self {
-        let kind = ObjectKind::Secret;
-        Self { vault, kind }
-    }
+pub(super) enum Wanted {
+    /// Whether objects of this kind, which an AKVS names there, may be read.
+    Objects(VaultName, ObjectKind),
+    /// What the identity may do with objects of each kind.
+    Rights(VaultName),
 }
 
 /// An object of a vault, and the namespace in which an AKVS names it.
@@ -64,10 +58,7 @@ fn of_object(akvs: &AzureKeyVaultSecret) -> Option<Asked> {
 pub(super) fn wanted(asked: Vec<Asked>) -> Vec<Wanted> {
     let wanted: BTreeSet<_> = asked
         .into_iter()
-        .map(|it| Wanted {
-            vault: it.object.vault,
-            kind: it.object.kind,
-        })
+        .map(|it| Wanted::Objects(it.object.vault, it.object.kind))
         .collect();
     wanted.into_iter().collect()
 }
@@ -97,16 +88,13 @@ mod tests {
             akvs("not a vault", "secret"),
             of_account,
         ];
-        let found: Vec<_> = wanted(asked(&all))
-            .into_iter()
-            .map(|it| (it.vault.to_string(), it.kind))
-            .collect();
+        let objects = |vault, kind| Wanted::Objects(VaultName::parse(vault).unwrap(), kind);
         assert_eq!(
-            found,
+            wanted(asked(&all)),
             [
-                ("kv1".to_owned(), ObjectKind::Secret),
-                ("kv1".to_owned(), ObjectKind::Key),
-                ("kv2".to_owned(), ObjectKind::Secret)
+                objects("kv1", ObjectKind::Secret),
+                objects("kv1", ObjectKind::Key),
+                objects("kv2", ObjectKind::Secret)
             ]
         );
     }

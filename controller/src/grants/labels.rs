@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Code, Diagnosis, case};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::Namespace;
@@ -108,14 +108,10 @@ impl Seen {
 
 /// Nothing was seen for so long.
 pub(super) fn expired() -> Seen {
-    Seen::Expired(Diagnosis::new(
-        Code::ApiServerUnavailable,
+    let minutes = &(KEPT.as_secs() / 60);
+    Seen::Expired(Diagnosis::case(
+        case::LabelsOutdated { minutes },
         "Namespaces cannot be watched, and what was known of their labels counts no more.",
-        format!(
-            "The watch of namespaces has failed for {} minutes.",
-            KEPT.as_secs() / 60
-        ),
-        "See the log for what fails; for rights, examples/install/namespace-labels-rbac.yaml. It is tried again by itself.",
     ))
 }
 

@@ -1,6 +1,6 @@
 //! What the API server's refusals mean.
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, Explanation, case};
 use akv2k8s_shared::object::SecretData;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -50,7 +50,12 @@ impl Attempt<'_> {
     pub(super) fn failed(&self, error: &kube::Error) -> ApplyError {
         let (diagnosis, retry) = match error {
             kube::Error::Api(status) => self.refused(status),
-            other => (self.unavailable(&outermost(other)), Retry::BackOff),
+            other => (
+                self.unavailable(case::ApiServerSilent {
+                    error: &outermost(other),
+                }),
+                Retry::BackOff,
+            ),
         };
         ApplyError {
             target: self.target.clone(),
@@ -63,15 +68,15 @@ impl Attempt<'_> {
         match status.code {
             409 if is_type_mismatch(status) => (self.type_immutable(), Retry::Changed),
             404 | 409 => (self.changed_meanwhile(status), Retry::Observe),
-            401 => (
-                self.forbidden("The API server does not accept the controller's token."),
-                Retry::Changed,
-            ),
-            403 if is_rbac(status) => (self.forbidden("Its ServiceAccount lacks the right."), Retry::Changed),
+            401 => (self.token_refused(), Retry::Changed),
+            403 if is_rbac(status) => (self.forbidden(), Retry::Changed),
             422 if is_immutable(status) => (self.immutable(), Retry::Changed),
             422 if is_type_mismatch(status) => (self.type_immutable(), Retry::Changed),
             408 | 429 | 500.. => (
-                self.unavailable(&format!("It answered {} {}.", status.code, status.reason)),
+                self.unavailable(case::ApiServerBusy {
+                    status: &status.code,
+                    reason: &status.reason,
+                }),
                 Retry::BackOff,
             ),
             _ => (self.rejected(status), Retry::Changed),
@@ -80,76 +85,80 @@ impl Attempt<'_> {
 
     fn changed_meanwhile(&self, status: &Status) -> Diagnosis {
         let managers = conflicting_managers(status).join(", ");
-        let by = if managers.is_empty() {
-            String::new()
-        } else {
-            format!(" by {managers}")
-        };
-        Diagnosis::new(
-            Code::OutputConflict,
-            format!("{} changed while it was being written.", self.object()),
-            format!("It was written{by} in the same moment, or created, or deleted."),
-            "Nothing to do: it is looked at and written again.",
-        )
+        let what = format!("{} changed while it was being written.", self.object());
+        if managers.is_empty() {
+            return Diagnosis::case(case::ChangedMeanwhile, what);
+        }
+        let managers = &managers;
+        Diagnosis::case(case::ChangedMeanwhileBy { managers }, what)
     }
 
-    fn forbidden(&self, cause: &str) -> Diagnosis {
-        let (verb, plural) = (self.verb, self.target.kind.plural());
-        let with = if verb == "patch" { "create and patch" } else { verb };
-        Diagnosis::new(
-            Code::ApiServerForbidden,
-            format!("The controller may not {verb} {}.", self.object()),
-            cause,
-            format!(
-                "Grant {with} on {plural} in namespace {} to the controller's ServiceAccount.",
-                self.namespace
-            ),
-        )
+    fn token_refused(&self) -> Diagnosis {
+        let refused = case::ControllerTokenRefused {
+            verbs: &self.verbs(),
+            resource: &self.target.kind.plural(),
+            namespace: &self.namespace,
+        };
+        Diagnosis::case(refused, self.not_allowed())
+    }
+
+    fn forbidden(&self) -> Diagnosis {
+        let forbidden = case::OutputForbidden {
+            verbs: &self.verbs(),
+            resource: &self.target.kind.plural(),
+            namespace: &self.namespace,
+        };
+        Diagnosis::case(forbidden, self.not_allowed())
+    }
+
+    fn not_allowed(&self) -> String {
+        format!("The controller may not {} {}.", self.verb, self.object())
+    }
+
+    /// The rights that it takes.
+    fn verbs(&self) -> &'static str {
+        match self.verb {
+            "patch" => "create and patch",
+            verb => verb,
+        }
     }
 
     fn immutable(&self) -> Diagnosis {
-        Diagnosis::new(
-            Code::OutputImmutable,
-            format!(
-                "{} is marked immutable, so its data cannot follow the vault.",
-                self.object()
-            ),
-            "Somebody set `immutable: true`; Kubernetes lets nobody change its data, nor take the mark back.",
-            format!("{} It is created again at once, from the vault.", self.delete_line()),
-        )
+        let immutable = case::MarkedImmutable {
+            kind: &self.kind(),
+            namespace: &self.namespace,
+            name: &self.target.name,
+        };
+        let what = format!(
+            "{} is marked immutable, so its data cannot follow the vault.",
+            self.object()
+        );
+        Diagnosis::case(immutable, what)
     }
 
     fn type_immutable(&self) -> Diagnosis {
-        Diagnosis::new(
-            Code::OutputTypeImmutable,
-            format!(
-                "{} exists with another type, which Kubernetes cannot change.",
-                self.object()
-            ),
-            "It is not replaced, since it holds keys that this AzureKeyVaultSecret did not write.",
-            format!(
-                "Choose another name in spec.output, or give it up: {}",
-                self.delete_line()
-            ),
-        )
+        let kept = case::OtherTypeKept {
+            kind: &self.kind(),
+            namespace: &self.namespace,
+            name: &self.target.name,
+        };
+        let what = format!(
+            "{} exists with another type, which Kubernetes cannot change.",
+            self.object()
+        );
+        Diagnosis::case(kept, what)
     }
 
     fn rejected(&self, status: &Status) -> Diagnosis {
-        Diagnosis::new(
-            Code::OutputRejected,
-            format!("The API server refused {}.", self.object()),
-            self.without_values(&status.message),
-            "Correct spec.output or what it is made from, as the message says.",
-        )
+        let what = format!("The API server refused {}.", self.object());
+        match &self.without_values(&status.message) {
+            Some(message) => Diagnosis::case(case::RejectedWith { message }, what),
+            None => Diagnosis::case(case::RejectedWithValue, what),
+        }
     }
 
-    fn unavailable(&self, cause: &str) -> Diagnosis {
-        Diagnosis::new(
-            Code::ApiServerUnavailable,
-            format!("{} could not be {}.", self.object(), self.done()),
-            cause,
-            "Nothing to do: it is tried again.",
-        )
+    fn unavailable(&self, why: impl Into<Explanation>) -> Diagnosis {
+        Diagnosis::case(why, format!("{} could not be {}.", self.object(), self.done()))
     }
 
     fn object(&self) -> String {
@@ -164,16 +173,13 @@ impl Attempt<'_> {
         }
     }
 
-    fn delete_line(&self) -> String {
-        let kind = self.target.kind.as_str().to_lowercase();
-        format!(
-            "kubectl delete {kind} --namespace {} {}.",
-            self.namespace, self.target.name
-        )
+    /// As kubectl names it.
+    fn kind(&self) -> String {
+        self.target.kind.as_str().to_lowercase()
     }
 
-    /// `message`, shortened; withheld altogether when it holds a value that was sent.
-    fn without_values(&self, message: &str) -> String {
+    /// `message`, shortened; `None` when it holds a value that was sent.
+    fn without_values(&self, message: &str) -> Option<String> {
         let leaks = |data: &SecretData| {
             data.values().filter(|value| !value.is_empty()).any(|value| {
                 let text = value
@@ -186,12 +192,12 @@ impl Attempt<'_> {
             .desired
             .is_some_and(|desired| leaks(&desired.data) || leaks(&desired.binary))
         {
-            return "Its message is withheld, since it holds a part of the value.".to_owned();
+            return None;
         }
-        match message.char_indices().nth(LONGEST_MESSAGE) {
+        Some(match message.char_indices().nth(LONGEST_MESSAGE) {
             Some((end, _)) => format!("{}…", &message[..end]),
             None => message.to_owned(),
-        }
+        })
     }
 }
 
@@ -203,8 +209,8 @@ fn escaped(text: &str) -> String {
 /// The error's own words and those of its first cause: stable for equal failures, without addresses of connections.
 fn outermost(error: &kube::Error) -> String {
     match std::error::Error::source(error) {
-        Some(source) => format!("The API server did not answer: {source}."),
-        None => format!("The API server did not answer: {error}."),
+        Some(source) => source.to_string(),
+        None => error.to_string(),
     }
 }
 
@@ -245,6 +251,7 @@ fn conflicting_managers(status: &Status) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use akv2k8s_shared::diagnosis::Code;
     use kube::core::response::StatusDetails;
 
     use super::super::testing::{desired, secret};

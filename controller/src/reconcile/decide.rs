@@ -287,14 +287,7 @@ mod tests {
     #[test]
     fn what_is_not_granted_is_not_read_whatever_else_there_is_to_do_but_is_still_given_back() {
         use akv2k8s_shared::diagnosis::Code;
-        let denied = || {
-            Some(Box::new(Diagnosis::new(
-                Code::VaultNotGranted,
-                "What.",
-                "Cause.",
-                "Fix.",
-            )))
-        };
+        let denied = || Some(Box::new(Diagnosis::of(Code::VaultNotGranted, "What.", &[])));
         let mut edited = akvs(synced());
         edited.metadata.generation = Some(4);
         let decide = |akvs: &AzureKeyVaultSecret, reasons| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use akv2k8s_shared::api::{Request, StatusOutput, StatusOutputKind};
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use akv2k8s_shared::keyvault::model::{Attributes, VaultObject};
 use akv2k8s_shared::object;
 use k8s_openapi::jiff::Timestamp;
@@ -89,19 +89,15 @@ pub(crate) fn version(object: &VaultObject) -> &str {
 pub(crate) fn out_of_validity(attributes: &Attributes, now: Timestamp) -> Option<Diagnosis> {
     let time = |seconds: Option<i64>| seconds.and_then(|it| Timestamp::from_second(it).ok());
     if let Some(expired) = time(attributes.expires).filter(|at| *at <= now) {
-        return Some(Diagnosis::new(
-            Code::ObjectExpired,
+        return Some(Diagnosis::case(
+            case::ExpiredButSynced { expired: &expired },
             "The object has expired, and is synced all the same.",
-            format!("Its expiration date (exp) was {expired}; Key Vault still gives it out."),
-            "Make a new version, or change the expiration date.",
         ));
     }
     time(attributes.not_before).filter(|at| *at > now).map(|from| {
-        Diagnosis::new(
-            Code::ObjectNotYetValid,
+        Diagnosis::case(
+            case::NotYetValidButSynced { from: &from },
             "The object is not valid yet, and is synced all the same.",
-            format!("Its activation date (nbf) is {from}; Key Vault already gives it out."),
-            "Wait for the activation date, or change it.",
         )
     })
 }

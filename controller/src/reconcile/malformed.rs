@@ -1,7 +1,7 @@
 //! An object that is not what its type says: nothing but its metadata can be trusted.
 
 use akv2k8s_shared::api::{AzureKeyVaultSecret, Condition, condition};
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
@@ -20,12 +20,8 @@ impl Context {
     pub(super) async fn tell_malformed(&self, invalid: &InvalidObject) {
         let meta = &invalid.metadata;
         let akvs_id = id(meta);
-        let diagnosis = Diagnosis::new(
-            Code::InvalidSpec,
-            "The object cannot be read.",
-            format!("{}.", invalid.error),
-            "Correct the field, for example with 'kubectl edit akvs'.",
-        );
+        let unreadable = case::SpecUnreadable { error: &invalid.error };
+        let diagnosis = Diagnosis::case(unreadable, "The object cannot be read.");
         let conditions = conditions(&diagnosis, meta.generation, &Time(Timestamp::now()));
         let resource = ApiResource::erase::<AzureKeyVaultSecret>(&());
         let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), &akvs_id.namespace, &resource);
@@ -82,7 +78,10 @@ mod tests {
     #[test]
     fn a_status_that_says_the_same_since_some_other_time_says_it() {
         let time = |second| Time(Timestamp::from_second(second).unwrap());
-        let diagnosis = |cause| Diagnosis::new(Code::InvalidSpec, "The object cannot be read.", cause, "Correct it.");
+        let diagnosis = |error: &str| {
+            let unreadable = case::SpecUnreadable { error: &error };
+            Diagnosis::case(unreadable, "The object cannot be read.")
+        };
         let wanted = conditions(&diagnosis("A."), Some(3), &time(10));
         let status = |conditions: &[Condition]| json!({"conditions": conditions});
         assert!(says(&status(&conditions(&diagnosis("A."), Some(3), &time(1))), &wanted));

@@ -76,8 +76,8 @@ pub(super) fn outcome(context: &Context, akvs: &AzureKeyVaultSecret, result: &Re
                 vault = akvs.spec.vault.name,
                 code = diagnosis.code.as_str(),
                 what = diagnosis.what,
-                cause = diagnosis.cause,
-                fix = diagnosis.fix,
+                cause = &*diagnosis.cause,
+                fix = &*diagnosis.fix,
                 trace = diagnosis.trace.as_ref().map(tracing::field::display),
                 "sync failed",
             );

@@ -273,7 +273,7 @@ mod tests {
         let mut akvs = akvs();
         let mark = Fingerprint("f".to_owned());
         akvs.status = Some(next(&akvs, synced(Some(&mark), &IDENTITY, &ATTRIBUTES), at(10)));
-        let diagnosis = Diagnosis::new(Code::Throttled, "What.", "Cause.", "Fix.");
+        let diagnosis = Diagnosis::of(Code::Throttled, "What.", &[]);
         let failed = |akvs: &AzureKeyVaultSecret, now| {
             let outputs = status_of(akvs).outputs;
             next(
@@ -302,7 +302,7 @@ mod tests {
         if let Some(status) = &mut akvs.status {
             status.config_map_hash = Some("4567".to_owned());
         }
-        let diagnosis = Diagnosis::new(Code::ForbiddenByRbac, "What.", "Cause.", "Fix.");
+        let diagnosis = Diagnosis::of(Code::ForbiddenByRbac, "What.", &[]);
         let failed = Outcome::Failed {
             diagnosis: &diagnosis,
             transient: false,

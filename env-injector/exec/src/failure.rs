@@ -37,8 +37,8 @@ impl Failure {
         let told = Told {
             code: diagnosis.code.to_string(),
             what: diagnosis.what,
-            cause: diagnosis.cause,
-            fix: diagnosis.fix,
+            cause: diagnosis.cause.into(),
+            fix: diagnosis.fix.into(),
             ..Told::default()
         };
         Self {

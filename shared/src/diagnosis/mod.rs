@@ -114,7 +114,7 @@ impl Diagnosis {
 
     /// Adds what was found out on the way before the cause: whole sentences.
     #[must_use]
-    pub(crate) fn after(self, findings: &str) -> Self {
+    pub fn after(self, findings: &str) -> Self {
         Self {
             cause: self.cause.after(findings),
             ..self

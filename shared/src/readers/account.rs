@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::diagnosis::{Code, Diagnosis};
+use crate::diagnosis::{Diagnosis, Explanation, case};
 use crate::identity::IdentityInfo;
 
 /// Annotation: client id of the application or managed identity.
@@ -72,22 +72,18 @@ pub(super) fn federation(
             .map(|value| value.trim())
             .filter(|it| !it.is_empty())
     };
+    let Account { namespace, name } = account;
     let Some(client_id) = value(CLIENT_ID) else {
-        let cause = format!("It lacks the annotation {CLIENT_ID}, or the annotation is empty.");
-        return Err(not_annotated(account, CLIENT_ID, "CLIENT_ID", cause));
+        return Err(not_annotated(account, case::ClientIdMissing { name, namespace }));
     };
     if !is_id(client_id) {
-        let cause = format!("Its annotation {CLIENT_ID} holds other characters than letters, digits and hyphens.");
-        return Err(not_annotated(account, CLIENT_ID, "CLIENT_ID", cause));
+        return Err(not_annotated(account, case::ClientIdMalformed { name, namespace }));
     }
     let Some(tenant_id) = value(TENANT_ID).or(default_tenant) else {
-        let cause =
-            format!("Neither its annotation {TENANT_ID} nor AZURE_TENANT_ID or azure.json of akv2k8s names a tenant.");
-        return Err(not_annotated(account, TENANT_ID, "TENANT_ID", cause));
+        return Err(not_annotated(account, case::TenantMissing { name, namespace }));
     };
     if !tenant_id.split('.').all(is_id) {
-        let cause = format!("Its annotation {TENANT_ID} is neither a tenant's id nor its domain.");
-        return Err(not_annotated(account, TENANT_ID, "TENANT_ID", cause));
+        return Err(not_annotated(account, case::TenantMalformed { name, namespace }));
     }
     Ok(Federation {
         client_id: client_id.to_owned(),
@@ -99,18 +95,17 @@ fn is_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-fn not_annotated(account: &Account, annotation: &str, value: &str, cause: String) -> Diagnosis {
+fn not_annotated(account: &Account, why: impl Into<Explanation>) -> Diagnosis {
     let Account { namespace, name } = account;
-    Diagnosis::new(
-        Code::ServiceAccountNotAnnotated,
+    Diagnosis::case(
+        why,
         format!("ServiceAccount '{name}' in namespace '{namespace}' names no identity to read vaults as."),
-        cause,
-        format!("kubectl annotate serviceaccount {name} --namespace {namespace} --overwrite {annotation}={value}"),
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::diagnosis::Code;
     use proptest::prelude::*;
 
     use super::*;

@@ -1,14 +1,11 @@
 //! Why a vault cannot be read as a ServiceAccount. Pure.
 
-use crate::diagnosis::{Code, Diagnosis, Retry};
+use crate::diagnosis::{Code, Diagnosis, Explanation, Retry, case};
 use crate::identity::TokenError;
 use kube::core::Status;
 
-use super::account::CLIENT_ID;
 use super::{Account, slowly};
 
-/// The `ClusterRole` of `examples/isolation`, to be bound namespace by namespace.
-const ROLE: &str = "akv2k8s-service-account-identities";
 /// Longest message of the API server that is passed on, in characters.
 const LONGEST_MESSAGE: usize = 400;
 
@@ -31,13 +28,13 @@ pub(super) fn token_failed(account: &Account, error: &kube::Error) -> TokenError
 
 /// The API server's answer holds no token.
 pub(super) fn no_token(account: &Account) -> TokenError {
-    unavailable(account, "be given a token", "Its answer holds no token.".to_owned())
+    unavailable(account, "be given a token", case::TokenAnswerEmpty)
 }
 
 fn failed(account: &Account, what: &str, error: &kube::Error) -> TokenError {
     let kube::Error::Api(status) = error else {
         let source = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
-        return unavailable(account, what, format!("The API server did not answer: {source}."));
+        return unavailable(account, what, case::ApiServerSilent { error: &source });
     };
     match status.code {
         404 => slowly(not_found(account)),
@@ -45,39 +42,29 @@ fn failed(account: &Account, what: &str, error: &kube::Error) -> TokenError {
         401 | 408 | 429 | 500.. => unavailable(
             account,
             what,
-            format!("The API server answered {} {}.", status.code, status.reason),
+            case::ApiServerBusy {
+                status: &status.code,
+                reason: &status.reason,
+            },
         ),
         _ => slowly(refused(account, what, status)),
     }
 }
 
-fn unavailable(account: &Account, what: &str, cause: String) -> TokenError {
+fn unavailable(account: &Account, what: &str, why: impl Into<Explanation>) -> TokenError {
     TokenError {
-        diagnosis: Diagnosis::new(
-            Code::ApiServerUnavailable,
-            format!("{} cannot {what} now.", named(account)),
-            cause,
-            "Nothing to do: it is tried again.",
-        ),
+        diagnosis: Diagnosis::case(why, format!("{} cannot {what} now.", named(account))),
         retry: Retry::Soon,
     }
 }
 
 fn not_found(account: &Account) -> Diagnosis {
     let Account { namespace, name } = account;
-    Diagnosis::new(
-        Code::ServiceAccountNotFound,
-        format!("There is no ServiceAccount '{name}' in namespace '{namespace}'."),
-        "spec.vault.serviceAccountName names it; only those of the same namespace can be used.",
-        format!(
-            "kubectl create serviceaccount {name} --namespace {namespace} && \
-             kubectl annotate serviceaccount {name} --namespace {namespace} {CLIENT_ID}=CLIENT_ID"
-        ),
-    )
+    let what = format!("There is no ServiceAccount '{name}' in namespace '{namespace}'.");
+    Diagnosis::case(case::VaultsAccountMissing { name, namespace }, what)
 }
 
 fn forbidden(account: &Account, what: &str, status: &Status) -> Diagnosis {
-    let namespace = &account.namespace;
     // RBAC says: User "system:serviceaccount:NAMESPACE:NAME" cannot …
     let user = status
         .message
@@ -91,23 +78,24 @@ fn forbidden(account: &Account, what: &str, status: &Status) -> Diagnosis {
         Some(account) => format!("--serviceaccount {account}"),
         None => format!("--user {user}"),
     };
-    Diagnosis::new(
-        Code::ServiceAccountForbidden,
+    let missing = case::RoleBindingMissing {
+        namespace: &account.namespace,
+        user: &user,
+        message: &tidy(&status.message),
+        own: &own,
+        subject: &subject,
+    };
+    Diagnosis::case(
+        missing,
         format!("{} cannot {what}: akv2k8s lacks the right.", named(account)),
-        format!(
-            "No RoleBinding in namespace '{namespace}' gives '{user}' the right: {}",
-            tidy(&status.message)
-        ),
-        format!("kubectl create rolebinding {own}-identities --namespace {namespace} --clusterrole {ROLE} {subject}"),
     )
 }
 
 fn refused(account: &Account, what: &str, status: &Status) -> Diagnosis {
-    Diagnosis::new(
-        Code::ServiceAccountTokenRefused,
+    let message = &tidy(&status.message);
+    Diagnosis::case(
+        case::TokenDenied { message },
         format!("{} cannot {what}: a policy of the cluster forbids it.", named(account)),
-        format!("The API server says: {}", tidy(&status.message)),
-        "Do what the message asks for, or ask whoever runs the cluster to let this namespace have identities of its own.",
     )
 }
 

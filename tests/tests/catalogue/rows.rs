@@ -278,7 +278,7 @@ impl Row {
             told.fix,
             world.named(self.fix)
         );
-        for text in [&told.what, &told.cause, &told.fix] {
+        for text in [&*told.what, &*told.cause, &*told.fix] {
             ensure!(
                 !text.contains(['{', '}', '\n']) && !text.contains(&world.secret),
                 "{text:?}"

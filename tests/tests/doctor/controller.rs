@@ -1,6 +1,6 @@
 //! `akv2k8s-controller doctor`, as the real program with the controller's own rights.
 
-use akv2k8s_testbed::emulator::Role;
+use akv2k8s_testbed::emulator::{Policy, Role};
 use akv2k8s_testbed::stack::{Launch, Stack};
 use serde_json::Value;
 
@@ -70,6 +70,61 @@ async fn from_the_controllers_own_place_each_broken_link_is_named_and_a_whole_ch
             .is_some_and(|what| what.contains("patch azurekeyvaultsecrets/status")),
         "{denied:#}"
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_vault_by_name_it_is_told_what_the_identity_may_do_with_each_kind_of_object() -> anyhow::Result<()> {
+    let stack = Stack::start().await?;
+    let vault = stack.vault("kv1");
+    let launch = stack.controller().arg("doctor").arg("--vault").arg("kv1");
+    let rights = async || {
+        let output = launch.clone().output().await?;
+        let text = String::from_utf8(output.stdout)?;
+        let told: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with(['✓', '✗', '–']) && line.contains("kv1'"))
+            .map(str::to_owned)
+            .collect();
+        anyhow::Ok((output.status.code(), told, text))
+    };
+
+    // Few identities need every kind: what is missing is told, and is no failure.
+    let (code, told, text) = rights().await?;
+    assert_eq!(
+        told,
+        [
+            "✓ Vault 'kv1' lets this identity read and list secrets.",
+            "– Vault 'kv1': no right to read or list certificates (ForbiddenByRbac).",
+            "– Vault 'kv1': no right to read or list keys (ForbiddenByRbac).",
+        ],
+        "{text}"
+    );
+    assert_eq!(code, Some(0), "{text}");
+
+    // Certificates may be listed and not read: the role is too small.
+    let policy = Policy {
+        secrets: vec!["get".to_owned()],
+        certificates: vec!["list".to_owned()],
+        ..Policy::default()
+    };
+    vault.set_policy(stack.app.principal(), policy);
+    let (code, told, text) = rights().await?;
+    assert_eq!(told.len(), 3, "{text}");
+    assert_eq!(
+        told[0],
+        "✓ Vault 'kv1' lets this identity read secrets, and not list them: each is read to see a change."
+    );
+    assert!(
+        told[1].starts_with("✗ Reading certificate '") && told[1].ends_with("(ForbiddenByPolicy)"),
+        "{text}"
+    );
+    assert_eq!(
+        told[2],
+        "– Vault 'kv1': no right to read or list keys (ForbiddenByPolicy)."
+    );
+    assert!(text.contains("--certificate-permissions get list"), "{text}");
+    assert_eq!(code, Some(1), "{text}");
     Ok(())
 }
 

@@ -30,7 +30,7 @@ impl Refused {
                 code: diagnosis.code.to_string(),
                 reference: None,
                 message: format!("{} {}", diagnosis.what, diagnosis.cause),
-                fix: diagnosis.fix,
+                fix: diagnosis.fix.into(),
                 retry: false,
             }),
             retry_after: None,

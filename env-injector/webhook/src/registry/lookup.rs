@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use akv2k8s_shared::diagnosis::Diagnosis;
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use akv2k8s_shared::environment::Environment;
 use akv2k8s_shared::http::{HttpClient, Limits};
 use akv2k8s_shared::identity::Provider;
@@ -247,10 +247,8 @@ impl Search {
 
 /// What the image of a digest starts on any of `architectures`.
 async fn program(session: &mut Session, digest: &Digest, architectures: &[&str]) -> Answer {
-    let nowhere =
-        "The wrapper runs on linux/amd64 and linux/arm64 only, and the pod's nodeSelector or affinity admits neither.";
     if architectures.is_empty() {
-        return Err(Problem::Platform(nowhere.to_owned()));
+        return Err(Problem::Platform(case::ArchitectureExcluded.into()));
     }
     let index = match session.manifest(digest).await? {
         Manifest::Image(config) => return session.config(&config).await,
@@ -263,19 +261,16 @@ async fn program(session: &mut Session, digest: &Digest, architectures: &[&str])
         };
         let config = session.config(&config).await?;
         if found.as_ref().is_some_and(|known| *known != config) {
-            return Err(Problem::Platform(differ(architectures)));
+            let architectures = &architectures.join(" and ");
+            return Err(Problem::Platform(case::ProgramsDiffer { architectures }.into()));
         }
         found = Some(config);
     }
-    found.ok_or_else(|| Problem::Platform(none_fits(architectures, &index.platforms())))
-}
-
-fn differ(architectures: &[&str]) -> String {
-    let names = architectures.join(" and ");
-    format!("Its images for {names} start different programs, and the pod does not say on which it will run.")
-}
-
-fn none_fits(architectures: &[&str], there: &str) -> String {
-    let names = architectures.join(" or ");
-    format!("It has no image for Linux on {names}, where the pod may run; there are: {there}.")
+    found.ok_or_else(|| {
+        let none = case::NoImageFits {
+            architectures: &architectures.join(" or "),
+            platforms: &index.platforms(),
+        };
+        Problem::Platform(none.into())
+    })
 }

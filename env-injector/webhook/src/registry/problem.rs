@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, Explanation, case};
 use akv2k8s_shared::http::{Failure, FailureKind};
 
 use super::name::Repository;
@@ -18,8 +18,8 @@ pub(super) enum Problem {
     Throttled,
     /// No answer, or one of an error; a clause.
     Unavailable(String),
-    /// None fits, or those that fit differ; a sentence.
-    Platform(String),
+    /// None fits, or those that fit differ.
+    Platform(Explanation),
     /// What the registry gave cannot be used; a clause.
     Unusable(String),
 }
@@ -52,38 +52,28 @@ impl Problem {
     /// The denial of a pod whose container has this `image`; `notes` are sentences about credentials that were not used.
     pub(super) fn explain(&self, image: &str, repository: &Repository, notes: &[String]) -> Diagnosis {
         let registry = repository.registry();
-        let (code, cause) = match self {
-            Self::Denied(detail) => (Code::ImagePullDenied, format!("The registry does not let it be read: {detail}.")),
-            Self::NotFound => (Code::ImageNotFound, "The registry has no such image, or hides it.".to_owned()),
-            Self::Throttled => (
-                Code::RegistryUnavailable,
-                "The registry asks to slow down (429): too many images were read from this address or with this account.".to_owned(),
-            ),
-            Self::Unavailable(detail) => (Code::RegistryUnavailable, format!("The registry gave no answer: {detail}.")),
-            Self::Platform(detail) => (Code::ImagePlatformUnclear, detail.clone()),
-            Self::Unusable(flaw) => (Code::ImageUnusable, format!("It cannot be used: {flaw}.")),
+        let why: Explanation = match self {
+            Self::Denied(detail) => case::ImageNotGivenOut { detail }.into(),
+            Self::NotFound => case::ImageHidden.into(),
+            Self::Throttled => case::RegistryThrottles.into(),
+            Self::Unavailable(detail) => case::RegistrySilent { detail }.into(),
+            Self::Platform(unclear) => unclear.clone(),
+            Self::Unusable(flaw) => case::ImageFlawed { flaw }.into(),
         };
-        let mut diagnosis = Diagnosis::of(code, unknown(image, registry), &[]);
-        diagnosis.cause = cause;
-        if self.is_about_credentials() {
-            for note in notes {
-                diagnosis.cause = format!("{} {note}", diagnosis.cause);
-            }
+        let diagnosis = Diagnosis::case(why, unknown(image, registry));
+        if self.is_about_credentials() && !notes.is_empty() {
+            diagnosis.after(&notes.join(" "))
+        } else {
+            diagnosis
         }
-        diagnosis
     }
 }
 
 /// The denial of a pod whose container's image has a name that is none; `flaw` is a clause.
 pub(super) fn no_name(image: &str, flaw: &str) -> Diagnosis {
     let shown: String = image.chars().filter(|c| !c.is_control()).take(300).collect();
-    let mut diagnosis = Diagnosis::of(
-        Code::ImageNameInvalid,
-        format!("'{shown}' is no name of an image."),
-        &[],
-    );
-    diagnosis.cause = format!("It cannot be read: {flaw}.");
-    diagnosis
+    let unreadable = case::ImageNameUnreadable { flaw: &flaw };
+    Diagnosis::case(unreadable, format!("'{shown}' is no name of an image."))
 }
 
 fn unknown(image: &str, registry: &str) -> String {
@@ -92,6 +82,8 @@ fn unknown(image: &str, registry: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use akv2k8s_shared::diagnosis::Code;
+
     use super::super::name::ImageName;
     use super::*;
 
@@ -109,7 +101,7 @@ mod tests {
                 false,
             ),
             (
-                Problem::Platform("Two differ.".to_owned()),
+                Problem::Platform(case::ArchitectureExcluded.into()),
                 Code::ImagePlatformUnclear,
                 false,
             ),

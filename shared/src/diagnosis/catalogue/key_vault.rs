@@ -95,7 +95,8 @@ section! {
         "404 `SecretNotFound` (`CertificateNotFound`, `KeyNotFound`): no such object or version, or it was deleted.",
         "The name or the version is wrong, or it was deleted (deleted objects can be recovered for a while).",
         "`az keyvault {kind} list --vault-name {vault}`; deleted ones: `az keyvault {kind} list-deleted --vault-name {vault}`";
-        VersionNotFound { kind, vault }: "The vault has an object of this name, but not this version of it.";
+        VersionNotFound: "The vault has an object of this name, but not this version of it.",
+            "Correct the version, or leave it out to get the newest one.";
         NameMisspelt { near, fix }: "The name or the version is wrong, or it was deleted (deleted objects can be recovered for a while).",
             "Did you mean '{near}'? Else look it up: {fix}";
     }

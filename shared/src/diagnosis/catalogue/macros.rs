@@ -69,7 +69,7 @@ macro_rules! section {
 /// Declares a case: a type with the values that its texts name.
 macro_rules! case {
     ($code:ident, $case:ident, $why:literal, $fix:literal $(, $how:literal)?) => {
-        #[doc = $why]
+        #[doc = concat!("A case of `", stringify!($code), "`.")]
         #[derive(Debug, Clone, Copy)]
         pub struct $case;
 
@@ -89,7 +89,7 @@ macro_rules! case {
         }
     };
     ($code:ident, $case:ident { $($name:ident),+ }, $why:literal, $fix:literal $(, $how:literal)?) => {
-        #[doc = $why]
+        #[doc = concat!("A case of `", stringify!($code), "`.")]
         #[derive(Clone, Copy)]
         pub struct $case<'a> {
             $(

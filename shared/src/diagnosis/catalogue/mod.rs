@@ -41,6 +41,7 @@ pub mod case {
     pub use super::entra::case::*;
     pub use super::environment::case::*;
     pub use super::grants::case::*;
+    pub use super::image::case::*;
     pub use super::installation::case::*;
     pub use super::key_vault::case::*;
     pub use super::managed_identity::case::*;
