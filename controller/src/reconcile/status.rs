@@ -273,7 +273,7 @@ mod tests {
         let mut akvs = akvs();
         let mark = Fingerprint("f".to_owned());
         akvs.status = Some(next(&akvs, synced(Some(&mark), &IDENTITY, &ATTRIBUTES), at(10)));
-        let diagnosis = Diagnosis::of(Code::Throttled, "What.", &[]);
+        let diagnosis = Diagnosis::told("Throttled", "What. Cause: Cause. Fix: Fix.").unwrap();
         let failed = |akvs: &AzureKeyVaultSecret, now| {
             let outputs = status_of(akvs).outputs;
             next(
