@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis, case};
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::Namespace;
@@ -182,17 +182,12 @@ fn problem(error: &watcher::Error) -> Diagnosis {
         }
         _ => false,
     };
-    let code = if forbidden {
-        Code::ApiServerForbidden
+    let what = "Namespaces cannot be watched, and a rule of the vault grants selects them by label.";
+    if forbidden {
+        Diagnosis::case(case::NamespacesForbidden { error }, what)
     } else {
-        Code::ApiServerUnavailable
-    };
-    Diagnosis::new(
-        code,
-        "Namespaces cannot be watched, and a rule of the vault grants selects them by label.",
-        format!("{error}."),
-        "Give the controller the right to list and watch namespaces: examples/install/namespace-labels-rbac.yaml",
-    )
+        Diagnosis::case(case::NamespacesNotWatched { error }, what)
+    }
 }
 
 #[cfg(test)]
@@ -204,12 +199,8 @@ mod tests {
     }
 
     fn failed() -> Seen {
-        Seen::Failed(Diagnosis::new(
-            Code::ApiServerForbidden,
-            "What.",
-            "May not list.",
-            "Fix.",
-        ))
+        let error = &"May not list";
+        Seen::Failed(Diagnosis::case(case::NamespacesForbidden { error }, "What."))
     }
 
     #[tokio::test(start_paused = true)]

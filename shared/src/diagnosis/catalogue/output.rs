@@ -15,6 +15,8 @@ section! {
         LeaseNamespaceMissing { message }: "{message}.",
             "Create the namespace, or name another with --lease-namespace.";
         LeaseOutOfReach { error }: "{error}.";
+        NamespacesNotWatched { error }: "{error}.",
+            "Nothing to do if it passes: it is tried again. Else give the controller the right to list and watch namespaces: examples/install/namespace-labels-rbac.yaml";
     }
     ApiServerForbidden, Itself, "slowly" {
         "The controller lacks a right.",
@@ -28,6 +30,8 @@ section! {
             "Grant {verbs} on {resource} in namespace {namespace} to the controller's ServiceAccount.";
         OutputForbidden { verbs, resource, namespace }: "Its ServiceAccount lacks the right.",
             "Grant {verbs} on {resource} in namespace {namespace} to the controller's ServiceAccount.";
+        NamespacesForbidden { error }: "{error}.",
+            "Give the controller the right to list and watch namespaces: examples/install/namespace-labels-rbac.yaml";
     }
     OutputTypeRefused, Itself, "slowly" {
         "Secrets of that type give rights in the cluster and are never written.",
