@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use akv2k8s_shared::diagnosis::workload::recreate;
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, Explanation, case};
 use akv2k8s_shared::doctor::{Check, Seen};
 use akv2k8s_shared::injection::authorities::authorities;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
@@ -42,7 +42,7 @@ pub(crate) fn one(pod: Option<Prepared>, webhooks: &Seen<Vec<MutatingWebhookConf
 fn outdated(pods: &[Prepared]) -> Vec<Check> {
     failures(
         "wrapper",
-        Code::WrapperOutdated,
+        |recreate| case::PreparedByOldInjector { recreate }.into(),
         "akv2k8s 1.x prepared",
         pods.iter().filter(|pod| pod.is_of_1x),
     )
@@ -69,7 +69,7 @@ fn trust(pods: &[Prepared], webhooks: &Seen<Vec<MutatingWebhookConfiguration>>) 
     let distrusting = trusting.iter().filter(|pod| !pod.bundles.iter().all(trusts)).copied();
     let failures = failures(
         ID,
-        Code::BrokerNotTrusted,
+        |recreate| case::AuthoritiesOutdated { recreate }.into(),
         "no present authority of the broker is known to",
         distrusting,
     );
@@ -90,7 +90,12 @@ fn published(webhooks: &[MutatingWebhookConfiguration]) -> Vec<Vec<u8>> {
 }
 
 /// One failure for each command that is needed: `verb` and then the pods.
-fn failures<'p>(id: &'static str, code: Code, verb: &str, pods: impl Iterator<Item = &'p Prepared>) -> Vec<Check> {
+fn failures<'p>(
+    id: &'static str,
+    why: impl Fn(&String) -> Explanation,
+    verb: &str,
+    pods: impl Iterator<Item = &'p Prepared>,
+) -> Vec<Check> {
     let mut by_command: BTreeMap<(&str, String), Vec<&str>> = BTreeMap::new();
     for pod in pods {
         let command = recreate(&pod.namespace, &pod.name, pod.owner.found());
@@ -105,13 +110,7 @@ fn failures<'p>(id: &'static str, code: Code, verb: &str, pods: impl Iterator<It
         };
         let names = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
         let what = format!("In namespace {namespace} {verb} {names}{more}: {command}");
-        Check::failed(
-            id,
-            Diagnosis {
-                fix: command,
-                ..Diagnosis::of(code, what, &[])
-            },
-        )
+        Check::failed(id, Diagnosis::case(why(&command), what))
     };
     by_command.into_iter().map(failure).collect()
 }

@@ -42,11 +42,13 @@ pub mod case {
     pub use super::environment::case::*;
     pub use super::grants::case::*;
     pub use super::image::case::*;
+    pub use super::injector::case::*;
     pub use super::installation::case::*;
     pub use super::key_vault::case::*;
     pub use super::managed_identity::case::*;
     pub use super::output::case::*;
     pub use super::specification::case::*;
+    pub use super::start::case::*;
     pub use super::value::case::*;
     pub use super::workload_identity::case::*;
 }

@@ -15,6 +15,8 @@ section! {
         "The certificate of the injector's value service is of neither authority that the pod was given when it was created.",
         "The pod is older than two of the injector's certificate authorities, its installation was replaced, or something in between ends TLS.",
         "Re-create the pod: `kubectl rollout restart {workload}`";
+        AuthoritiesOutdated { recreate }: "The pod is older than two of the injector's certificate authorities, or its installation was replaced.",
+            "Re-create the pod: {recreate}";
     }
     ValueNotForEnvironment, Itself, "start" {
         "A value has a NUL byte, which no environment variable can hold.",
