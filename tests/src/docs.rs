@@ -78,18 +78,15 @@ fn entry(page: &mut String, code: Code) {
 
 /// A case as a line of a table; `None` where it tells readers no more than its row, whose fix is `usual`.
 fn line(case: &Case, usual: &str) -> Option<String> {
-    let cell = |text: &str| for_readers(text).replace('|', "\\|");
-    let why = cell(case.cause);
-    let is_in_words = why.chars().any(char::is_lowercase);
-    let has_own_fix = case.fix != usual;
-    (is_in_words || has_own_fix).then(|| {
-        let why = if is_in_words { &why } else { "as the message says" };
-        let fix = if has_own_fix {
-            cell(case.fix)
-        } else {
-            "as above".to_owned()
-        };
-        format!("| {why} | {fix} |\n")
+    let in_words = |text: &str| {
+        let cell = for_readers(text).replace('|', "\\|");
+        cell.chars().any(char::is_lowercase).then_some(cell)
+    };
+    let why = in_words(case.cause);
+    let fix = in_words(case.fix).filter(|_| case.fix != usual);
+    (why.is_some() || fix.is_some()).then(|| {
+        let why = why.as_deref().unwrap_or("as the message says");
+        format!("| {why} | {} |\n", fix.as_deref().unwrap_or("as above"))
     })
 }
 

@@ -11,7 +11,7 @@ section! {
         "The pod was prepared before this injector was installed. The broker gives values, not tokens.",
         "Re-create the pod, which prepares it anew: `kubectl rollout restart {workload} --namespace {namespace}`";
         PreparedByOldInjector { recreate }: "The pod was prepared before this injector was installed. The broker gives values, not tokens.",
-            "Re-create the pod, which prepares it anew: {recreate}";
+            "{recreate}";
     }
     PodTokenRefused, Itself, "" {
         "The broker does not accept the token it was sent: it is expired, for another audience, not bound to a pod, or its pod is gone.",

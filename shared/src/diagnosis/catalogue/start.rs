@@ -16,7 +16,7 @@ section! {
         "The pod is older than two of the injector's certificate authorities, its installation was replaced, or something in between ends TLS.",
         "Re-create the pod: `kubectl rollout restart {workload}`";
         AuthoritiesOutdated { recreate }: "The pod is older than two of the injector's certificate authorities, or its installation was replaced.",
-            "Re-create the pod: {recreate}";
+            "{recreate}";
     }
     ValueNotForEnvironment, Itself, "start" {
         "A value has a NUL byte, which no environment variable can hold.",

@@ -75,7 +75,7 @@ section! {
     WorkloadIdentityLabelMissing, Itself, "" {
         "The pod lacks the label `azure.workload.identity/use: \"true\"`.",
         "The webhook looks at pods with this label only. On a Deployment it belongs into spec.template.metadata.labels; on the Deployment itself or on the ServiceAccount it does nothing.",
-        "Put it on the pod template: `kubectl patch {workload} -n {namespace} --type merge -p '{\"spec\":{\"template\":{\"metadata\":{\"labels\":{\"azure.workload.identity/use\":\"true\"}}}}}'`";
+        "`kubectl patch {workload} -n {namespace} --type merge -p '{\"spec\":{\"template\":{\"metadata\":{\"labels\":{\"azure.workload.identity/use\":\"true\"}}}}}'`";
         LabelNotTrue { value }: "Its value is '{value}'; only 'true', written like that, counts.",
             "Write it on the pod template as 'true'.";
         LabelYoungerThanPod { kind, name }: "The pod template of {kind} {name} has it, but this pod is older than that.",
@@ -89,7 +89,7 @@ section! {
         LabelNowhere: "The webhook sets up only pods that carry it.",
             "Put it on the pod template.";
         TemplateIsLabelled { recreate }: "The pod template has it by now.",
-            "Re-create the pod: {recreate}";
+            "{recreate}";
         PodWithoutTemplate: "Nothing makes this pod anew from a template.",
             "Add azure.workload.identity/use: \"true\" to the pod's metadata.labels, and create it again";
     }
@@ -98,17 +98,17 @@ section! {
         "The webhook changes pods only when they are created.",
         "Re-create the pod: `kubectl rollout restart {workload} --namespace {namespace}`";
         WebhookInstalledLater { recreate }: "The webhook was installed after the pod was created, and it changes pods only as they are created.",
-            "Re-create the pod: {recreate}";
+            "{recreate}";
         AnnotatedLater { recreate }: "The ServiceAccount was annotated after the pod was created, and pods are changed only as they are created.",
-            "Re-create the pod: {recreate}";
+            "{recreate}";
         WebhookDidNotAnswer { recreate }: "The webhook did not answer when the pod was created, or the label was put on the running pod.",
-            "Re-create the pod: {recreate}";
+            "{recreate}";
     }
     ClientIdMismatch, Itself, "" {
         "The annotation of the ServiceAccount differs from `AZURE_CLIENT_ID` in the pod.",
         "The annotation changed after the pod was created, or the pod sets the variable itself.",
         "Take AZURE_CLIENT_ID out of the pod's own variables, and re-create the pod: `kubectl rollout restart {workload} --namespace {namespace}`";
         IdentityChanged { recreate }: "The annotation was changed after the pod was created, or the pod names another one itself.",
-            "Re-create the pod: {recreate}";
+            "{recreate}";
     }
 }
