@@ -54,7 +54,8 @@ impl EnvInjector {
             Some(folder) => Some(Arc::new(Directory::open(folder.clone()).await.map_err(|error| *error)?)),
             None => None,
         };
-        let pki = if config.broker || directory.is_none() {
+        // Whoever brings certificates for the webhook's port may still have its path kept secret.
+        let pki = if config.broker || directory.is_none() || config.webhook_configuration.is_some() {
             let options = pki_options(&config, &namespace, directory.is_none());
             Some(Arc::new(
                 Pki::open(client.clone(), options).await.map_err(|error| *error)?,
@@ -148,7 +149,7 @@ impl EnvInjector {
         open(
             self.tls,
             Some(serving),
-            health.merge(routes::pods(webhook, phases.clone())),
+            health.merge(routes::pods(webhook, self.pki.clone(), phases.clone())),
         );
 
         let ready = async {
@@ -187,7 +188,11 @@ impl EnvInjector {
             listener,
             tls: Some(pki.server_config()),
             router: broker::router(Arc::clone(&broker)),
-            limits: Limits::default(),
+            limits: Limits {
+                // Pods have addresses of their own, and each container asks once.
+                of_one: 128,
+                ..Limits::default()
+            },
         };
         Ok(Some((door, broker)))
     }
@@ -215,6 +220,7 @@ impl EnvInjector {
             authorities: Arc::new(move || pki.as_ref().map(|pki| pki.bundle()).unwrap_or_default()),
             images: self.images.clone(),
             metrics,
+            questions: Webhook::turns(),
         }
     }
 
@@ -237,8 +243,9 @@ fn pki_options(config: &Config, namespace: &str, for_webhook: bool) -> Options {
         namespace: namespace.to_owned(),
         secret: config.pki_secret.clone(),
         names: names.into_iter().chain(config.further_names.clone()).collect(),
+        webhook_configuration: config.webhook_configuration.clone(),
         // Who brings certificates for the webhook's port says in the configuration who signed them.
-        webhook_configuration: config.webhook_configuration.clone().filter(|_| for_webhook),
+        publishes_ca: for_webhook,
         clock: Arc::new(Timestamp::now),
     }
 }

@@ -1,10 +1,12 @@
 //! What webhook and broker know of the cluster: every `AzureKeyVaultSecret`, and the labels of namespaces, from two watches.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use akv2k8s_shared::api::AzureKeyVaultSecret;
-use futures::{Stream, StreamExt};
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ApiResource, DynamicObject};
 use kube::core::PartialObjectMeta;
@@ -12,62 +14,109 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
 use kube::{Api, ResourceExt};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::warn;
 
 /// `AzureKeyVaultSecrets` of one namespace: name → `spec`, as it stands there, right or wrong.
 pub type Specs = BTreeMap<String, Arc<Value>>;
 type Meta = PartialObjectMeta<Namespace>;
 
+/// So long what was seen last counts while a watch fails: labels and AKVS that nobody takes away for good would be no protection, and an
+/// API server that is being upgraded must not keep pods from starting.
+const KEPT: Duration = Duration::from_mins(10);
+/// After so long without success, everything is listed anew: a watch that goes on where it broke off says nothing while nothing changes.
+const LIST_ANEW: Duration = Duration::from_mins(1);
+
 /// Both, as last seen. Cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
     akvs: Arc<Akvs>,
-    is_listed: watch::Receiver<bool>,
     namespaces: Store<Meta>,
+    seen: [watch::Receiver<Sight>; 2],
+}
+
+/// How a watch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    /// The first list is on its way.
+    Pending,
+    /// All is as the API server has it.
+    Current,
+    /// It fails since then.
+    Broken(Instant),
+}
+
+impl Sight {
+    fn counts(self, now: Instant) -> bool {
+        match self {
+            Self::Pending => false,
+            Self::Current => true,
+            Self::Broken(since) => now < since + KEPT,
+        }
+    }
+
+    fn after_failure(self, now: Instant) -> Self {
+        if self == Self::Current { Self::Broken(now) } else { self }
+    }
 }
 
 impl Cluster {
     /// The view, empty at first, and what fills it and keeps it up to date until dropped.
     pub fn watch(client: kube::Client) -> (Self, impl Future<Output = ()> + Send) {
         let akvs = Arc::new(Akvs::default());
-        let (listed, is_listed) = watch::channel(false);
-        let resource = ApiResource::erase::<AzureKeyVaultSecret>(&());
-        let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
-        let akvs_events = watcher(api, watcher::Config::default()).default_backoff();
-
-        let (namespaces, writer) = reflector::store();
-        let events = watcher(Api::<Meta>::all(client), watcher::Config::default()).modify(|namespace| {
-            // What nobody here needs, and most of what there is.
-            namespace.managed_fields_mut().clear();
-            namespace.annotations_mut().clear();
-        });
-        let namespace_events = reflector(writer, events.default_backoff());
-
+        let (namespaces, mut writer) = reflector::store();
+        let ((akvs_sight, akvs_seen), (namespaces_sight, namespaces_seen)) =
+            (watch::channel(Sight::Pending), watch::channel(Sight::Pending));
         let cluster = Self {
             akvs: Arc::clone(&akvs),
-            is_listed,
             namespaces,
+            seen: [akvs_seen, namespaces_seen],
         };
+        let resource = ApiResource::erase::<AzureKeyVaultSecret>(&());
+        let all_akvs = Api::<DynamicObject>::all_with(client.clone(), &resource);
+        let all_namespaces = Api::<Meta>::all(client);
         let followed = async move {
             let mut listing = HashMap::new();
-            let akvs = follow("AzureKeyVaultSecrets", akvs_events, |event| {
-                if akvs.take(event, &mut listing) {
-                    listed.send_replace(true);
-                }
+            let akvs = follow("AzureKeyVaultSecrets", &all_akvs, akvs_sight, |event| {
+                akvs.take(event, &mut listing);
             });
-            futures::join!(akvs, follow("namespaces", namespace_events, drop));
+            let namespaces = follow("namespaces", &all_namespaces, namespaces_sight, |mut event| {
+                if let Event::Apply(namespace) | Event::InitApply(namespace) = &mut event {
+                    // What nobody here needs, and most of what there is.
+                    namespace.managed_fields_mut().clear();
+                    namespace.annotations_mut().clear();
+                }
+                writer.apply_watcher_event(&event);
+            });
+            futures::join!(akvs, namespaces);
         };
         (cluster, followed)
     }
 
     /// Waits until both first lists are complete.
     pub async fn synced(&self) {
-        let mut is_listed = self.is_listed.clone();
-        // The senders live as long as the watches; if those end, so does the program.
-        let listed = async { is_listed.wait_for(|listed| *listed).await.map(drop) };
-        let _ = futures::join!(listed, self.namespaces.wait_until_ready());
+        for mut seen in self.seen.clone() {
+            // The senders live as long as the watches; if those end, so does the program.
+            let _ = seen.wait_for(|sight| *sight != Sight::Pending).await;
+        }
+    }
+
+    /// Whether both are known, and not from a watch that has failed for ten minutes.
+    pub fn is_current(&self) -> bool {
+        let now = Instant::now();
+        self.seen.iter().all(|seen| seen.borrow().counts(now))
+    }
+
+    /// Names of all vaults that are mentioned.
+    pub fn vaults(&self) -> HashSet<String> {
+        let akvs = self.akvs.0.read().unwrap_or_else(PoisonError::into_inner);
+        let specs = akvs.values().flat_map(|specs| specs.values());
+        specs
+            .filter_map(|spec| Some(spec["vault"]["name"].as_str()?.to_ascii_lowercase()))
+            .collect()
     }
 
     /// All AKVS of `namespace`.
@@ -90,20 +139,16 @@ type ByNamespace = HashMap<String, Arc<Specs>>;
 struct Akvs(RwLock<ByNamespace>);
 
 impl Akvs {
-    /// Takes over what the watch saw; `listing` is the list that is being read. True when a list is complete.
-    fn take(&self, event: Event<DynamicObject>, listing: &mut ByNamespace) -> bool {
+    /// Takes over what the watch saw; `listing` is the list that is being read.
+    fn take(&self, event: Event<DynamicObject>, listing: &mut ByNamespace) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Init => listing.clear(),
             Event::InitApply(object) => insert(listing, object),
             Event::Apply(object) => insert(&mut known, object),
             Event::Delete(object) => remove(&mut known, &object),
-            Event::InitDone => {
-                *known = std::mem::take(listing);
-                return true;
-            }
+            Event::InitDone => *known = std::mem::take(listing),
         }
-        false
     }
 }
 
@@ -123,16 +168,35 @@ fn remove(all: &mut ByNamespace, object: &DynamicObject) {
     }
 }
 
-async fn follow<K>(
-    what: &'static str,
-    events: impl Stream<Item = Result<Event<K>, watcher::Error>>,
-    mut take: impl FnMut(Event<K>),
-) {
-    futures::pin_mut!(events);
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => take(event),
-            Err(error) => warn!(%error, "watching {what} failed; trying again"),
+/// Watches for ever, with back-off after failures.
+async fn follow<K>(what: &'static str, api: &Api<K>, sight: watch::Sender<Sight>, mut take: impl FnMut(Event<K>))
+where
+    K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    loop {
+        let events = watcher(api.clone(), watcher::Config::default()).default_backoff();
+        futures::pin_mut!(events);
+        loop {
+            let is_broken = matches!(*sight.borrow(), Sight::Broken(_));
+            let event = if is_broken {
+                tokio::time::timeout(LIST_ANEW, events.next()).await.ok().flatten()
+            } else {
+                events.next().await
+            };
+            match event {
+                Some(Ok(event)) => {
+                    let complete = matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_));
+                    take(event);
+                    if complete {
+                        sight.send_replace(Sight::Current);
+                    }
+                }
+                Some(Err(error)) => {
+                    warn!(%error, "watching {what} failed; trying again");
+                    sight.send_modify(|sight| *sight = sight.after_failure(Instant::now()));
+                }
+                None => break,
+            }
         }
     }
 }
@@ -168,7 +232,7 @@ mod tests {
         take(Event::InitApply(object("a", "db", "1")));
         take(Event::InitApply(object("b", "db", "2")));
         assert!(names(&akvs, "a").is_empty(), "half a list says nothing");
-        assert!(take(Event::InitDone));
+        take(Event::InitDone);
         take(Event::Apply(object("a", "db", "3")));
         take(Event::Apply(object("a", "tls", "4")));
         let pair = |name: &str, spec: &str| (name.to_owned(), spec.to_owned());
@@ -181,5 +245,17 @@ mod tests {
         take(Event::InitDone);
         assert!(names(&akvs, "a").is_empty());
         assert_eq!(names(&akvs, "c"), [pair("db", "5")]);
+    }
+
+    #[test]
+    fn what_was_seen_counts_for_ten_minutes_after_the_watch_broke() {
+        let start = Instant::now();
+        assert!(!Sight::Pending.counts(start), "half a list says nothing");
+        assert_eq!(Sight::Pending.after_failure(start), Sight::Pending);
+        let broken = Sight::Current.after_failure(start);
+        assert!(broken.counts(start + KEPT - LIST_ANEW));
+        let later = broken.after_failure(start + LIST_ANEW);
+        assert_eq!(later, broken, "it counts from the first failure");
+        assert!(!later.counts(start + KEPT));
     }
 }

@@ -18,6 +18,7 @@ pub mod broker;
 pub mod cluster;
 pub mod config;
 pub mod pki;
+mod places;
 pub mod registry;
 mod routes;
 pub mod server;
@@ -41,6 +42,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         deployment = config.args.version,
         "starting"
     );
+    server::raise_limit();
     let stop = stop_signal()?;
     Box::pin(EnvInjector::new(config).await?.run(stop)).await
 }

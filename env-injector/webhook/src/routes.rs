@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
@@ -13,12 +14,18 @@ use prometheus_client::registry::Registry;
 
 use crate::admission::Webhook;
 use crate::broker;
-use crate::server::{Phase, Phases};
+use crate::pki::Pki;
+use crate::server::{Bodies, BodyLimits, NoBody, Phase, Phases};
 
-/// Longest body, in bytes: no pod that the API server stores comes near it.
-const LONGEST_BODY: usize = 8 * 1024 * 1024;
-/// Time for a body to arrive.
-const BODY_TIME: Duration = Duration::from_secs(10);
+/// The API server takes no request of more than 3 MiB, and stores no object of more than 1.5 MiB; the review has little besides.
+const BODIES: BodyLimits = BodyLimits {
+    longest: 4 << 20,
+    together: 32 << 20,
+    arrival: Duration::from_secs(10),
+    wait: Duration::from_secs(2),
+};
+/// Time to look whether a request came the API server's way.
+const GATE_TIME: Duration = Duration::from_secs(5);
 
 /// `/healthz` and `/readyz`.
 pub(crate) fn health(phases: Phases) -> Router {
@@ -37,9 +44,15 @@ pub(crate) fn gone() -> Router {
     Router::new().route("/auth/{*rest}", any(async || broker::gone()))
 }
 
-/// `POST /pods`.
-pub(crate) fn pods(webhook: Arc<Webhook>, phases: Phases) -> Router {
-    Router::new().route("/pods", post(review).with_state((webhook, phases)))
+/// `POST /pods/TOKEN`, and `POST /pods` while the webhook configuration says so; `pki` knows. Without it everybody is answered.
+pub(crate) fn pods(webhook: Arc<Webhook>, pki: Option<Arc<Pki>>, phases: Phases) -> Router {
+    let gate = middleware::from_fn_with_state((webhook.clone(), pki, phases), admit);
+    let reviews = post(review).with_state((webhook, Bodies::new(BODIES)));
+    // Without a path in the configuration the API server calls the root.
+    ["/", "/pods", "/pods/{token}"]
+        .into_iter()
+        .fold(Router::new(), |router, path| router.route(path, reviews.clone()))
+        .route_layer(gate)
 }
 
 async fn readyz(State(phases): State<Phases>) -> (StatusCode, &'static str) {
@@ -65,16 +78,45 @@ async fn scrape(State(registry): State<Arc<Registry>>) -> Response {
     }
 }
 
-async fn review(State((webhook, phases)): State<(Arc<Webhook>, Phases)>, request: Request) -> Response {
+type Gate = (Arc<Webhook>, Option<Arc<Pki>>, Phases);
+
+/// Lets through what comes the API server's way; others are told nothing, and nothing is read of what they send.
+async fn admit(State((webhook, pki, phases)): State<Gate>, request: Request, next: Next) -> Response {
     if phases.now() == Phase::Starting {
         return (StatusCode::SERVICE_UNAVAILABLE, "not ready: reading the first lists\n").into_response();
     }
-    let body = match tokio::time::timeout(BODY_TIME, read(request.into_body())).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(refused)) => return refused.into_response(),
-        Err(_) => return (StatusCode::REQUEST_TIMEOUT, "the body took too long\n").into_response(),
+    let admitted = match &pki {
+        None => Ok(true),
+        Some(pki) => tokio::time::timeout(GATE_TIME, pki.admits(request.uri().path()))
+            .await
+            .unwrap_or_else(|_| Err(Box::new(gate_unavailable()))),
     };
-    match webhook.answer(&body).await {
+    match admitted {
+        Ok(true) => next.run(request).await,
+        Ok(false) => {
+            webhook.metrics.refused();
+            let what = "The webhook does not answer this request.";
+            let refusal = Diagnosis::of(Code::WebhookCallerUnknown, what, &[]);
+            (StatusCode::FORBIDDEN, format!("{refusal}\n")).into_response()
+        }
+        Err(problem) => {
+            tracing::warn!(code = problem.code.as_str(), error = %problem, "a review cannot be taken");
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", problem.code)).into_response()
+        }
+    }
+}
+
+fn gate_unavailable() -> Diagnosis {
+    let what = "The webhook configuration cannot be looked at, and a request came by a path that it may not name.";
+    Diagnosis::of(Code::ApiServerUnavailable, what, &[])
+}
+
+async fn review(State((webhook, bodies)): State<(Arc<Webhook>, Bodies)>, request: Request) -> Response {
+    let body = match bodies.read(request.into_body()).await {
+        Ok(body) => body,
+        Err(trouble) => return no_body(trouble, bodies.longest()),
+    };
+    match webhook.answer(&body.bytes).await {
         Ok(answer) => Json(answer).into_response(),
         Err(error) => {
             tracing::warn!(error, "a request that is no review");
@@ -83,17 +125,18 @@ async fn review(State((webhook, phases)): State<(Arc<Webhook>, Phases)>, request
     }
 }
 
-async fn read(body: Body) -> Result<axum::body::Bytes, (StatusCode, String)> {
-    axum::body::to_bytes(body, LONGEST_BODY).await.map_err(|error| {
-        let too_long =
-            std::error::Error::source(&error).and_then(|it| it.downcast_ref::<http_body_util::LengthLimitError>());
-        if too_long.is_some() {
-            (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("the body is longer than {LONGEST_BODY} bytes\n"),
-            )
-        } else {
-            (StatusCode::BAD_REQUEST, "the body did not arrive\n".to_owned())
-        }
-    })
+fn no_body(trouble: NoBody, longest: usize) -> Response {
+    let (status, text) = match trouble {
+        NoBody::TooLong => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body is longer than {longest} bytes\n"),
+        ),
+        NoBody::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the body took too long\n".to_owned()),
+        NoBody::Broken => (StatusCode::BAD_REQUEST, "the body did not arrive\n".to_owned()),
+        NoBody::Busy => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many requests at a time\n".to_owned(),
+        ),
+    };
+    (status, text).into_response()
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 
 use thiserror::Error;
 
+use super::reach::NotOutward;
 use super::resolve::NoSuchHost;
 
 /// The kind of a [`Failure`].
@@ -23,6 +24,8 @@ pub enum FailureKind {
     TooLarge,
     /// A token would have travelled without TLS; nothing was sent.
     NotEncrypted,
+    /// The address is this machine's or its link's, and a stranger named it; nothing was sent.
+    NotOutward,
     /// The request itself cannot be sent.
     Invalid,
 }
@@ -56,6 +59,8 @@ impl Failure {
     pub(super) fn of_request(host: &str, error: &hyper_util::client::legacy::Error) -> Self {
         let kind = if find::<NoSuchHost>(error).is_some() {
             FailureKind::NoSuchHost
+        } else if find::<NotOutward>(error).is_some() {
+            FailureKind::NotOutward
         } else if find::<rustls::Error>(error).is_some() {
             FailureKind::Tls
         } else if find::<std::io::Error>(error).is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut) {

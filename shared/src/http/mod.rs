@@ -5,6 +5,7 @@
 
 mod azure;
 mod failure;
+mod reach;
 mod resolve;
 mod route;
 mod trust;
@@ -26,6 +27,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
+use self::reach::{NotOutward, Reach};
 use self::resolve::Resolver;
 use self::route::Route;
 use crate::diagnosis::Diagnosis;
@@ -61,6 +63,7 @@ pub struct HttpClient {
     id: u64,
     client: Client<HttpsConnector<Route>, Full<Bytes>>,
     limits: Limits,
+    reach: Reach,
 }
 
 /// What a server is known by, where that is not the name in its address and the authorities for everybody.
@@ -96,7 +99,14 @@ impl HttpClient {
     /// [`crate::diagnosis::Code::TrustStoreUnreadable`]: `pem` holds no certificate.
     pub fn inside_the_cluster(pem: &[u8], limits: Limits) -> Result<Self, Box<Diagnosis>> {
         let tls = trust::client_config_of(pem)?;
-        Self::assemble(&Environment::default(), limits, &tls, tls.clone(), None)
+        Self::assemble(
+            &Environment::default(),
+            limits,
+            &tls,
+            tls.clone(),
+            None,
+            Reach::Anywhere,
+        )
     }
 
     /// Like [`Self::from_environment`], believing the certificate authorities in `pem` as well.
@@ -105,7 +115,20 @@ impl HttpClient {
     /// The same; `pem` holds no certificate.
     pub fn with_authorities(environment: &Environment, limits: Limits, pem: &[u8]) -> Result<Self, Box<Diagnosis>> {
         let tls = trust::client_config_with(environment, pem)?;
-        Self::assemble(environment, limits, &tls, tls.clone(), None)
+        Self::assemble(environment, limits, &tls, tls.clone(), None, Reach::Anywhere)
+    }
+
+    /// A client for servers that strangers name: it connects to no address of this machine or its link (loopback, instance metadata), under
+    /// whatever name. `pem`: authorities that are believed besides.
+    ///
+    /// # Errors
+    /// As [`Self::with_authorities`].
+    pub fn outward(environment: &Environment, limits: Limits, pem: Option<&[u8]>) -> Result<Self, Box<Diagnosis>> {
+        let tls = match pem {
+            Some(pem) => trust::client_config_with(environment, pem)?,
+            None => trust::client_config(environment)?,
+        };
+        Self::assemble(environment, limits, &tls, tls.clone(), None, Reach::Outward)
     }
 
     /// The same for one server that has a name and certificate authorities of its own.
@@ -115,7 +138,7 @@ impl HttpClient {
             Some(pem) => trust::client_config_of(pem)?,
             None => general.clone(),
         };
-        Self::assemble(environment, limits, &general, tls, peer.server_name)
+        Self::assemble(environment, limits, &general, tls, peer.server_name, Reach::Anywhere)
     }
 
     /// `general` is for proxies on the way, `tls` for the servers themselves.
@@ -125,14 +148,25 @@ impl HttpClient {
         general: &ClientConfig,
         tls: ClientConfig,
         server_name: Option<ServerName<'static>>,
+        reach: Reach,
     ) -> Result<Self, Box<Diagnosis>> {
         static CLIENTS: AtomicU64 = AtomicU64::new(0);
-        let mut tcp = HttpConnector::new_with_resolver(Resolver::from_system());
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(limits.connect));
-        tcp.set_keepalive(Some(Duration::from_mins(1)));
-        let route = Route::from_environment(environment, tcp, general)?;
+        let resolver = Resolver::from_system();
+        let tcp = |resolver| {
+            let mut tcp = HttpConnector::new_with_resolver(resolver);
+            tcp.enforce_http(false);
+            tcp.set_nodelay(true);
+            tcp.set_connect_timeout(Some(limits.connect));
+            tcp.set_keepalive(Some(Duration::from_mins(1)));
+            tcp
+        };
+        // A proxy may be anywhere: the operator names it.
+        let route = Route::from_environment(
+            environment,
+            tcp(resolver.clone().reaching(reach)),
+            tcp(resolver),
+            general,
+        )?;
         let mut connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
         if let Some(name) = server_name {
             connector = connector.with_server_name_resolver(FixedServerNameResolver::new(name));
@@ -144,7 +178,12 @@ impl HttpClient {
             .pool_max_idle_per_host(limits.idle_per_host)
             .build(connector);
         let id = CLIENTS.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { id, client, limits })
+        Ok(Self {
+            id,
+            client,
+            limits,
+            reach,
+        })
     }
 
     /// The same for clones of one client, and for no others.
@@ -160,6 +199,14 @@ impl HttpClient {
                 FailureKind::NotEncrypted,
                 &host,
                 "a token must not travel without TLS",
+            ));
+        }
+        // Names are looked at when they are resolved.
+        if let Some(address) = self.reach.forbids_literal(&host) {
+            return Err(Failure::new(
+                FailureKind::NotOutward,
+                &host,
+                NotOutward(address).to_string(),
             ));
         }
         let exchange = self.exchange(request, &host);

@@ -14,6 +14,8 @@ use hyper_util::client::legacy::connect::dns::Name;
 use thiserror::Error;
 use tower::Service;
 
+use super::reach::{NotOutward, Reach};
+
 /// DNS answered that there is no such name.
 #[derive(Debug, Error)]
 #[error("no such host: {0}")]
@@ -23,6 +25,7 @@ pub(super) struct NoSuchHost(String);
 #[derive(Clone)]
 pub(super) struct Resolver {
     dns: Option<Arc<TokioResolver>>,
+    reach: Reach,
 }
 
 impl Resolver {
@@ -41,7 +44,25 @@ impl Resolver {
             .inspect_err(|error| tracing::warn!(%error, "no resolver"))
             .ok()
             .map(Arc::new);
-        Self { dns }
+        Self {
+            dns,
+            reach: Reach::Anywhere,
+        }
+    }
+
+    /// The same, for a client that goes so far.
+    pub(super) fn reaching(self, reach: Reach) -> Self {
+        Self { reach, ..self }
+    }
+
+    /// The addresses of a name that may be connected to: at least one.
+    async fn resolve(self, name: String) -> io::Result<std::vec::IntoIter<SocketAddr>> {
+        let reach = self.reach;
+        let (allowed, forbidden): (Vec<_>, Vec<_>) = self.lookup(name).await?.partition(|it| reach.allows(it.ip()));
+        match forbidden.first() {
+            Some(forbidden) if allowed.is_empty() => Err(io::Error::other(NotOutward(forbidden.ip()))),
+            _ => Ok(allowed.into_iter()),
+        }
     }
 
     async fn lookup(self, name: String) -> io::Result<std::vec::IntoIter<SocketAddr>> {
@@ -99,7 +120,7 @@ impl Service<Name> for Resolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        Box::pin(self.clone().lookup(name.as_str().to_owned()))
+        Box::pin(self.clone().resolve(name.as_str().to_owned()))
     }
 }
 
@@ -119,7 +140,14 @@ mod tests {
     #[tokio::test]
     async fn names_under_localhost_are_this_machine_whatever_dns_says() {
         for name in ["localhost", "kv1.vault.localhost", "LOGIN.LOCALHOST", "localhost."] {
-            let found: Vec<_> = Resolver { dns: None }.lookup(name.to_owned()).await.unwrap().collect();
+            let found: Vec<_> = Resolver {
+                dns: None,
+                reach: Reach::Anywhere,
+            }
+            .lookup(name.to_owned())
+            .await
+            .unwrap()
+            .collect();
             assert!(found.iter().all(|socket| socket.ip().is_loopback()), "{name}");
             assert_eq!(found.len(), 2, "{name}");
         }
@@ -160,7 +188,13 @@ mod tests {
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         builder.options_mut().ndots = 5;
         let dns = Some(Arc::new(builder.build().unwrap()));
-        (Resolver { dns }, asked)
+        (
+            Resolver {
+                dns,
+                reach: Reach::Anywhere,
+            },
+            asked,
+        )
     }
 
     #[tokio::test]
@@ -182,10 +216,13 @@ mod tests {
             asked.lock().unwrap().contains(&searched),
             "the search list has its turn"
         );
-        let error = Resolver { dns: None }
-            .lookup("kv.example.test".to_owned())
-            .await
-            .unwrap_err();
+        let error = Resolver {
+            dns: None,
+            reach: Reach::Anywhere,
+        }
+        .lookup("kv.example.test".to_owned())
+        .await
+        .unwrap_err();
         assert!(crate::http::find::<NoSuchHost>(&error).is_none(), "{error}");
     }
 
@@ -199,6 +236,19 @@ mod tests {
         knows.store(true, Ordering::SeqCst);
         let found: Vec<_> = lookup().await.unwrap().collect();
         assert_eq!(found, ["192.0.2.7:0".parse().unwrap()]);
+    }
+
+    #[tokio::test]
+    async fn a_name_for_this_machine_is_no_way_around_the_addresses() {
+        let (resolver, _) = name_server().await;
+        let outward = resolver.reaching(Reach::Outward);
+        let error = outward
+            .clone()
+            .resolve("registry.localhost".to_owned())
+            .await
+            .unwrap_err();
+        assert!(crate::http::find::<NotOutward>(&error).is_some(), "{error}");
+        assert_eq!(outward.resolve("kv.example.test".to_owned()).await.unwrap().count(), 1);
     }
 
     #[test]

@@ -36,13 +36,14 @@ impl Route {
     pub(super) fn from_environment(
         environment: &Environment,
         tcp: Tcp,
+        to_proxy: Tcp,
         tls: &ClientConfig,
     ) -> Result<Self, Box<Diagnosis>> {
         let to_proxy = HttpsConnectorBuilder::new()
             .with_tls_config(tls.clone())
             .https_or_http()
             .enable_http1()
-            .wrap_connector(tcp.clone());
+            .wrap_connector(to_proxy);
         Ok(Self {
             tcp,
             to_proxy,

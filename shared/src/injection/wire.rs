@@ -18,6 +18,10 @@ pub const PATH: &str = "/v1/values";
 pub const MAX_REQUEST: usize = 256 * 1024;
 /// Most references in one request.
 pub const MAX_REFERENCES: usize = 2048;
+/// Longest reference, in bytes.
+pub const MAX_REFERENCE: usize = 1024;
+/// Most bytes of values in one answer: the kernel starts no program with more.
+pub const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
 /// Body of the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -107,7 +107,9 @@ pub(super) fn of_transport(error: &azure_core::Error, object: &str, origin: &Url
             ),
             retry: Retry::Slowly,
         },
-        FailureKind::TooLarge | FailureKind::Invalid | FailureKind::NotEncrypted => invalid(object, detail),
+        FailureKind::TooLarge | FailureKind::Invalid | FailureKind::NotEncrypted | FailureKind::NotOutward => {
+            invalid(object, detail)
+        }
         FailureKind::Connect | FailureKind::Timeout | FailureKind::Broken => unavailable(
             object,
             case::VaultNotReached {

@@ -1,6 +1,6 @@
 //! Everybody who gets nothing, and that no vault is asked for them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use akv2k8s_envinjector::server::Limits;
 use akv2k8s_shared::injection::wire;
@@ -223,6 +223,119 @@ async fn a_pod_that_asks_too_often_has_to_wait_and_others_have_not() {
     assert_denied(&bed, &denied, 429, "BrokerBusy");
     assert!(denied.refusal().retry && denied.retry_after.is_some());
     bed.ask(&calm, &[]).await.unwrap().values();
+}
+
+#[tokio::test]
+async fn a_token_that_was_refused_costs_the_api_server_one_question_in_five_seconds() {
+    let bed = bed("refused").await;
+    let pod = bed.pod("web").await.unwrap();
+    let token = bed.token(&pod).await.unwrap();
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    let forged = format!("{signed}.{}", URL_SAFE_NO_PAD.encode([7; 256]));
+    let start = Instant::now();
+    assert_denied(&bed, &bed.ask(&forged, &[DB]).await.unwrap(), 401, "PodTokenRefused");
+    let answers = join_all((0..50).map(|_| bed.ask(&forged, &[DB]))).await;
+    for answer in answers {
+        assert_denied(&bed, &answer.unwrap(), 401, "PodTokenRefused");
+    }
+    let periods = start.elapsed().as_secs() / 5;
+    assert!(
+        (1..=1 + periods).contains(&bed.reviews()),
+        "{} questions",
+        bed.reviews()
+    );
+    // What cannot be a token of ours costs none.
+    let before = bed.reviews();
+    for token in [
+        "x".repeat(9000),
+        bed.token_for(&pod, "api://AzureADTokenExchange").await.unwrap(),
+    ] {
+        assert_denied(&bed, &bed.ask(&token, &[DB]).await.unwrap(), 401, "PodTokenRefused");
+    }
+    assert_eq!(bed.reviews(), before);
+}
+
+#[tokio::test]
+async fn a_request_for_many_values_weighs_more_than_one_for_few() {
+    let bed = bed("weight").await;
+    let token = bed.token(&bed.pod("web").await.unwrap()).await.unwrap();
+    // 2,000 names with paths of three steps count as 23 requests and one more, of the 30 there are.
+    let many: Vec<_> = (0..2000)
+        .map(|number| format!("x{number}@azurekeyvault?a.b.c"))
+        .collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    let start = Instant::now();
+    let mut asked = 0;
+    let denied = loop {
+        let answer = bed.ask(&token, &many).await.unwrap();
+        asked += 1;
+        if answer.status != 404 {
+            break answer;
+        }
+    };
+    assert_denied(&bed, &denied, 429, "BrokerBusy");
+    let paid_back = start.elapsed().as_secs() / 48;
+    assert!(asked <= 2 + paid_back, "{asked} requests");
+    let long = format!("{}@azurekeyvault", "x".repeat(wire::MAX_REFERENCE));
+    let other = bed.token(&bed.pod("other").await.unwrap()).await.unwrap();
+    assert_denied(
+        &bed,
+        &bed.ask(&other, &[&long]).await.unwrap(),
+        400,
+        "BrokerRequestInvalid",
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_can_use_is_not_given() {
+    let bed = bed("answer").await;
+    let (vault, namespace) = (bed.stage.vault("kv1"), bed.stage.namespace.name());
+    vault
+        .set_secret("large", &"x".repeat(24_000), SecretOptions::default())
+        .unwrap();
+    let akvs = |number: usize| {
+        json!({
+            "apiVersion": "spv.no/v2beta1", "kind": "AzureKeyVaultSecret",
+            "metadata": {"name": format!("large{number}"), "namespace": namespace},
+            "spec": {"vault": {"name": "kv1", "object": {"name": "large", "type": "secret"}}},
+        })
+    };
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": (0..100).map(akvs).collect::<Vec<_>>()});
+    bed.stage.cluster.kubectl_apply(&list.to_string()).await.unwrap();
+    let known = async || (bed.cluster.specs(namespace).len() > 100).then_some(());
+    until("the broker to know them", PATIENCE, known).await.unwrap();
+    let token = bed.token(&bed.pod("web").await.unwrap()).await.unwrap();
+    // Two ways to write the same.
+    let references = |ending: &str| {
+        (0..100)
+            .map(|number| format!("large{number}@azurekeyvault{ending}"))
+            .collect()
+    };
+    let all: [Vec<String>; 2] = ["", "?"].map(references);
+    let all: Vec<_> = all.iter().flatten().map(String::as_str).collect();
+    let start = Instant::now();
+    assert_eq!(
+        bed.ask(&token, &all[..100]).await.unwrap().values().len(),
+        100,
+        "2.4 MB are given"
+    );
+    let denied = bed.ask(&token, &all).await.unwrap();
+    assert_eq!(denied.denial(), (409, "EnvironmentTooLarge".to_owned()));
+    let minutes = start.elapsed().as_secs() / 60;
+    assert!(bed.reads() <= 1 + minutes, "it is one object: {} reads", bed.reads());
+}
+
+#[tokio::test]
+async fn before_the_broker_has_seen_the_cluster_everybody_is_asked_to_come_again() {
+    let wish = |_: &_| Wish {
+        watches: false,
+        ..Wish::default()
+    };
+    let bed = Bed::with("unsynced", wish).await.unwrap();
+    let token = bed.token(&bed.pod("web").await.unwrap()).await.unwrap();
+    let answer = bed.ask(&token, &[DB]).await.unwrap();
+    assert_denied(&bed, &answer, 503, "ApiServerUnavailable");
+    assert!(answer.refusal().retry && answer.retry_after.is_some());
 }
 
 #[tokio::test]

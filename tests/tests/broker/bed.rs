@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub(crate) struct Wish {
     pub(crate) grants: Option<PathBuf>,
     /// Whether vaults are read as ServiceAccounts; the broker has the rights of `examples/` then and no others.
     pub(crate) identities: bool,
+    /// Whether the broker gets to see what is in the cluster.
+    pub(crate) watches: bool,
 }
 
 impl Default for Wish {
@@ -63,6 +66,7 @@ impl Default for Wish {
             limits: Limits::default(),
             grants: None,
             identities: false,
+            watches: true,
         }
     }
 }
@@ -74,6 +78,7 @@ pub(crate) struct Bed {
     registry: Registry,
     client: kube::Client,
     tls: TlsConnector,
+    reviews: Arc<AtomicU64>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -125,6 +130,7 @@ impl Bed {
             limits,
             grants,
             identities,
+            watches,
         } = wish(&stage);
         let client = stage.cluster.client()?;
         enable(&client, stage.namespace.name(), names::ENABLED).await?;
@@ -136,6 +142,7 @@ impl Bed {
                 secret: "akv2k8s-envinjector-pki".to_owned(),
                 names: vec!["127.0.0.1".to_owned()],
                 webhook_configuration: None,
+                publishes_ca: true,
                 clock: Arc::new(Timestamp::now),
             },
         )
@@ -145,6 +152,7 @@ impl Bed {
         } else {
             client.clone()
         };
+        let (counted, reviews) = counted(&own);
         let (cluster, watching) = Cluster::watch(own.clone());
         let rules = Arc::new(RuleFile::new(grants));
         rules.load().await?;
@@ -153,7 +161,7 @@ impl Bed {
         let mut registry = Registry::with_prefix("akv2k8s");
         let metrics = Metrics::new(&mut registry);
         let readers = Readers::new(identity, accounts);
-        let broker = Broker::new(own, cluster.clone(), vault, readers, rules, metrics, &options);
+        let broker = Broker::new(counted, cluster.clone(), vault, readers, rules, metrics, &options);
         let broker = Arc::new(broker);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
@@ -165,12 +173,14 @@ impl Bed {
         };
         let phases = Phases::default();
         phases.enter(Phase::Serving);
-        let tasks = vec![
-            tokio::spawn(watching),
+        let mut tasks = vec![
             tokio::spawn(door.serve(phases)),
             tokio::spawn(async move { broker.follow().await }),
         ];
-        cluster.synced().await;
+        if watches {
+            tasks.push(tokio::spawn(watching));
+            cluster.synced().await;
+        }
         let bed = Self {
             stage,
             port,
@@ -178,9 +188,12 @@ impl Bed {
             registry,
             client,
             tls: trusting(&pki.bundle()),
+            reviews,
             tasks,
         };
-        bed.wait_for_label(bed.stage.namespace.name(), names::ENABLED).await?;
+        if watches {
+            bed.wait_for_label(bed.stage.namespace.name(), names::ENABLED).await?;
+        }
         Ok(bed)
     }
 
@@ -297,6 +310,11 @@ impl Bed {
         self.stage.emulator.journal().counts()
     }
 
+    /// How often the API server was asked about a token.
+    pub(crate) fn reviews(&self) -> u64 {
+        self.reviews.load(Ordering::SeqCst)
+    }
+
     /// How many times a vault gave a secret.
     pub(crate) fn reads(&self) -> u64 {
         self.asked().with_status(Operation::SECRET_GET, 200)
@@ -316,6 +334,21 @@ impl Drop for Bed {
             task.abort();
         }
     }
+}
+
+/// A client whose token reviews are counted.
+fn counted(client: &kube::Client) -> (kube::Client, Arc<AtomicU64>) {
+    let (inner, count) = (client.clone(), Arc::new(AtomicU64::new(0)));
+    let counter = Arc::clone(&count);
+    let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+        counter.fetch_add(
+            u64::from(request.uri().path().ends_with("/tokenreviews")),
+            Ordering::SeqCst,
+        );
+        let inner = inner.clone();
+        async move { inner.send(request).await }
+    });
+    (kube::Client::new(service, "default"), count)
 }
 
 /// What this process has logged. One log for all tests: tracing decides once for each line of code whether anybody listens.

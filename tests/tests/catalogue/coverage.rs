@@ -14,6 +14,8 @@ use crate::rows::ROWS;
 const ELSEWHERE: &[(&str, &[Code])] = &[
     ("tests/tests/faults/names.rs", &[Code::InvalidSpec]),
     ("shared/src/api/parse/tests.rs", &[Code::DataKeyMissing]),
+    ("tests/tests/pki/webhook_configuration.rs", &[Code::WebhookConfigurationRefused]),
+    ("tests/tests/webhook/callers.rs", &[Code::WebhookCallerUnknown]),
     ("tests/tests/pki/chains.rs", &[Code::ServingCertificateUnusable]),
     ("tests/tests/faults/{data,values}.rs", &[
         Code::DataKeyInvalid, Code::TransformFailed, Code::ValueMalformed, Code::ValueTooLarge, Code::CertificateUnreadable,
@@ -44,7 +46,7 @@ const ELSEWHERE: &[(&str, &[Code])] = &[
     ("tests/tests/isolation/off.rs", &[Code::ServiceAccountIdentitiesOff]),
     ("tests/tests/isolation/setup.rs", &[Code::ServiceAccountForbidden, Code::ServiceAccountTokenRefused]),
     ("tests/tests/image_lookup/denials.rs", &[
-        Code::ImageNameInvalid, Code::ImagePullDenied, Code::ImageNotFound, Code::RegistryUnavailable, Code::ImagePlatformUnclear, Code::ImageUnusable,
+        Code::ImageNameInvalid, Code::ImageLookUpsExceeded, Code::RegistryNotAllowed, Code::ImagePullDenied, Code::ImageNotFound, Code::RegistryUnavailable, Code::ImagePlatformUnclear, Code::ImageUnusable,
     ]),
     ("tests/tests/grants/reload.rs", &[Code::VaultGrantsUnreadable, Code::VaultNotGranted]),
     ("env-injector/webhook/src/admission/tests.rs", &[

@@ -66,6 +66,7 @@ async fn authorities(cluster: &ControlPlane, namespace: &str, published: Option<
         secret: "akv2k8s-envinjector-pki".to_owned(),
         names: vec!["127.0.0.1".to_owned()],
         webhook_configuration: published.map(str::to_owned),
+        publishes_ca: true,
         clock: Arc::new(Timestamp::now),
     };
     Ok(Arc::new(Pki::open(cluster.client()?, options).await?))

@@ -1,5 +1,7 @@
 //! Pull secrets of the pod and of its ServiceAccount, read from a real API server, and this program's own identity.
 
+use std::collections::BTreeSet;
+
 use akv2k8s_envinjector::admission::ImageQuery;
 use akv2k8s_envinjector::registry::{Registries, Settings};
 use akv2k8s_shared::diagnosis::Code;
@@ -228,9 +230,16 @@ impl Azure {
         let settings = Settings {
             pull_secrets: false,
             deadline: std::time::Duration::from_mins(1),
+            local: self.places(),
             ..Settings::default()
         };
         Ok(Registries::new(&environment, settings, nowhere()?, Some(provider))?)
+    }
+
+    /// The registry under each of its names.
+    fn places(&self) -> BTreeSet<String> {
+        let hosts = ["my.azurecr.localhost", "localhost", "127.0.0.1"];
+        hosts.map(|host| format!("{host}:{}", port(&self.registry))).into()
     }
 
     fn image(&self, host: &str) -> ImageQuery {
@@ -295,5 +304,33 @@ async fn an_identity_that_is_not_admitted_is_told_which_role_it_needs() -> anyho
         denial.cause.contains("AcrPull") && denial.cause.contains("401"),
         "{denial}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_authority_for_ones_own_registries_does_not_vouch_for_azures() -> anyhow::Result<()> {
+    let bed = Azure::start().await?;
+    bed.emulator.imds().assign_system_identity();
+    let path = |name| bed.directory.path().join(name).display().to_string();
+    let (cloud, trust) = (path("cloud.json"), path("ca.pem"));
+    let own = [
+        ("AZURE_ENVIRONMENT_FILEPATH", cloud.as_str()),
+        ("SSL_CERT_FILE", &trust),
+    ];
+    let environment: Environment = own.into_iter().collect();
+    let http = HttpClient::from_environment(&environment, Limits::default())?;
+    let provider = Provider::new(environment, AuthType::ManagedIdentity, path("azure.json").into(), http);
+    let settings = Settings {
+        pull_secrets: false,
+        deadline: std::time::Duration::from_mins(1),
+        local: bed.places(),
+        authorities: Some(std::fs::read(&trust)?),
+        ..Settings::default()
+    };
+    let lookup = Registries::new(&Environment::default(), settings, nowhere()?, Some(provider))?;
+    let denial = ask(&lookup, &bed.image("my.azurecr.localhost")).await.unwrap_err();
+    assert!(denial.cause.contains("certificate"), "{denial}");
+    let requests = bed.registry.requests();
+    assert!(requests.iter().all(|request| request.method != "POST"), "{requests:#?}");
     Ok(())
 }

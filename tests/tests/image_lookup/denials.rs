@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use akv2k8s_envinjector::admission::ImageQuery;
 use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use akv2k8s_testbed::image::{Format, Image};
-use akv2k8s_testbed::registry::{Access, Fault};
+use akv2k8s_testbed::registry::{Access, Fault, Options, Registry};
+use akv2k8s_testbed::wait::until;
+use futures::future::join_all;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -88,6 +91,84 @@ async fn a_registry_whose_authority_is_unknown_is_not_asked_anything() -> anyhow
     assert_denied(&denial, Code::RegistryUnavailable, "certificate");
     assert!(denial.fix.contains("IMAGE_LOOKUP_CA_FILE"), "{denial}");
     assert!(bed.requests().is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_injectors_own_machine_and_its_link_are_not_asked_under_any_name() -> anyhow::Result<()> {
+    let bed = Bed::with(|settings| settings.local.clear()).await?;
+    bed.registry.push("app", "1", &starting("/app", "amd64"), Format::Oci)?;
+    let (_, port) = bed.registry.address().rsplit_once(':').unwrap_or_default();
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "registry.localhost",
+        "[::ffff:127.0.0.1]",
+        "169.254.169.254",
+    ] {
+        let denial = ask(&bed.lookup, &query(&format!("{host}:{port}/app:1")))
+            .await
+            .unwrap_err();
+        assert_denied(&denial, Code::RegistryNotAllowed, "address of this machine or its link");
+        assert!(denial.fix.contains("IMAGE_LOOKUP_LOCAL_REGISTRIES"), "{denial}");
+    }
+    assert!(bed.requests().is_empty());
+
+    // Nor when a registry that may be asked redirects there: it keeps its blobs under the name localhost.
+    let listed = Bed::start().await?;
+    listed
+        .registry
+        .push("app", "1", &starting("/app", "amd64"), Format::Oci)?;
+    listed.registry.redirect_blobs(true);
+    assert_denied(
+        &listed.ask("app:1").await.unwrap_err(),
+        Code::RegistryNotAllowed,
+        "localhost: 127.0.0.1",
+    );
+    let requests = listed.requests();
+    assert!(requests.iter().all(|it| !it.contains("/storage/")), "{requests:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_namespace_with_many_images_waits_for_itself_and_not_others_for_it() -> anyhow::Result<()> {
+    let silent = Bed::start().await?;
+    silent.registry.set_fault(Some(Fault::Silence));
+    let good = Registry::start(Options::default()).await?;
+    good.push("app", "1", &starting("/app", "amd64"), Format::Oci)?;
+    let mut settings = crate::bed::trusting(&silent.registry);
+    settings.local.insert(good.address().to_owned());
+    let both = [silent.registry.ca_pem(), good.ca_pem()].into_iter().flatten();
+    settings.authorities = Some(both.collect::<String>().into_bytes());
+    settings.pull_secrets = false;
+    settings.deadline = Duration::from_secs(20);
+    let lookup = lookup(settings, nowhere()?, None)?;
+    let of = |namespace: &str, image: String| ImageQuery {
+        namespace: namespace.to_owned(),
+        ..query(&image)
+    };
+    let many: Vec<_> = (0..100)
+        .map(|number| of("greedy", silent.image(&format!("app:{number}"))))
+        .collect();
+    let greedy = join_all(many.iter().map(|query| ask(&lookup, query)));
+    let calm = of("calm", format!("{}/app:1", good.address()));
+    let calm = async {
+        // Once the others have taken all that they get.
+        until("the silent registry to be asked", Duration::from_mins(1), async || {
+            (silent.registry.requests().len() >= 16).then_some(())
+        })
+        .await?;
+        anyhow::Ok(ask(&lookup, &calm).await)
+    };
+    let (greedy, calm) = tokio::join!(greedy, calm);
+    assert_eq!(calm??, started("/app"));
+    let codes: Vec<_> = greedy.into_iter().map(|it| it.unwrap_err().code).collect();
+    let count = |code| codes.iter().filter(|it| **it == code).count();
+    assert_eq!(
+        (count(Code::ImageLookUpsExceeded), count(Code::RegistryUnavailable)),
+        (84, 16)
+    );
+    assert_eq!(silent.requests().len(), 16);
     Ok(())
 }
 

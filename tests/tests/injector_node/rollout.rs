@@ -209,6 +209,7 @@ fn containers_of_running_pods_restart_after_certificate_and_authority_have_chang
                 .map(|domain| format!("{INJECTOR}.{NAMESPACE}.{domain}"))
                 .into(),
             webhook_configuration: None,
+            publishes_ca: true,
             clock: Arc::new(|| Timestamp::now() + SignedDuration::from_hours(24 * (5 * 365 - 179))),
         };
         let old_bundle = team.get("pod/old").await?.to_string();

@@ -1,7 +1,7 @@
 //! What the tests here share: a namespace, a clock that moves, and clients that trust a bundle.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use akv2k8s_envinjector::pki::{Options, Pki};
@@ -19,6 +19,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 pub(crate) const SECRET: &str = "akv2k8s-envinjector-pki";
 pub(crate) const NAME: &str = "akv2k8s-envinjector.akv2k8s.svc";
+/// For what takes a moment on a machine with nothing else to do.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 pub(crate) const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// A namespace with its own time.
@@ -45,6 +47,7 @@ impl Bed {
             secret: SECRET.to_owned(),
             names: vec![NAME.to_owned(), "127.0.0.1".to_owned()],
             webhook_configuration: None,
+            publishes_ca: true,
             clock: Arc::new(move || Timestamp::from_second(clock.load(Ordering::SeqCst)).unwrap()),
         }
     }
@@ -52,6 +55,18 @@ impl Bed {
     /// One replica.
     pub(crate) async fn replica(&self) -> Result<Pki, Box<Diagnosis>> {
         Pki::open(self.client.clone(), self.options()).await
+    }
+
+    /// A client whose requests are counted.
+    pub(crate) fn counted_client(&self) -> (kube::Client, Arc<AtomicU64>) {
+        let (inner, count) = (self.client.clone(), Arc::new(AtomicU64::new(0)));
+        let counter = Arc::clone(&count);
+        let service = tower::service_fn(move |request| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            let inner = inner.clone();
+            async move { inner.send(request).await }
+        });
+        (kube::Client::new(service, "default"), count)
     }
 
     pub(crate) fn advance(&self, by: SignedDuration) {

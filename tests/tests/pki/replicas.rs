@@ -1,10 +1,12 @@
 //! Several replicas, one truth.
 
 use akv2k8s_envinjector::pki::Pki;
+use akv2k8s_shared::diagnosis::Code;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
+use serde_json::json;
 
 use crate::bed::{Bed, DAY, NAME, SECRET, Server};
 
@@ -49,6 +51,23 @@ async fn a_secret_that_was_deleted_comes_back_with_the_same_authorities() {
     let pki = bed.replica().await.unwrap();
     let bundle = pki.bundle();
     bed.secrets().delete(SECRET, &DeleteParams::default()).await.unwrap();
+    pki.look().await.unwrap();
+    assert_eq!(bed.replica().await.unwrap().bundle(), bundle);
+}
+
+#[tokio::test]
+async fn a_secret_that_was_emptied_is_filled_by_who_knows_what_was_in_it_and_by_nobody_else() {
+    let bed = Bed::new("emptied").await.unwrap();
+    let pki = bed.replica().await.unwrap();
+    let bundle = pki.bundle();
+    let nothing = Patch::Merge(json!({"data": null}));
+    bed.secrets()
+        .patch(SECRET, &PatchParams::default(), &nothing)
+        .await
+        .unwrap();
+    let problem = bed.replica().await.err().expect("no authority is made in its place");
+    assert_eq!(problem.code, Code::ServingCertificateUnusable);
+    assert_eq!(bed.kept("current.crt").await.unwrap(), "");
     pki.look().await.unwrap();
     assert_eq!(bed.replica().await.unwrap().bundle(), bundle);
 }

@@ -10,7 +10,7 @@ use akv2k8s_testbed::controlplane::{ControlPlane, Namespace};
 use akv2k8s_testbed::crd;
 use akv2k8s_testbed::wait::until;
 use anyhow::{Context, ensure};
-use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, WebhookClientConfig};
 use kube::api::{Api, ApiResource, DynamicObject, PostParams};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
@@ -36,6 +36,7 @@ pub(crate) struct Bed {
     pub(crate) namespace: Namespace,
     tls_port: u16,
     http_port: u16,
+    manifest: String,
     stop: Option<oneshot::Sender<()>>,
     _task: JoinHandle<anyhow::Result<()>>,
 }
@@ -103,7 +104,8 @@ impl Bed {
         webhook["webhooks"][0]["timeoutSeconds"] = json!(30);
         webhook["webhooks"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] =
             namespace.name().into();
-        cluster.kubectl_apply(&webhook.to_string()).await?;
+        let manifest = webhook.to_string();
+        cluster.kubectl_apply(&manifest).await?;
 
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(injector.run(async move {
@@ -115,6 +117,7 @@ impl Bed {
             namespace,
             tls_port,
             http_port,
+            manifest,
             stop: Some(stop),
             _task: task,
         };
@@ -176,21 +179,42 @@ impl Bed {
 
     /// How often the webhook was asked about a pod.
     pub(crate) async fn reviews(&self) -> anyhow::Result<u64> {
+        self.count("pod_inspections").await
+    }
+
+    /// The path by which the API server calls now.
+    pub(crate) async fn path(&self) -> anyhow::Result<String> {
+        let url = self.client_config().await?.url.context("no url")?;
+        let (_, path) = url.split_once(&format!(":{}", self.tls_port)).context("another port")?;
+        Ok(path.to_owned())
+    }
+
+    /// How the API server calls the webhook.
+    async fn client_config(&self) -> anyhow::Result<WebhookClientConfig> {
+        let name = format!("{}-injector", self.namespace);
+        let api = Api::<MutatingWebhookConfiguration>::all(self.cluster.client()?);
+        let webhook = api.get(&name).await?.webhooks.unwrap_or_default().into_iter().next();
+        Ok(webhook.context("no webhook")?.client_config)
+    }
+
+    /// Applies the manifest of the webhook, as an installation or an upgrade does: with the plain path.
+    pub(crate) async fn install(&self) -> anyhow::Result<()> {
+        self.cluster.kubectl_apply(&self.manifest).await?;
+        Ok(())
+    }
+
+    /// What the counter `name` of `/metrics` shows.
+    pub(crate) async fn count(&self, name: &str) -> anyhow::Result<u64> {
         let text = self.get("/metrics").await?;
         let line = text
             .lines()
-            .find_map(|line| line.strip_prefix("akv2k8s_pod_inspections_total "));
+            .find_map(|line| line.strip_prefix(&format!("akv2k8s_{name}_total ")));
         Ok(line.context("no such metric")?.parse()?)
     }
 
     /// A request to the webhook's port, by a client that trusts what the API server was told to trust.
     pub(crate) async fn ask(&self, line: &str, body: &[u8]) -> anyhow::Result<String> {
-        let name = format!("{}-injector", self.namespace);
-        let configuration = Api::<MutatingWebhookConfiguration>::all(self.cluster.client()?)
-            .get(&name)
-            .await?;
-        let webhooks = configuration.webhooks.unwrap_or_default();
-        let bundle = webhooks.into_iter().next().and_then(|it| it.client_config.ca_bundle);
+        let bundle = self.client_config().await?.ca_bundle;
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&bundle.context("no caBundle")?.0) {
             roots.add(certificate?)?;

@@ -36,7 +36,11 @@ async fn start(prefix: &str) -> anyhow::Result<(Registry, Bed)> {
     let authorities = authorities.display().to_string();
     let bed = Bed::new(
         prefix,
-        &[("IMAGE_LOOKUP", "true"), ("IMAGE_LOOKUP_CA_FILE", &authorities)],
+        &[
+            ("IMAGE_LOOKUP", "true"),
+            ("IMAGE_LOOKUP_CA_FILE", &authorities),
+            ("IMAGE_LOOKUP_LOCAL_REGISTRIES", registry.address()),
+        ],
     )
     .await?;
     bed.apply_akvs("db", "secret").await?;
@@ -68,6 +72,28 @@ async fn with_a_command_no_registry_is_asked() -> anyhow::Result<()> {
     let (created, _, said) = bed.create(&pod("loud", &json!([container])), &[]).await?;
     assert!(created, "{said}");
     assert!(registry.requests().is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pod_with_too_many_images_is_told_so_and_no_registry_is_asked() -> anyhow::Result<()> {
+    let (registry, bed) = start("images").await?;
+    let containers = |count: usize| {
+        let named = |number: usize| {
+            let mut container = silent(&format!("{}/app:{number}", registry.address()), &json!(null));
+            container["name"] = json!(format!("app-{number}"));
+            container
+        };
+        json!((0..count).map(named).collect::<Vec<_>>())
+    };
+    let (created, _, said) = bed.create(&pod("many", &containers(17)), &[]).await?;
+    assert!(
+        !created && said.contains("ImageLookUpsExceeded") && said.contains("Set command"),
+        "{said}"
+    );
+    assert!(registry.requests().is_empty());
+    let (created, _, said) = bed.create(&pod("fewer", &containers(16)), &[]).await?;
+    assert!(!created && !said.contains("ImageLookUpsExceeded"), "{said}");
     Ok(())
 }
 

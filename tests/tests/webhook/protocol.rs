@@ -8,11 +8,12 @@ use crate::bed::{Bed, PATIENCE, WRAPPER, app, pod};
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_review_is_refused_with_a_reason() -> anyhow::Result<()> {
     let bed = Bed::new("malformed", &[]).await?;
-    let too_long = vec![b' '; 9 * 1024 * 1024];
+    let too_long = vec![b' '; 5 * 1024 * 1024];
+    let reviews = format!("POST {}", bed.path().await?);
     for (line, body, expected) in [
-        ("POST /pods", &b"{"[..], ["400", "the body is no JSON"]),
-        ("POST /pods", b"{}", ["400", "no AdmissionReview"]),
-        ("POST /pods", &too_long, ["413", "longer than"]),
+        (&*reviews, &b"{"[..], ["400", "the body is no JSON"]),
+        (&*reviews, b"{}", ["400", "no AdmissionReview"]),
+        (&*reviews, &too_long, ["413", "longer than"]),
         ("GET /pods", b"", ["405", ""]),
         ("GET /elsewhere", b"", ["404", ""]),
         ("GET /healthz", b"", ["200", "ok"]),
@@ -29,7 +30,7 @@ async fn what_is_no_review_is_refused_with_a_reason() -> anyhow::Result<()> {
             "operation": "CREATE", "object": pod("x", &json!([app("probe@azurekeyvault")])),
         },
     });
-    let answer = bed.ask("POST /pods", old.to_string().as_bytes()).await?;
+    let answer = bed.ask(&reviews, old.to_string().as_bytes()).await?;
     assert!(
         answer.contains("admission.k8s.io/v1beta1") && answer.contains("JSONPatch"),
         "{answer}"

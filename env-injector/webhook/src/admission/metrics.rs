@@ -11,6 +11,7 @@ pub struct Metrics {
     inspections: Counter,
     mutations: Counter,
     failures: Counter,
+    refused: Counter,
     look_ups: Counter,
     failed_look_ups: Counter,
     duration: Histogram,
@@ -23,6 +24,7 @@ impl Metrics {
             inspections: Counter::default(),
             mutations: Counter::default(),
             failures: Counter::default(),
+            refused: Counter::default(),
             look_ups: Counter::default(),
             failed_look_ups: Counter::default(),
             duration: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
@@ -38,6 +40,11 @@ impl Metrics {
                 "pod_mutations_failed",
                 "Pods that were denied, since they could not be prepared",
                 &metrics.failures,
+            ),
+            (
+                "admission_requests_refused",
+                "Requests that did not come by the path that the API server was told",
+                &metrics.refused,
             ),
             (
                 "container_inspections",
@@ -72,6 +79,11 @@ impl Metrics {
     /// A pod was denied.
     pub(super) fn failed(&self) {
         self.failures.inc();
+    }
+
+    /// Somebody asked who is not the API server.
+    pub(crate) fn refused(&self) {
+        self.refused.inc();
     }
 
     /// An image was looked up.

@@ -48,6 +48,17 @@ pub struct Outcome {
     pub containers: usize,
 }
 
+impl Outcome {
+    /// The pod stays as it is.
+    pub(super) fn nothing() -> Self {
+        Self {
+            patch: Patch(Vec::new()),
+            warnings: Vec::new(),
+            containers: 0,
+        }
+    }
+}
+
 /// Prepares the containers of `pod` that ask for injection; all else of the pod stays as it is, and so do containers that were
 /// prepared before.
 ///

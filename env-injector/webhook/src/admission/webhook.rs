@@ -1,15 +1,18 @@
 //! The thin shell around [`super::mutate`]: gathers what is to be known, and counts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use akv2k8s_shared::api::AzureKeyVaultSecret;
+use akv2k8s_shared::diagnosis::{Code, Diagnosis, Explanation, case};
 use akv2k8s_shared::injection::names;
 use futures::future::join_all;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use super::lookup::{ImageConfig, ImageLookup, LookupError};
@@ -18,10 +21,14 @@ use super::wanted::{mentioned, questions};
 use super::{Denial, Facts, Metrics, Outcome, Settings, mutate};
 use crate::cluster::{Cluster, Specs};
 
-/// How long the API server may take to say whether an AKVS that the watch has not shown is there after all.
+/// How long the API server may take to say whether what the watch has not shown is there after all.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Of how many names that is asked.
 const MOST: usize = 16;
+/// Images that are looked up for one pod.
+const MOST_IMAGES: usize = 16;
+/// Questions about namespaces to the API server at the same time.
+const QUESTIONS: usize = 8;
 
 /// Answers the API server.
 pub struct Webhook {
@@ -37,9 +44,16 @@ pub struct Webhook {
     pub images: Arc<dyn ImageLookup>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Turns to ask about a namespace's label: [`Webhook::turns`].
+    pub questions: Semaphore,
 }
 
 impl Webhook {
+    /// As many as questions may be asked at the same time.
+    pub fn turns() -> Semaphore {
+        Semaphore::new(QUESTIONS)
+    }
+
     /// The answer to a body of `POST /pods`. Nothing is written anywhere, so a dry run is like any other.
     ///
     /// # Errors
@@ -73,6 +87,13 @@ impl Webhook {
 
     async fn decide(&self, review: &Review) -> Result<Outcome, Denial> {
         let (pod, namespace) = (&review.pod, review.namespace.as_str());
+        if pod.is_null() {
+            return Ok(Outcome::nothing());
+        }
+        // First of all: nothing is told of a namespace that did not switch injection on, whoever asks.
+        if !self.is_labelled(namespace).await? {
+            return Ok(not_enabled(namespace));
+        }
         let images = self.images(pod, namespace).await?;
         let authorities = (self.authorities)();
         let specs = self.specs(pod, namespace).await;
@@ -83,15 +104,7 @@ impl Webhook {
             specs: &specs,
             images: &images,
         };
-        let mut outcome = mutate(pod, &facts)?;
-        if outcome.containers > 0 && self.settings.broker.is_some() && !self.is_labelled(namespace) {
-            outcome.warnings.push(format!(
-                "The broker gives values to namespaces with the label {}={} only, and '{namespace}' does not have it.",
-                names::LABEL,
-                names::ENABLED
-            ));
-        }
-        Ok(outcome)
+        mutate(pod, &facts)
     }
 
     async fn images(
@@ -104,7 +117,16 @@ impl Webhook {
             self.metrics.looked_up(answer.is_ok());
             (container, answer)
         };
-        let answers = join_all(questions(pod, namespace)?.into_iter().map(ask)).await;
+        let questions = questions(pod, namespace)?;
+        let images: BTreeSet<_> = questions.iter().map(|(_, query)| &query.image).collect();
+        if images.len() > MOST_IMAGES {
+            let what = format!(
+                "What {} images start would have to be looked up for one pod.",
+                images.len()
+            );
+            return Err(Denial::new(Diagnosis::of(Code::ImageLookUpsExceeded, what, &[])));
+        }
+        let answers = join_all(questions.into_iter().map(ask)).await;
         Ok(answers.into_iter().collect())
     }
 
@@ -133,11 +155,53 @@ impl Webhook {
         specs
     }
 
-    fn is_labelled(&self, namespace: &str) -> bool {
-        let labels = self.cluster.labels(namespace);
-        // One that was not seen yet is a moment old; the API server has seen its label, or it would not ask.
-        labels.is_none_or(|labels| labels.get(names::LABEL).is_some_and(|value| value == names::ENABLED))
+    /// Whether injection is switched on in `namespace`. A label that was set a moment ago may not have been seen yet, so the API server
+    /// is asked before that is denied.
+    async fn is_labelled(&self, namespace: &str) -> Result<bool, Denial> {
+        let is_enabled =
+            |labels: &BTreeMap<String, String>| labels.get(names::LABEL).is_some_and(|it| it == names::ENABLED);
+        if self.cluster.labels(namespace).is_some_and(|labels| is_enabled(&labels)) {
+            return Ok(true);
+        }
+        let unknown = |why: Explanation| {
+            let what = format!("Whether injection is switched on in namespace '{namespace}' is not known.");
+            Denial::new(Diagnosis::case(why, what))
+        };
+        let ask = async {
+            let _turn = self.questions.acquire().await.expect("the semaphore is never closed");
+            Api::<Namespace>::all(self.client.clone())
+                .get_metadata_opt(namespace)
+                .await
+        };
+        match tokio::time::timeout(PATIENCE, ask).await {
+            Ok(Ok(found)) => Ok(found
+                .and_then(|it| it.metadata.labels)
+                .is_some_and(|labels| is_enabled(&labels))),
+            Ok(Err(error)) => {
+                let forbidden = matches!(&error, kube::Error::Api(status) if status.is_forbidden());
+                Err(unknown(if forbidden {
+                    case::NamespaceForbidden { error: &error }.into()
+                } else {
+                    case::NamespaceNotTold { error: &error }.into()
+                }))
+            }
+            Err(_) => {
+                let error = &"The API server did not answer in time";
+                Err(unknown(case::NamespaceNotTold { error }.into()))
+            }
+        }
     }
+}
+
+/// What becomes of a pod where injection is not switched on: nothing.
+fn not_enabled(namespace: &str) -> Outcome {
+    let mut outcome = Outcome::nothing();
+    outcome.warnings.push(format!(
+        "Pods of namespace '{namespace}' are not prepared for values from Azure Key Vault: it does not have the label {}={}.",
+        names::LABEL,
+        names::ENABLED
+    ));
+    outcome
 }
 
 fn tell(review: &Review, outcome: &Outcome) {

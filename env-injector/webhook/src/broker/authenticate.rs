@@ -12,15 +12,22 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::Api;
 use kube::api::PostParams;
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
 
 use super::refusal::Refused;
 use super::token::claimed_pod;
+use crate::places::Places;
+use crate::server::Peer;
 
 /// How long a pod that was recognised is not asked about again.
 const KEPT: Duration = Duration::from_secs(10);
+/// How long one that gets nothing is not asked about again: nothing makes its token good but time.
+const REFUSED: Duration = Duration::from_secs(5);
 /// Questions to the API server at the same time.
 const QUESTIONS: usize = 32;
+/// Questions for one address at the same time.
+const OF_ONE: usize = 8;
+/// How long a question may wait for its turn.
+const TURN: Duration = Duration::from_secs(5);
 /// Pods that are remembered at the same time.
 const MOST: usize = 20_000;
 
@@ -48,11 +55,14 @@ pub(super) enum Standing {
 /// SHA-256 of the token, and the UID of the pod it is bound to.
 type Key = ([u8; 32], String);
 
+/// What the API server said of a token: a pod, or why there is none.
+type Known = Result<Arc<Caller>, &'static str>;
+
 /// Asks the API server who holds a token.
 pub(super) struct Authenticator {
     client: kube::Client,
-    known: Mutex<HashMap<Key, (Instant, Arc<Caller>)>>,
-    questions: Semaphore,
+    known: Mutex<HashMap<Key, (Instant, Known)>>,
+    questions: Places<Peer>,
 }
 
 impl Authenticator {
@@ -60,43 +70,54 @@ impl Authenticator {
         Self {
             client,
             known: Mutex::default(),
-            questions: Semaphore::new(QUESTIONS),
+            questions: Places::new(QUESTIONS, OF_ONE),
         }
     }
 
-    /// The pod that `token` is bound to. Only pods in good standing are remembered.
-    pub(super) async fn authenticate(&self, token: &str) -> Result<Arc<Caller>, Refused> {
+    /// The pod that `token`, which came from `peer`, is bound to.
+    pub(super) async fn authenticate(&self, token: &str, peer: Peer) -> Result<Arc<Caller>, Refused> {
         let uid = claimed_pod(token, Timestamp::now().as_second()).map_err(refused)?;
         let key = (Sha256::digest(token).into(), uid);
-        if let Some((at, caller)) = self.known().get(&key)
-            && at.elapsed() < KEPT
-        {
-            return Ok(Arc::clone(caller));
+        if let Some(known) = self.remembered(&key) {
+            return known.map_err(refused);
+        }
+        let turn = tokio::time::timeout(TURN, self.questions.take(peer)).await;
+        let _turn = turn.map_err(|_| Refused::busy())?;
+        // Whoever sent the same at the same time may have had the answer meanwhile.
+        if let Some(known) = self.remembered(&key) {
+            return known.map_err(refused);
         }
         let asked = Instant::now();
-        let caller = Arc::new(self.ask(token).await?);
-        if caller.standing == Standing::Prepared && caller.uid == key.1 {
-            self.keep(key, asked, &caller);
-        }
-        Ok(caller)
+        let known = self.ask(token).await?;
+        let known = known.map(Arc::new);
+        self.keep(key, asked, known.clone());
+        known.map_err(refused)
     }
 
-    async fn ask(&self, token: &str) -> Result<Caller, Refused> {
-        let _turn = self.questions.acquire().await.expect("the semaphore is never closed");
+    fn remembered(&self, key: &Key) -> Option<Known> {
+        let known = self.known();
+        let (at, known) = known.get(key)?;
+        (at.elapsed() < lasts(key, known)).then(|| known.clone())
+    }
+
+    async fn ask(&self, token: &str) -> Result<Result<Caller, &'static str>, Refused> {
         let status = self.review(token).await?;
-        let (namespace, service_account, pod, uid) = subject(status).map_err(refused)?;
+        let (namespace, service_account, pod, uid) = match subject(status) {
+            Ok(subject) => subject,
+            Err(why) => return Ok(Err(why)),
+        };
         let found = Api::<Pod>::namespaced(self.client.clone(), &namespace)
             .get_opt(&pod)
             .await;
         let found = found.map_err(|error| unanswered(&format!("get pods in namespace '{namespace}'"), &error))?;
         let standing = standing(found.as_ref(), &uid);
-        Ok(Caller {
+        Ok(Ok(Caller {
             namespace,
             service_account,
             pod,
             uid,
             standing,
-        })
+        }))
     }
 
     async fn review(&self, token: &str) -> Result<TokenReviewStatus, Refused> {
@@ -114,18 +135,26 @@ impl Authenticator {
         Ok(answer.status.unwrap_or_default())
     }
 
-    fn keep(&self, key: Key, asked: Instant, caller: &Arc<Caller>) {
+    fn keep(&self, key: Key, asked: Instant, answer: Known) {
         let mut known = self.known();
         if known.len() >= MOST {
-            known.retain(|_, (at, _)| at.elapsed() < KEPT);
+            known.retain(|key, (at, known)| at.elapsed() < lasts(key, known));
         }
         if known.len() < MOST {
-            known.insert(key, (asked, Arc::clone(caller)));
+            known.insert(key, (asked, answer));
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Key, (Instant, Arc<Caller>)>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<Key, (Instant, Known)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For how long an answer counts.
+fn lasts((_, claimed): &Key, known: &Known) -> Duration {
+    match known {
+        Ok(caller) if caller.standing == Standing::Prepared && caller.uid == *claimed => KEPT,
+        _ => REFUSED,
     }
 }
 
@@ -212,6 +241,11 @@ fn unanswered(right: &str, error: &kube::Error) -> Refused {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use hyper::http;
     use serde_json::{Value, json};
 
     use super::*;
@@ -260,6 +294,41 @@ mod tests {
             *status.pointer_mut(&path).unwrap() = value;
             assert!(review(status).unwrap_err().contains(why), "{path}");
         }
+    }
+
+    /// A token that may be a pod's, for all that can be seen of it.
+    fn token(number: usize) -> String {
+        let claims = json!({"aud": [TOKEN_AUDIENCE], "exp": i64::MAX, "kubernetes.io": {"pod": {"uid": "u"}}});
+        format!("e30.{}.{number}", URL_SAFE_NO_PAD.encode(claims.to_string()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_sends_many_tokens_keeps_nobody_else_waiting_and_is_refused_in_time() {
+        // An API server that answers nothing: every question stays open.
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let silent = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>()
+        });
+        let authenticator = Authenticator::new(kube::Client::new(silent, "default"));
+        let peer = |last| Peer([10, 0, 0, last].into());
+        let all_of = async |last: u8| {
+            let tokens: Vec<_> = (0..20).map(token).collect();
+            let all = tokens.iter().map(|it| authenticator.authenticate(it, peer(last)));
+            let all = all.map(|one| tokio::time::timeout(TURN * 2, one));
+            let answers = futures::future::join_all(all).await;
+            answers
+                .into_iter()
+                .filter_map(Result::ok)
+                .map(|it| it.unwrap_err().code)
+                .collect::<Vec<_>>()
+        };
+        let (greedy, other) = tokio::join!(all_of(1), all_of(2));
+        for refused in [greedy, other] {
+            assert_eq!(refused, vec![Code::BrokerBusy; 20 - OF_ONE]);
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 2 * OF_ONE);
     }
 
     #[test]

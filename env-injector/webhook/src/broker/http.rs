@@ -1,5 +1,6 @@
 //! The broker's port: one operation, and the routes of akv2k8s 1.x, which are gone.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,6 @@ use akv2k8s_shared::secret::SecretBytes;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
@@ -17,9 +17,15 @@ use tracing::warn;
 
 use super::Broker;
 use super::refusal::{Refused, gone};
+use crate::server::{BodyLimits, NoBody, Peer};
 
-/// How long a body may take to arrive.
-const BODY: Duration = Duration::from_secs(10);
+/// Limits of requests' bodies.
+pub(super) const BODIES: BodyLimits = BodyLimits {
+    longest: wire::MAX_REQUEST,
+    together: 64 << 20,
+    arrival: Duration::from_secs(10),
+    wait: Duration::from_secs(2),
+};
 /// How long all may take: less than the wrapper waits for one answer.
 const ANSWER: Duration = Duration::from_secs(25);
 
@@ -58,8 +64,11 @@ impl Broker {
 
     async fn answer(&self, request: Request<Body>) -> Result<wire::Values, Refused> {
         let token = bearer(request.headers())?;
-        let caller = self.admit(token).await?;
-        let ask = read(request.into_body()).await?;
+        let unknown = Peer(Ipv4Addr::UNSPECIFIED.into());
+        let peer = request.extensions().get().copied().unwrap_or(unknown);
+        let caller = self.admit(token, peer).await?;
+        let body = self.bodies.read(request.into_body()).await.map_err(no_body)?;
+        let ask = read(&body.bytes)?;
         let released = self.release(&caller, ask).await;
         if let Err(refused) = &released {
             warn!(
@@ -99,20 +108,22 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Refused> {
     }
 }
 
-async fn read(body: Body) -> Result<Ask, Refused> {
-    let collected = tokio::time::timeout(BODY, Limited::new(body, wire::MAX_REQUEST).collect()).await;
-    let Ok(collected) = collected else {
-        return Err(Refused::malformed(408, "Its body did not arrive in time."));
-    };
-    let body = collected.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            Refused::malformed(413, format!("Its body has more than {} bytes.", wire::MAX_REQUEST))
-        } else {
-            Refused::malformed(400, "Its body did not arrive as a whole.")
-        }
-    })?;
-    let ask: Ask = serde_json::from_slice(&body.to_bytes())
+fn no_body(trouble: NoBody) -> Refused {
+    match trouble {
+        NoBody::TooSlow => Refused::malformed(408, "Its body did not arrive in time."),
+        NoBody::TooLong => Refused::malformed(413, format!("Its body has more than {} bytes.", wire::MAX_REQUEST)),
+        NoBody::Broken => Refused::malformed(400, "Its body did not arrive as a whole."),
+        NoBody::Busy => Refused::busy(),
+    }
+}
+
+fn read(body: &[u8]) -> Result<Ask, Refused> {
+    let ask: Ask = serde_json::from_slice(body)
         .map_err(|error| Refused::malformed(400, format!("Its body is not a list of references: {error}.")))?;
+    if ask.references.iter().any(|it| it.len() > wire::MAX_REFERENCE) {
+        let cause = format!("It holds a reference of more than {} bytes.", wire::MAX_REFERENCE);
+        return Err(Refused::malformed(400, cause));
+    }
     if ask.references.len() > wire::MAX_REFERENCES {
         let cause = format!("It holds more than {} references.", wire::MAX_REFERENCES);
         return Err(Refused::malformed(400, cause));

@@ -34,14 +34,15 @@ use akv2k8s_shared::keyvault::KeyVault;
 use akv2k8s_shared::readers::{Reader, Readers};
 use akv2k8s_shared::reference::ObjectRef;
 use akv2k8s_shared::secret::SecretBytes;
-use futures::future::join_all;
+use futures::{StreamExt, stream};
 use tracing::info;
 
 use crate::cluster::Cluster;
+use crate::server::{Bodies, Peer};
 use authenticate::{Authenticator, Caller};
 use decide::{Facts, Release, decide};
 pub use http::router;
-use limit::RateLimit;
+use limit::{RateLimit, weight_of_bytes, weight_of_references};
 pub use metrics::Metrics;
 use refusal::Refused;
 pub use refusal::gone;
@@ -49,6 +50,8 @@ use values::{Values, Wanted};
 
 /// A ServiceAccount that no pod needed for so long loses its tokens.
 const IDLE: Duration = Duration::from_mins(5);
+/// Values of one request that are read at a time.
+const AT_A_TIME: usize = 64;
 
 /// How the broker works.
 #[derive(Debug, Clone)]
@@ -67,6 +70,7 @@ pub struct Broker {
     readers: Readers,
     values: Values,
     limit: RateLimit,
+    bodies: Bodies,
     metrics: Metrics,
 }
 
@@ -88,17 +92,22 @@ impl Broker {
             readers,
             values: Values::new(vault, options),
             limit: RateLimit::default(),
+            bodies: Bodies::new(http::BODIES),
             metrics,
         }
     }
 
-    /// Follows the vault grants, and gives up identities that no pod needs any more; never ends.
+    /// Follows the vault grants, and gives up identities that no pod needs and vaults that no AKVS names any more; never ends.
     pub async fn follow(&self) {
         let mut turn = tokio::time::interval(IDLE / 5);
         let give_up = async {
             loop {
                 turn.tick().await;
                 self.readers.retain_used(IDLE);
+                if self.cluster.is_current() {
+                    let named = self.cluster.vaults();
+                    self.values.retain(|vault| named.contains(vault.as_str()));
+                }
             }
         };
         tokio::select! {
@@ -107,17 +116,35 @@ impl Broker {
         }
     }
 
-    /// Who sends `token`. Counts against that pod's share.
-    async fn admit(&self, token: &str) -> Result<Arc<Caller>, Refused> {
-        let caller = self.authenticator.authenticate(token).await?;
-        self.limit.take(&caller.uid, Instant::now())?;
+    /// Who sends `token` from `peer`. Counts against that pod's share.
+    async fn admit(&self, token: &str, peer: Peer) -> Result<Arc<Caller>, Refused> {
+        if !self.cluster.is_current() {
+            return Err(Refused::of_watches());
+        }
+        let caller = self.authenticator.authenticate(token, peer).await?;
+        self.limit.take(&caller.uid, 1, Instant::now())?;
         Ok(caller)
     }
 
     /// The values that `caller` asks for: all, or none.
     async fn release(&self, caller: &Caller, ask: Ask) -> Result<wire::Values, Refused> {
+        self.limit
+            .take(&caller.uid, weight_of_references(&ask.references), Instant::now())?;
         let releases = self.decide(caller, ask)?;
-        let reads = join_all(releases.iter().map(|release| self.read(caller, release))).await;
+        let reading: Vec<_> = releases.iter().map(|release| self.read(caller, release)).collect();
+        let mut reading = stream::iter(reading).buffered(AT_A_TIME);
+        let (mut reads, mut bytes) = (Vec::new(), 0);
+        while let Some(read) = reading.next().await {
+            bytes += read.as_ref().map_or(0, |(read, _)| read.value.len());
+            reads.push(read);
+            if bytes > wire::MAX_ANSWER {
+                break;
+            }
+        }
+        self.limit.debit(&caller.uid, weight_of_bytes(bytes), Instant::now());
+        if bytes > wire::MAX_ANSWER {
+            return Err(Refused::too_much());
+        }
         // What somebody has to repair comes first: waiting for the rest would be in vain.
         let failures = || reads.iter().filter_map(|read| read.as_ref().err());
         if let Some(failure) = failures().find(|it| !it.refusal.retry).or_else(|| failures().next()) {

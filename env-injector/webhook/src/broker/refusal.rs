@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use akv2k8s_shared::diagnosis::{Code, Diagnosis, Retry};
-use akv2k8s_shared::injection::wire::Refusal;
+use akv2k8s_shared::injection::wire::{self, Refusal};
 use axum::body::Body;
 use hyper::Response;
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -71,6 +71,27 @@ impl Refused {
                 "Pods are prepared with the wrapper that fits; re-create the pod.",
             ),
         )
+    }
+
+    /// Too many are asking at a time.
+    pub(super) fn busy() -> Self {
+        let what = "The broker has too much to do.";
+        Self::new(503, Diagnosis::of(Code::BrokerBusy, what, &[])).again(SOON)
+    }
+
+    /// The values together are more than anybody can use.
+    pub(super) fn too_much() -> Self {
+        let what = format!(
+            "The values that are asked for have more than {} bytes together.",
+            wire::MAX_ANSWER
+        );
+        Self::new(409, Diagnosis::of(Code::EnvironmentTooLarge, what, &[]))
+    }
+
+    /// What the broker knows of namespaces and AKVS is missing or too old.
+    pub(super) fn of_watches() -> Self {
+        let what = "The broker does not know yet, or not any more, which AzureKeyVaultSecrets and labels there are.";
+        Self::new(503, Diagnosis::of(Code::ApiServerUnavailable, what, &[])).again(SOON)
     }
 
     /// As HTTP: the refusal as JSON, `Retry-After` in whole seconds.

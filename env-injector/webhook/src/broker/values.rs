@@ -10,6 +10,7 @@ use akv2k8s_shared::injection::reference::Query;
 use akv2k8s_shared::injection::source::Source;
 use akv2k8s_shared::injection::value::{self, Read};
 use akv2k8s_shared::keyvault::{KeyVault, VaultError};
+use akv2k8s_shared::reference::VaultName;
 use tokio::time::Instant;
 
 use super::Options;
@@ -66,6 +67,11 @@ impl Values {
             }
             Err(error) => self.stale(&wanted, now).ok_or(error),
         }
+    }
+
+    /// Forgets vaults that are not `named` any more.
+    pub(super) fn retain(&self, named: impl Fn(&VaultName) -> bool) {
+        self.vault.retain(named);
     }
 
     fn keep(&self, wanted: Wanted, now: Instant, read: &Arc<Read>) {

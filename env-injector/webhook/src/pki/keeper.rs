@@ -9,11 +9,13 @@ use rustls::ServerConfig;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
+use super::configuration::Wanted;
 use super::hot::{Hot, server_config};
 use super::plan::{Step, plan};
+use super::publisher::Publisher;
 use super::secret::Store;
 use super::state::State;
-use super::{ca_bundle, unusable};
+use super::{path, unusable};
 
 /// How often Secret and webhook configuration are looked at.
 const LOOK: Duration = Duration::from_secs(30);
@@ -32,16 +34,18 @@ pub struct Options {
     pub secret: String,
     /// DNS names and IP addresses of our server; the first is the usual one: `SERVICE.NAMESPACE.svc`.
     pub names: Vec<String>,
-    /// Name of the `MutatingWebhookConfiguration` whose `caBundle` is kept up to date; `None`: somebody else does.
+    /// Name of the `MutatingWebhookConfiguration` that is kept up to date; `None`: somebody else does, and callers need no secret path.
     pub webhook_configuration: Option<String>,
+    /// Whether its `caBundle` is ours: the webhook's port is served with our own certificate.
+    pub publishes_ca: bool,
     /// The time; `Arc::new(Timestamp::now)` but in tests.
     pub clock: Clock,
 }
 
 /// The injector's own certificates.
 pub struct Pki {
-    client: kube::Client,
     store: Store,
+    publisher: Option<Publisher>,
     options: Options,
     hot: Arc<Hot>,
     state: Mutex<Arc<State>>,
@@ -55,7 +59,10 @@ impl Pki {
     pub async fn open(client: kube::Client, options: Options) -> Result<Self, Box<Diagnosis>> {
         let pki = Self {
             store: Store::new(client.clone(), &options.namespace, &options.secret),
-            client,
+            publisher: options
+                .webhook_configuration
+                .as_deref()
+                .map(|name| Publisher::new(client, name)),
             options,
             hot: Arc::default(),
             state: Mutex::default(),
@@ -95,24 +102,60 @@ impl Pki {
     /// The Secret or the webhook configuration cannot be read, written or used. What was served before is served further.
     pub async fn look(&self) -> Result<(), Box<Diagnosis>> {
         self.keep_state().await?;
-        match &self.options.webhook_configuration {
-            Some(name) => ca_bundle::publish(&self.client, name, &self.state().ca_bundle()).await,
-            None => Ok(()),
+        self.publish().await
+    }
+
+    /// Whether a request to `path` came the way that the webhook configuration tells the API server. One that came another way is taken
+    /// only if the configuration, looked at now, says so: then somebody has just applied the manifest, and it is written anew.
+    ///
+    /// # Errors
+    /// The configuration cannot be looked at.
+    pub async fn admits(&self, path: &str) -> Result<bool, Box<Diagnosis>> {
+        let Some(publisher) = &self.publisher else {
+            return Ok(true);
+        };
+        let state = self.state();
+        let knows = |key| path::is_known(key, path, (self.options.clock)());
+        if state.path_key.as_ref().is_some_and(knows) || publisher.allows(path, (self.options.clock)()) {
+            return Ok(true);
         }
+        let looked = self.publish().await;
+        let allowed = publisher.allows(path, (self.options.clock)());
+        if allowed { Ok(true) } else { looked.map(|()| false) }
+    }
+
+    async fn publish(&self) -> Result<(), Box<Diagnosis>> {
+        let (state, now) = (self.state(), (self.options.clock)());
+        let (Some(publisher), Some(key)) = (&self.publisher, &state.path_key) else {
+            return Ok(());
+        };
+        let bundle = state.ca_bundle();
+        let wanted = Wanted {
+            ca_bundle: self.options.publishes_ca.then_some(&*bundle),
+            path: &path::current(key, now),
+            may_stay: &|path| path::is_current(key, path, now),
+        };
+        publisher.look(&wanted, now).await
     }
 
     /// Brings Secret, memory and clock together.
     async fn keep_state(&self) -> Result<(), Box<Diagnosis>> {
         for _ in 0..RACES {
             let kept = self.store.read().await?;
-            // A Secret that somebody deleted comes back as it was: pods trust what was in it.
-            let mut state = kept
-                .as_ref()
-                .map_or_else(|| State::clone(&self.state()), |kept| kept.state.clone());
+            let known = self.state();
+            let is_emptied = kept.as_ref().is_some_and(|kept| !kept.state.has_authority());
+            if is_emptied && !known.has_authority() {
+                return Err(self.store.emptied().into());
+            }
+            // A Secret that somebody deleted or emptied comes back as it was: pods trust what was in it.
+            let mut state = match &kept {
+                Some(kept) if !is_emptied => kept.state.clone(),
+                _ => State::clone(&known),
+            };
             let steps = self.advance(&mut state)?;
             let written = match kept {
                 None => self.store.create(&state).await?,
-                Some(_) if steps.is_empty() => true,
+                Some(_) if steps.is_empty() && !is_emptied => true,
                 Some(kept) => self.store.replace(kept, &state).await?,
             };
             if written {

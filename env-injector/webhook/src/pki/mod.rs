@@ -6,18 +6,22 @@
 //!                       state ◀────────────────────────┤
 //!                                                      ├──▶ hot: certificate of both TLS ports
 //!                                                      ├──▶ bundle [current, next]: into pods
-//!                                                      └──▶ caBundle of the MutatingWebhookConfiguration
+//!                                                      └──▶ caBundle and path of the MutatingWebhookConfiguration
 //! ```
+//!
+//! The path is a secret of the API server and us: whoever does not know it is not answered.
 //!
 //! Two authorities exist at any time: the *current* one signs, the *next* one is only published. A pod keeps the bundle it was
 //! created with, so it trusts us until both are gone: five years at least.
 
 mod authority;
-mod ca_bundle;
+mod configuration;
 mod directory;
 mod hot;
 mod keeper;
+mod path;
 mod plan;
+mod publisher;
 mod secret;
 mod serving;
 mod state;

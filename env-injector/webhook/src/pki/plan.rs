@@ -23,6 +23,8 @@ pub(super) enum Step {
     MakeNext,
     /// The current authority signs a serving certificate.
     Issue,
+    /// A key for secret paths.
+    MakePathKey,
 }
 
 /// What decides.
@@ -34,6 +36,8 @@ pub(super) struct Outline {
     pub(super) next: Option<Span>,
     /// The serving certificate; `None` too when the current authority did not sign it, or it is not for all our names.
     pub(super) serving: Option<Span>,
+    /// Whether there is a key for secret paths.
+    pub(super) path_key: bool,
 }
 
 /// What is to be done now; nothing, nearly always.
@@ -53,6 +57,9 @@ pub(super) fn plan(now: Timestamp, has: &Outline) -> Vec<Step> {
         .any(|step| matches!(step, Step::MakeCurrent | Step::Promote));
     if new_authority || !has.serving.is_some_and(|it| is_young(now, &it)) {
         steps.push(Step::Issue);
+    }
+    if !has.path_key {
+        steps.push(Step::MakePathKey);
     }
     steps
 }
@@ -120,7 +127,13 @@ mod tests {
             // The clock was put back.
             (-10, current, next, days(0, 90), &[Issue]),
         ] {
-            let has = Outline { current, next, serving };
+            let path_key = true;
+            let has = Outline {
+                current,
+                next,
+                serving,
+                path_key,
+            };
             assert_eq!(plan(day(now), &has), steps, "day {now}: {has:?}");
         }
     }
@@ -158,6 +171,7 @@ mod tests {
                             until: now + SERVING,
                         });
                     }
+                    Step::MakePathKey => has.path_key = true,
                 }
             }
             let (authority, serving) = (has.current.expect("there is one"), has.serving.expect("there is one"));

@@ -44,19 +44,26 @@ impl Store {
             let data = secret.data.as_ref()?;
             data.get(name).map(|bytes| SecretBytes::new(bytes.0.clone()))
         };
-        let state = State::read(part).map_err(|error| {
-            let Self { namespace, name, .. } = self;
-            unusable(
-                &format!("The injector's certificates in Secret '{name}' of namespace '{namespace}' cannot be used."),
-                error,
-                format!(
-                    "Delete it: an injector that has run since before it broke writes it again as it was. If none has, new \
-                     authorities are made, and pods that were prepared before have to be created anew: \
-                     kubectl delete secret {name} --namespace {namespace}"
-                ),
-            )
-        })?;
+        let state = State::read(part).map_err(|error| self.unusable(error))?;
         Ok(Some(Kept { state, secret }))
+    }
+
+    /// There is a Secret, and no authority in it. Others may still know what was there, and pods trust it.
+    pub(super) fn emptied(&self) -> Diagnosis {
+        self.unusable("there is no certificate authority in it".to_owned())
+    }
+
+    fn unusable(&self, error: String) -> Diagnosis {
+        let Self { namespace, name, .. } = self;
+        unusable(
+            &format!("The injector's certificates in Secret '{name}' of namespace '{namespace}' cannot be used."),
+            error,
+            format!(
+                "Delete it: an injector that has run since before it broke writes it again as it was. If none has, new \
+                 authorities are made, and pods that were prepared before have to be created anew: \
+                 kubectl delete secret {name} --namespace {namespace}"
+            ),
+        )
     }
 
     /// Makes the Secret. `false`: another replica was faster.

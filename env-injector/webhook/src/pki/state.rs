@@ -1,9 +1,10 @@
-//! What there is: authorities and a serving certificate, and the steps that change it.
+//! What there is: authorities, a serving certificate and the key of secret paths; and the steps that change it.
 
 use akv2k8s_shared::secret::SecretBytes;
 use jiff::Timestamp;
 
 use super::authority::{Authority, TERM};
+use super::path;
 use super::plan::{Outline, Step};
 use super::serving::Serving;
 
@@ -15,6 +16,8 @@ pub(super) struct State {
     /// Certificate of the authority before the current one, PEM: another replica may still serve what it signed.
     pub(super) previous: Option<String>,
     pub(super) serving: Option<Serving>,
+    /// Key of the paths by which the API server calls.
+    pub(super) path_key: Option<SecretBytes>,
 }
 
 impl State {
@@ -26,6 +29,7 @@ impl State {
             current: current.map(|it| it.span),
             next: self.next.as_ref().map(|it| it.span),
             serving: self.serving.as_ref().filter(fits).map(|it| it.span),
+            path_key: self.path_key.is_some(),
         }
     }
 
@@ -48,9 +52,15 @@ impl State {
                     let current = self.current.as_ref().ok_or("there is no authority to sign")?;
                     self.serving = Some(current.issue(names, now)?);
                 }
+                Step::MakePathKey => self.path_key = Some(path::make_key()?),
             }
         }
         Ok(())
+    }
+
+    /// Whether there is an authority that pods may trust.
+    pub(super) fn has_authority(&self) -> bool {
+        self.current.is_some() || self.next.is_some()
     }
 
     /// What pods trust: the current authority and the next, PEM.
@@ -88,6 +98,9 @@ impl State {
             parts.push((SERVING.0, serving.chain.as_str().into()));
             parts.push((SERVING.1, serving.key.clone()));
         }
+        if let Some(key) = &self.path_key {
+            parts.push((PATH, key.clone()));
+        }
         parts
     }
 
@@ -114,7 +127,12 @@ impl State {
         };
         let serving = pair(SERVING)?
             .map(|(chain, key)| Serving::read(&chain, key).map_err(|error| format!("{}: {error}", SERVING.0)));
+        let path_key = part(PATH);
+        if !path_key.as_ref().is_none_or(path::is_key) {
+            return Err(format!("{PATH} has the wrong length"));
+        }
         Ok(Self {
+            path_key,
             current: authority(CURRENT)?,
             next: authority(NEXT)?,
             previous: text(PREVIOUS)?,
@@ -128,6 +146,8 @@ const CURRENT: (&str, &str) = ("current.crt", "current.key");
 const NEXT: (&str, &str) = ("next.crt", "next.key");
 const SERVING: (&str, &str) = ("serving.crt", "serving.key");
 const PREVIOUS: &str = "previous.crt";
+/// Name of the key of secret paths.
+const PATH: &str = "path.key";
 
 #[cfg(test)]
 mod tests {
@@ -156,7 +176,7 @@ mod tests {
         let mut state = State::default();
         advance(&mut state, now);
         let kept = parts(&state);
-        assert_eq!(kept.len(), 6);
+        assert_eq!(kept.len(), 7);
         let read = State::read(|name| kept.get(name).cloned()).unwrap();
         assert!(read.is(&state));
         assert_eq!(plan(now, &read.outline(&names())), []);
@@ -184,6 +204,12 @@ mod tests {
             let missing = State::read(|it| kept.get(it).filter(|_| it != name).cloned());
             assert_eq!(missing.err().unwrap(), format!("{name} is missing"));
         }
+        let short = State::read(|it| {
+            kept.get(it)
+                .cloned()
+                .map(|kept| if it == "path.key" { "x".into() } else { kept })
+        });
+        assert_eq!(short.err().unwrap(), "path.key has the wrong length");
         let swapped = State::read(|it| kept.get(if it == "current.key" { "next.key" } else { it }).cloned());
         assert!(swapped.err().unwrap().contains("do not belong together"));
     }

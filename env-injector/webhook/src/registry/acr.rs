@@ -6,7 +6,6 @@
 //!
 //! Protocol: <https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md>.
 
-use akv2k8s_shared::http::HttpClient;
 use akv2k8s_shared::identity::{ContainerRegistries, Provider};
 use akv2k8s_shared::secret::SecretBytes;
 use http_body_util::Full;
@@ -14,9 +13,9 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, USER_AGENT};
 use serde::Deserialize;
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
-use super::client::AGENT;
+use super::client::{AGENT, Client};
 use super::credentials::Login;
 use super::name::Repository;
 
@@ -34,7 +33,7 @@ pub(super) enum Outcome {
 }
 
 /// A login at the registry of `repository`, if that is one of the cloud's: nobody else ever sees a token.
-pub(super) async fn login(http: &HttpClient, provider: &Provider, repository: &Repository) -> Outcome {
+pub(super) async fn login(client: &Client, provider: &Provider, repository: &Repository) -> Outcome {
     let registry = repository.registry();
     let identity = match provider.identity().await {
         Ok(identity) => identity,
@@ -59,7 +58,7 @@ pub(super) async fn login(http: &HttpClient, provider: &Provider, repository: &R
             ));
         }
     };
-    match exchange(http, registry, token.secret()).await {
+    match exchange(client, registry, token.secret()).await {
         Ok(password) => Outcome::Login(Login {
             user: USER.to_owned(),
             password,
@@ -80,7 +79,7 @@ fn is_of(registry: &str, registries: &ContainerRegistries) -> bool {
 }
 
 /// The refresh token for a token of Entra's, or what came instead, a clause.
-async fn exchange(http: &HttpClient, registry: &str, token: &SecretBytes) -> Result<SecretBytes, String> {
+async fn exchange(client: &Client, registry: &str, token: &SecretBytes) -> Result<SecretBytes, String> {
     #[derive(Deserialize)]
     struct Body<'b> {
         #[serde(borrow)]
@@ -92,12 +91,16 @@ async fn exchange(http: &HttpClient, registry: &str, token: &SecretBytes) -> Res
         .append_pair("service", registry)
         .append_pair("access_token", token)
         .finish();
-    let request = Request::post(format!("https://{registry}/oauth2/exchange"))
+    let url = Url::parse(&format!("https://{registry}/oauth2/exchange")).map_err(|error| error.to_string())?;
+    let request = Request::post(url.as_str())
         .header(USER_AGENT, AGENT)
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(Full::new(Bytes::from(form)))
         .map_err(|error| error.to_string())?;
-    let answer = http.send(request).await.map_err(|failure| failure.to_string())?;
+    let answer = client
+        .exchange(&url, request)
+        .await
+        .map_err(|failure| failure.to_string())?;
     if !answer.status.is_success() {
         return Err(format!("{registry} answers with status {}", answer.status.as_u16()));
     }

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use akv2k8s_shared::http::{HttpClient, Response};
+use akv2k8s_shared::diagnosis::Diagnosis;
+use akv2k8s_shared::environment::Environment;
+use akv2k8s_shared::http::{Failure, HttpClient, Limits, Response};
 use akv2k8s_shared::secret::SecretBytes;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -34,9 +36,41 @@ pub(super) const AGENT: HeaderValue =
 /// How registries are reached. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Client {
-    pub(super) http: HttpClient,
+    pub(super) ways: Ways,
     /// `HOST[:PORT]` of registries that are asked without TLS.
     pub(super) insecure: BTreeSet<String>,
+    /// `HOST[:PORT]` of registries that may be on this machine or its link.
+    pub(super) local: BTreeSet<String>,
+}
+
+/// Two ways with the same trust. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Ways {
+    /// For whatever pods and registries name.
+    pub(super) outward: HttpClient,
+    /// For what the installation lists.
+    pub(super) listed: HttpClient,
+}
+
+impl Ways {
+    /// `authorities`: PEM, believed besides all others.
+    ///
+    /// # Errors
+    /// Proxy or certificate authorities cannot be used.
+    pub(super) fn new(
+        environment: &Environment,
+        limits: &Limits,
+        authorities: Option<&[u8]>,
+    ) -> Result<Self, Box<Diagnosis>> {
+        let listed = match authorities {
+            Some(pem) => HttpClient::with_authorities(environment, limits.clone(), pem)?,
+            None => HttpClient::from_environment(environment, limits.clone())?,
+        };
+        Ok(Self {
+            outward: HttpClient::outward(environment, limits.clone(), authorities)?,
+            listed,
+        })
+    }
 }
 
 /// One repository, read by somebody. What the registry gave for the login is kept from request to request.
@@ -169,11 +203,7 @@ impl Client {
     }
 
     fn may_follow(&self, url: &Url) -> bool {
-        let host = url.host_str().unwrap_or_default();
-        let place = url
-            .port()
-            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        let plain = url.scheme() == "http" && self.insecure.contains(&place);
+        let plain = url.scheme() == "http" && self.insecure.contains(&place(url));
         (url.scheme() == "https" || plain) && url.username().is_empty() && url.password().is_none()
     }
 
@@ -189,10 +219,21 @@ impl Client {
         let request = request
             .body(Full::new(Bytes::new()))
             .map_err(|error| Problem::Unavailable(error.to_string()))?;
-        self.http
-            .send(request)
+        self.exchange(url, request)
             .await
             .map_err(|failure| Problem::unanswered(&failure))
+    }
+
+    /// Sends a request to `url` by the way that is right for it.
+    pub(super) async fn exchange(&self, url: &Url, request: Request<Full<Bytes>>) -> Result<Response, Failure> {
+        let place = place(url);
+        let is_listed = self.insecure.contains(&place) || self.local.contains(&place);
+        let way = if is_listed {
+            &self.ways.listed
+        } else {
+            &self.ways.outward
+        };
+        way.send(request).await
     }
 
     /// Asks a token service, which is no registry: no redirects.
@@ -234,6 +275,13 @@ impl Client {
     }
 }
 
+/// `HOST[:PORT]` of an address.
+fn place(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
 /// The body of a good answer.
 fn content(answer: Response) -> Result<Bytes, Problem> {
     match answer.status.as_u16() {
@@ -256,18 +304,20 @@ fn authorization(text: &str) -> Result<HeaderValue, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use akv2k8s_shared::environment::Environment;
-    use akv2k8s_shared::http::Limits;
-
     use super::super::name::ImageName;
     use super::*;
 
+    fn client() -> Client {
+        Client {
+            ways: Ways::new(&Environment::default(), &Limits::default(), None).unwrap(),
+            insecure: ["registry.local:5000".to_owned()].into(),
+            local: BTreeSet::new(),
+        }
+    }
+
     #[test]
     fn redirects_lead_to_https_or_to_a_registry_that_is_listed() {
-        let client = Client {
-            http: HttpClient::from_environment(&Environment::default(), Limits::default()).unwrap(),
-            insecure: ["registry.local:5000".to_owned()].into(),
-        };
+        let client = client();
         for (url, followed) in [
             ("https://storage.example/blob?sig=x", true),
             ("https://storage.example:8443/blob", true),
@@ -284,10 +334,7 @@ mod tests {
 
     #[test]
     fn a_registry_without_tls_is_asked_without_a_login_whatever_it_answers() {
-        let client = Client {
-            http: HttpClient::from_environment(&Environment::default(), Limits::default()).unwrap(),
-            insecure: ["registry.local:5000".to_owned()].into(),
-        };
+        let client = client();
         for (image, has_login) in [("registry.local:5000/a", false), ("registry.local/a", true)] {
             let login = Login {
                 user: "robot".to_owned(),

@@ -1,17 +1,18 @@
 //! From a question about an image to its answer: with which credentials, in which order, for how long.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use akv2k8s_shared::environment::Environment;
-use akv2k8s_shared::http::{HttpClient, Limits};
+use akv2k8s_shared::http::Limits;
 use akv2k8s_shared::identity::Provider;
 use async_trait::async_trait;
 use kube::Client as Kube;
 
 use super::acr;
 use super::cache::Cache;
-use super::client::{Client, Session};
+use super::client::{Client, Session, Ways};
 use super::credentials::{Fingerprint, Login};
 use super::digest::Digest;
 use super::manifest::Manifest;
@@ -21,6 +22,7 @@ use super::problem::{self, Problem};
 use super::pull_secrets::{self, Found};
 use super::settings::Settings;
 use crate::admission::{ImageConfig, ImageLookup, ImageQuery, LookupError};
+use crate::places::Places;
 
 /// A tag may move; what it was is believed for so long.
 const TAG_KEEPS: Duration = Duration::from_mins(1);
@@ -33,9 +35,22 @@ const MOST_LOGINS: usize = 8;
 /// No look-up goes on for longer, even if nobody waits for it any more.
 const LONGEST: Duration = Duration::from_mins(1);
 
+/// Pods' pull secrets that are read at a time: in all, and for one namespace.
+const READING: usize = 32;
+const READING_OF_ONE: usize = 8;
+/// Images that are asked for at a time: in all, and for one namespace.
+const ASKING: usize = 64;
+const ASKING_OF_ONE: usize = 16;
+
 /// Looks images up in their registries.
 pub struct Registries {
     client: Client,
+    /// The same with everybody's authorities alone, for what this program's own identity reads.
+    azure: Client,
+    /// Turns to read pull secrets, by namespace.
+    reading: Places<String>,
+    /// Turns to ask registries, by namespace.
+    asking: Arc<Places<String>>,
     settings: Settings,
     kube: Kube,
     identity: Option<Provider>,
@@ -91,16 +106,21 @@ impl Registries {
             idle_per_host: 4,
             ..Limits::default()
         };
-        let http = match &settings.authorities {
-            Some(pem) => HttpClient::with_authorities(environment, limits, pem)?,
-            None => HttpClient::from_environment(environment, limits)?,
-        };
         let client = Client {
-            http,
+            ways: Ways::new(environment, &limits, settings.authorities.as_deref())?,
             insecure: settings.insecure.clone(),
+            local: settings.local.clone(),
+        };
+        // Authorities that somebody named for registries of his own do not vouch for Azure's.
+        let azure = Client {
+            ways: Ways::new(environment, &limits, None)?,
+            ..client.clone()
         };
         Ok(Self {
             client,
+            azure,
+            reading: Places::new(READING, READING_OF_ONE),
+            asking: Arc::new(Places::new(ASKING, ASKING_OF_ONE)),
             identity: identity.filter(|_| settings.acr_identity),
             settings,
             kube,
@@ -130,7 +150,9 @@ impl Registries {
     }
 
     async fn look_up(&self, query: &ImageQuery, name: &ImageName) -> Result<ImageConfig, Diagnosis> {
+        let turn = self.reading.take(query.namespace.clone()).await;
         let (logins, mut notes) = self.readers(query, &name.repository).await;
+        drop(turn);
         let architectures = platform::architectures(&query.node_selector, &query.node_affinity);
         let question = Question {
             name: name.clone(),
@@ -145,12 +167,17 @@ impl Registries {
         let keep = move |answer: &Answer| answer.as_ref().map_or_else(Problem::keeps, |_| oldest);
         let search = Search {
             client: self.client.clone(),
+            azure: self.azure.clone(),
             images: self.images.clone(),
             name: name.clone(),
             architectures,
         };
         let identity = self.identity.clone();
+        let (places, namespace, wait) = (self.asking.clone(), query.namespace.clone(), self.settings.deadline / 2);
         let work = async move {
+            let Ok(_place) = tokio::time::timeout(wait, places.take(namespace)).await else {
+                return Err(Problem::Busy);
+            };
             let work = search.by_any(logins, identity);
             tokio::time::timeout(LONGEST, work)
                 .await
@@ -187,6 +214,7 @@ fn late(deadline: Duration) -> Problem {
 /// One look-up on its way. It goes on when the pod's author does not wait for it, so that the next attempt finds the answer.
 struct Search {
     client: Client,
+    azure: Client,
     images: Cache<Pinned, Answer>,
     name: ImageName,
     architectures: Vec<&'static str>,
@@ -197,23 +225,26 @@ impl Search {
     async fn by_any(self, logins: Vec<Login>, identity: Option<Provider>) -> Answer {
         let mut refused = None;
         for login in logins {
-            match self.by(Reader::Pod(login.fingerprint()), Some(login)).await {
+            match self
+                .by(&self.client, Reader::Pod(login.fingerprint()), Some(login))
+                .await
+            {
                 Err(problem) if problem.is_about_credentials() => refused = Some(problem),
                 answer => return answer,
             }
         }
         let mut note = None;
         if let Some(provider) = identity {
-            match acr::login(&self.client.http, &provider, &self.name.repository).await {
+            match acr::login(&self.azure, &provider, &self.name.repository).await {
                 acr::Outcome::NotOurs => {}
                 acr::Outcome::Nothing(why) => note = Some(why),
-                acr::Outcome::Login(login) => match self.by(Reader::Own, Some(login)).await {
+                acr::Outcome::Login(login) => match self.by(&self.azure, Reader::Own, Some(login)).await {
                     Err(problem) if problem.is_about_credentials() => refused = Some(problem),
                     answer => return answer,
                 },
             }
         }
-        let answer = self.by(Reader::Anyone, None).await;
+        let answer = self.by(&self.client, Reader::Anyone, None).await;
         match (answer, refused) {
             // What the registry said to somebody it knows tells more than what it says to everybody.
             (Err(problem), Some(refused)) if problem.is_about_credentials() => Err(refused),
@@ -225,8 +256,8 @@ impl Search {
         }
     }
 
-    async fn by(&self, reader: Reader, login: Option<Login>) -> Answer {
-        let mut session = Session::new(self.client.clone(), self.name.repository.clone(), login);
+    async fn by(&self, client: &Client, reader: Reader, login: Option<Login>) -> Answer {
+        let mut session = Session::new(client.clone(), self.name.repository.clone(), login);
         let digest = match &self.name.version {
             Version::Digest(digest) => digest.clone(),
             Version::Tag(tag) => session.resolve(tag).await?,

@@ -18,6 +18,10 @@ pub(super) enum Problem {
     Throttled,
     /// No answer, or one of an error; a clause.
     Unavailable(String),
+    /// It is where strangers may not send us; a clause.
+    NotAllowed(String),
+    /// Too many others are being looked up.
+    Busy,
     /// None fits, or those that fit differ.
     Platform(Explanation),
     /// What the registry gave cannot be used; a clause.
@@ -32,6 +36,7 @@ impl Problem {
             FailureKind::NotEncrypted => {
                 Self::Denied("it wants credentials, and they never travel without TLS".to_owned())
             }
+            FailureKind::NotOutward => Self::NotAllowed(failure.to_string()),
             _ => Self::Unavailable(failure.to_string()),
         }
     }
@@ -44,6 +49,7 @@ impl Problem {
     /// For how long the same question gets the same answer: what may pass by itself is soon asked again.
     pub(super) fn keeps(&self) -> Duration {
         match self {
+            Self::Busy => Duration::from_secs(1),
             Self::Unavailable(_) => Duration::from_secs(5),
             _ => Duration::from_secs(30),
         }
@@ -57,6 +63,8 @@ impl Problem {
             Self::NotFound => case::ImageHidden.into(),
             Self::Throttled => case::RegistryThrottles.into(),
             Self::Unavailable(detail) => case::RegistrySilent { detail }.into(),
+            Self::NotAllowed(detail) => case::RegistryNotOutward { detail }.into(),
+            Self::Busy => case::LookUpsWaiting.into(),
             Self::Platform(unclear) => unclear.clone(),
             Self::Unusable(flaw) => case::ImageFlawed { flaw }.into(),
         };
@@ -95,6 +103,12 @@ mod tests {
             (Problem::Denied("401".to_owned()), Code::ImagePullDenied, true),
             (Problem::NotFound, Code::ImageNotFound, true),
             (Problem::Throttled, Code::RegistryUnavailable, false),
+            (Problem::Busy, Code::ImageLookUpsExceeded, false),
+            (
+                Problem::NotAllowed("127.0.0.1".to_owned()),
+                Code::RegistryNotAllowed,
+                false,
+            ),
             (
                 Problem::Unavailable("no route".to_owned()),
                 Code::RegistryUnavailable,

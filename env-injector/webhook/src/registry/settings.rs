@@ -17,6 +17,8 @@ const TIMEOUT: &str = "DOCKER_IMAGE_INSPECTION_TIMEOUT";
 const CA_FILE: &str = "IMAGE_LOOKUP_CA_FILE";
 /// `HOST[:PORT]` of registries without TLS, separated by commas.
 const INSECURE: &str = "IMAGE_LOOKUP_INSECURE_REGISTRIES";
+/// `HOST[:PORT]` of registries that may be on this machine or its link, separated by commas.
+const LOCAL: &str = "IMAGE_LOOKUP_LOCAL_REGISTRIES";
 /// Whether pull secrets are read; a Go boolean, true when unset.
 const PULL_SECRETS: &str = "IMAGE_LOOKUP_PULL_SECRETS";
 /// Whether the program's own identity is used at Azure Container Registry; a Go boolean, true when unset.
@@ -31,6 +33,8 @@ pub struct Settings {
     pub authorities: Option<Vec<u8>>,
     /// `HOST[:PORT]` of registries that are asked without TLS, and so without credentials.
     pub insecure: BTreeSet<String>,
+    /// `HOST[:PORT]` of registries that may have a loopback or link-local address; so may those without TLS.
+    pub local: BTreeSet<String>,
     /// Whether pull secrets of pods and ServiceAccounts are read.
     pub pull_secrets: bool,
     /// Whether the program's own identity is used at Azure Container Registry.
@@ -43,6 +47,7 @@ impl Default for Settings {
             deadline: DEADLINE,
             authorities: None,
             insecure: BTreeSet::new(),
+            local: BTreeSet::new(),
             pull_secrets: true,
             acr_identity: true,
         }
@@ -58,7 +63,7 @@ pub struct SettingsError {
 }
 
 impl Settings {
-    /// Reads `IMAGE_LOOKUP_CA_FILE`, `IMAGE_LOOKUP_INSECURE_REGISTRIES`, `IMAGE_LOOKUP_PULL_SECRETS`, `IMAGE_LOOKUP_ACR_IDENTITY` and
+    /// Reads `IMAGE_LOOKUP_CA_FILE`, `IMAGE_LOOKUP_INSECURE_REGISTRIES`, `IMAGE_LOOKUP_LOCAL_REGISTRIES`, `IMAGE_LOOKUP_PULL_SECRETS`, `IMAGE_LOOKUP_ACR_IDENTITY` and
     /// `DOCKER_IMAGE_INSPECTION_TIMEOUT` (seconds; what is left of the API server's time-out bounds it, see `longest`).
     ///
     /// # Errors
@@ -85,19 +90,23 @@ impl Settings {
                     .map_err(|error| fail(CA_FILE, format!("cannot be read: {}: {error}", path.display())))?,
             ),
         };
-        let mut insecure = BTreeSet::new();
-        for place in environment.get(INSECURE).unwrap_or_default().split(',').map(str::trim) {
-            if place.contains(['/', '@', '*']) {
-                return Err(fail(INSECURE, format!("has what is no HOST[:PORT]: {place:?}")));
-            }
-            if !place.is_empty() {
-                insecure.insert(place.to_owned());
-            }
-        }
+        let places = |name| {
+            let list = environment.get(name).unwrap_or_default().split(',').map(str::trim);
+            let read = |place: &str| {
+                let is_place = !place.contains(['/', '@', '*']);
+                is_place
+                    .then(|| place.to_owned())
+                    .ok_or_else(|| fail(name, format!("has what is no HOST[:PORT]: {place:?}")))
+            };
+            list.filter(|place| !place.is_empty())
+                .map(read)
+                .collect::<Result<_, _>>()
+        };
         Ok(Self {
             deadline: deadline.min(longest).min(LONGEST),
             authorities,
-            insecure,
+            insecure: places(INSECURE)?,
+            local: places(LOCAL)?,
             pull_secrets: boolean(PULL_SECRETS)?,
             acr_identity: boolean(ACR_IDENTITY)?,
         })
@@ -133,7 +142,10 @@ mod tests {
         let settings = read(&[(INSECURE, "registry.local:5000, other.local,")]).unwrap();
         assert!(settings.insecure.iter().eq(["other.local", "registry.local:5000"]));
         for bad in ["http://registry.local", "*", "registry.local/team", "u@registry.local"] {
-            assert!(read(&[(INSECURE, bad)]).is_err(), "{bad}");
+            assert!(
+                read(&[(INSECURE, bad)]).is_err() && read(&[(LOCAL, bad)]).is_err(),
+                "{bad}"
+            );
         }
     }
 

@@ -1,14 +1,18 @@
 //! One port.
 
+use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{HeaderValue, header};
+use axum::extract::{Request as AnyRequest, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -18,9 +22,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tower::{Service, ServiceExt};
 use tracing::{debug, warn};
 
+use super::patience::Patience;
 use super::phase::{Phase, Phases};
+use crate::places::Places;
 
 /// How long to wait after the system could not accept a connection: most often it is out of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
@@ -30,10 +37,16 @@ const BREATH: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// Connections at a time; further ones wait in the system's queue.
     pub connections: usize,
+    /// Connections of one address at a time; further ones are closed at once.
+    pub of_one: usize,
     /// Time for the TLS handshake.
     pub handshake: Duration,
     /// Time for the head of a request, and for which a connection may be idle.
     pub idle: Duration,
+    /// Time for a whole request, from its head to the answer.
+    pub request: Duration,
+    /// Time for a client to take an answer.
+    pub delivery: Duration,
     /// Time for what is in flight when the process stops.
     pub farewell: Duration,
 }
@@ -41,13 +54,20 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 1024,
+            connections: 2048,
+            of_one: 512,
             handshake: Duration::from_secs(5),
             idle: Duration::from_secs(30),
+            request: Duration::from_secs(40),
+            delivery: Duration::from_secs(10),
             farewell: Duration::from_secs(15),
         }
     }
 }
+
+/// Whence a request came: part of its extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Peer(pub IpAddr);
 
 /// A port, and what is behind it.
 pub struct Door {
@@ -71,8 +91,10 @@ impl Door {
             limits,
         } = self;
         let acceptor = tls.map(TlsAcceptor::from);
-        let router = router.layer(middleware::from_fn_with_state(phases.clone(), close_while_draining));
+        let manners = (phases.clone(), limits.request);
+        let router = router.layer(middleware::from_fn_with_state(manners, answer_in_time));
         let places = Arc::new(Semaphore::new(limits.connections));
+        let of_one = Places::new(Semaphore::MAX_PERMITS, limits.of_one);
         let mut connections = JoinSet::new();
         loop {
             while connections.try_join_next().is_some() {}
@@ -80,7 +102,7 @@ impl Door {
                 () = phases.reach(Phase::Stopping) => break,
                 accepted = accept(&listener, &places) => accepted,
             };
-            let (stream, place) = match accepted {
+            let (stream, peer, place) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     warn!(%error, "a connection could not be accepted");
@@ -88,7 +110,15 @@ impl Door {
                     continue;
                 }
             };
-            let (acceptor, router, phases) = (acceptor.clone(), router.clone(), phases.clone());
+            let Some(share) = of_one.try_take(peer) else {
+                debug!(address = %peer.0, "an address has too many connections");
+                continue;
+            };
+            let (acceptor, phases) = (acceptor.clone(), phases.clone());
+            let router = router.clone().map_request(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(peer);
+                request
+            });
             connections.spawn(async move {
                 match acceptor {
                     None => converse(stream, router, limits, &phases).await,
@@ -98,7 +128,7 @@ impl Door {
                         Err(_) => debug!("a TLS handshake took too long"),
                     },
                 }
-                drop(place);
+                drop((place, share));
             });
         }
         drop(listener);
@@ -111,23 +141,28 @@ impl Door {
 
 type Place = tokio::sync::OwnedSemaphorePermit;
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, Place)> {
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, Peer, Place)> {
     let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+    let (stream, address) = listener.accept().await?;
     // Answers are small and waited for.
     let _ = stream.set_nodelay(true);
-    Ok((stream, place))
+    // An IPv4 address looks otherwise on a socket for both.
+    Ok((stream, Peer(address.ip().to_canonical()), place))
 }
 
-async fn converse(
+async fn converse<S>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    router: Router,
+    service: S,
     limits: Limits,
     phases: &Phases,
-) {
+) where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let stream = Patience::new(stream, limits.delivery);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.idle);
-    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(connection);
     let result = tokio::select! {
         result = &mut connection => result,
@@ -141,9 +176,16 @@ async fn converse(
     }
 }
 
-/// Ends each connection with its next answer, so that clients come again, to another replica, before this one is gone.
-async fn close_while_draining(State(phases): State<Phases>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+/// Answers within `limit`; while draining ends each connection with its next answer, so that clients come again, to another replica,
+/// before this one is gone.
+async fn answer_in_time(
+    State((phases, limit)): State<(Phases, Duration)>,
+    request: AnyRequest,
+    next: Next,
+) -> Response {
+    let late = || (StatusCode::SERVICE_UNAVAILABLE, "the request took too long\n").into_response();
+    let answer = tokio::time::timeout(limit, next.run(request)).await;
+    let mut response = answer.unwrap_or_else(|_| late());
     if phases.now() >= Phase::Draining {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
@@ -152,105 +194,4 @@ async fn close_while_draining(State(phases): State<Phases>, request: Request, ne
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::SocketAddr;
-
-    use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::sync::Notify;
-    use tokio::task::JoinHandle;
-
-    use super::*;
-
-    /// A door with `/` at once and `/slow` when told to go on.
-    async fn door(limits: Limits) -> (SocketAddr, Phases, Arc<Notify>, Arc<Notify>, JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (told, waits) = (Arc::clone(&begun), Arc::clone(&go_on));
-        let slow = get(move || async move {
-            told.notify_one();
-            waits.notified().await;
-            "slow"
-        });
-        let router = Router::new().route("/", get(async || "fast")).route("/slow", slow);
-        let phases = Phases::default();
-        phases.enter(Phase::Serving);
-        let door = Door {
-            listener,
-            tls: None,
-            router,
-            limits,
-        };
-        let task = tokio::spawn(door.serve(phases.clone()));
-        (address, phases, begun, go_on, task)
-    }
-
-    async fn ask(address: SocketAddr, path: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        stream
-    }
-
-    /// What came until `end`, or until the other side closed.
-    async fn until(stream: &mut TcpStream, end: &str) -> String {
-        let mut text = Vec::new();
-        while !text.ends_with(end.as_bytes()) && stream.read_buf(&mut text).await.unwrap() > 0 {}
-        String::from_utf8(text).unwrap()
-    }
-
-    #[tokio::test]
-    async fn while_draining_it_serves_on_and_each_connection_ends_with_its_answer() {
-        let (address, phases, ..) = door(Limits::default()).await;
-        let mut stream = ask(address, "/").await;
-        let answer = until(&mut stream, "fast").await;
-        assert!(
-            answer.starts_with("HTTP/1.1 200") && !answer.contains("connection: close"),
-            "{answer}"
-        );
-        phases.enter(Phase::Draining);
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        let mut rest = String::new();
-        stream.read_to_string(&mut rest).await.unwrap();
-        assert!(
-            rest.starts_with("HTTP/1.1 200") && rest.contains("connection: close"),
-            "{rest}"
-        );
-        // Somebody may still find us.
-        assert!(
-            until(&mut ask(address, "/").await, "fast")
-                .await
-                .starts_with("HTTP/1.1 200")
-        );
-    }
-
-    #[tokio::test]
-    async fn what_is_in_flight_is_finished_and_nothing_new_is_accepted() {
-        let (address, phases, begun, go_on, task) = door(Limits::default()).await;
-        let mut stream = ask(address, "/slow").await;
-        begun.notified().await;
-        phases.enter(Phase::Stopping);
-        while TcpStream::connect(address).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-        assert!(!task.is_finished());
-        go_on.notify_one();
-        assert!(until(&mut stream, "slow").await.starts_with("HTTP/1.1 200"));
-        task.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_client_that_says_nothing_loses_its_place() {
-        let limits = Limits {
-            connections: 1,
-            idle: Duration::from_millis(100),
-            ..Limits::default()
-        };
-        let (address, ..) = door(limits).await;
-        let mut silent = TcpStream::connect(address).await.unwrap();
-        let mut next = ask(address, "/").await;
-        assert!(until(&mut next, "fast").await.starts_with("HTTP/1.1 200"));
-        assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0, "it was closed");
-    }
-}
+mod tests;

@@ -5,8 +5,13 @@
 //!                └── after a while ─▶ Stopping: nothing new, what is in flight is finished
 //! ```
 
+mod bodies;
+mod descriptors;
 mod door;
+mod patience;
 mod phase;
 
-pub use door::{Door, Limits};
+pub use bodies::{Bodies, BodyLimits, NoBody, Whole};
+pub(crate) use descriptors::raise_limit;
+pub use door::{Door, Limits, Peer};
 pub use phase::{Phase, Phases};

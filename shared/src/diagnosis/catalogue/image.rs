@@ -7,6 +7,18 @@ section! {
         "Correct the container's `image`.";
         ImageNameUnreadable { flaw }: "It cannot be read: {flaw}.";
     }
+    ImageLookUpsExceeded, Itself, "" {
+        "More images would have to be looked up than may be for one pod, or at a time.",
+        "16 for one pod; 16 at a time for one namespace, and 64 in all.",
+        "Set `command` in the containers, then no registry is asked. If others were in the way, create the pod again.";
+        LookUpsWaiting: "Too many others are being looked up at the moment.";
+    }
+    RegistryNotAllowed, Itself, "" {
+        "The name of an image, or an answer of its registry, leads to an address of the injector's own machine or its link.",
+        "Whoever may create pods says which registry is asked, and must not reach what is on the injector's node: loopback, instance metadata.",
+        "Set `command` in the container, then no registry is asked. If the registry is meant to be there, list it in IMAGE_LOOKUP_LOCAL_REGISTRIES of the injector.";
+        RegistryNotOutward { detail }: "{detail}.";
+    }
     ImagePullDenied, Itself, "" {
         "The registry wants other credentials for an image, or none of those that there are may read it.",
         "Neither the pod's imagePullSecrets nor those of its ServiceAccount open the image, nor does the injector's own identity (Azure Container Registry only).",

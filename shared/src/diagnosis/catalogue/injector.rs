@@ -6,6 +6,17 @@ section! {
         "Somebody or something else changed them.",
         "Restore them; they are read again by themselves.";
     }
+    WebhookConfigurationRefused, Itself, "soon" {
+        "The API server refuses the change by which the injector keeps its `MutatingWebhookConfiguration` up to date; the message has its words.",
+        "A policy or a webhook in the cluster does not allow it.",
+        "Exempt the injector's ServiceAccount from it for MutatingWebhookConfiguration '{name}': until then the API server may not trust the injector's certificate, and nothing keeps others from the webhook's port.";
+        WebhookChangeRefused { name, message }: "A policy or a webhook in the cluster does not allow it. It said: {message}.";
+    }
+    WebhookCallerUnknown, Itself, "" {
+        "A request to the webhook's port came by another path than the one that the injector wrote into its `MutatingWebhookConfiguration`. It is answered with 403, and nothing else.",
+        "It does not come from the API server, or `WEBHOOK_CONFIGURATION` names another configuration than the one by which the API server calls.",
+        "Nothing to do if pods are created as ever. Else set WEBHOOK_CONFIGURATION to the configuration's name: `kubectl get mutatingwebhookconfigurations`";
+    }
     WrapperOutdated, Itself, "" {
         "A pod asks the broker for a token, as wrappers of akv2k8s 1.x did.",
         "The pod was prepared before this injector was installed. The broker gives values, not tokens.",
@@ -34,8 +45,8 @@ section! {
         "Re-create the pod, which gives it the wrapper that fits.";
     }
     BrokerBusy, Itself, "" {
-        "A pod asks the broker for values more often than its share.",
-        "One pod may ask 30 times at once, then every two seconds.",
+        "A pod asks the broker for values more often than its share, or the broker has too much to do.",
+        "One pod may ask 30 times at once, then every two seconds; many references or large values count as several times.",
         "Nothing to do if it passes: it is tried again. Else see why the containers start so often.";
     }
 }

@@ -111,8 +111,8 @@ codes! {
         InvalidSpec, DataKeyMissing, DataKeyInvalid,
     }
     "The env injector", injector {
-        ServingCertificateUnusable, WrapperOutdated, PodTokenRefused, PodNotPrepared, InjectionNotEnabled,
-        BrokerRequestInvalid, BrokerBusy,
+        ServingCertificateUnusable, WebhookConfigurationRefused, WebhookCallerUnknown, WrapperOutdated, PodTokenRefused,
+        PodNotPrepared, InjectionNotEnabled, BrokerRequestInvalid, BrokerBusy,
     }
     "Grants", grants {
         VaultGrantsUnreadable, VaultNotGranted,
@@ -155,7 +155,8 @@ codes! {
         InjectionImpossible, InjectionSettingInvalid, ReferenceInvalid, AkvsNotFound,
     }
     "Images of containers without `command`", image {
-        ImageNameInvalid, ImagePullDenied, ImageNotFound, RegistryUnavailable, ImagePlatformUnclear, ImageUnusable,
+        ImageNameInvalid, ImageLookUpsExceeded, RegistryNotAllowed, ImagePullDenied, ImageNotFound, RegistryUnavailable,
+        ImagePlatformUnclear, ImageUnusable,
     }
     "The start of a program", start {
         InjectionMisconfigured, BrokerUnavailable, BrokerNotTrusted, ValueNotForEnvironment, EnvironmentTooLarge,

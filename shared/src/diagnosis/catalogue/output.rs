@@ -10,6 +10,8 @@ section! {
         TokenAnswerEmpty: "Its answer holds no token.";
         LabelsOutdated { minutes }: "The watch of namespaces has failed for {minutes} minutes.",
             "See the log for what fails; for rights, examples/install/namespace-labels-rbac.yaml. It is tried again by itself.";
+        NamespaceNotTold { error }: "{error}.",
+            "Create the pod again.";
         ApiServerOutOfReach { error }: "{error}.",
             "Check network policies and the API server's address from this pod.";
         LeaseNamespaceMissing { message }: "{message}.",
@@ -30,6 +32,8 @@ section! {
             "Grant {verbs} on {resource} in namespace {namespace} to the controller's ServiceAccount.";
         OutputForbidden { verbs, resource, namespace }: "Its ServiceAccount lacks the right.",
             "Grant {verbs} on {resource} in namespace {namespace} to the controller's ServiceAccount.";
+        NamespaceForbidden { error }: "{error}.",
+            "Give the injector's ServiceAccount the right to get namespaces.";
         NamespacesForbidden { error }: "{error}.",
             "Give the controller the right to list and watch namespaces: examples/install/namespace-labels-rbac.yaml";
     }
