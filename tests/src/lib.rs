@@ -15,6 +15,7 @@ pub mod image;
 pub mod installation;
 pub mod load;
 pub mod log;
+pub mod measure;
 pub mod node;
 pub mod provision;
 pub mod proxy;

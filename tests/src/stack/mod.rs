@@ -7,6 +7,7 @@ mod account;
 mod controller;
 mod injector;
 mod launch;
+mod measured;
 mod program;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use self::account::Account;
 pub use self::controller::Controller;
 pub use self::injector::{INJECTOR, Injector, prepares};
 pub use self::launch::Launch;
+pub use self::measured::{Connection, MeasuredInjector};
 pub(crate) use self::program::build as build_program;
 pub use self::program::{Profile, cli_program, controller_program, guest_program, injector_program, wrapper_program};
 use crate::controlplane::ControlPlane;
