@@ -17,6 +17,8 @@ pub mod args;
 pub mod broker;
 pub mod cluster;
 pub mod config;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod pki;
 mod places;
 pub mod registry;

@@ -15,6 +15,8 @@
 
 mod authenticate;
 mod decide;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod http;
 mod limit;
 mod metrics;

@@ -15,6 +15,8 @@ mod challenge;
 mod client;
 mod credentials;
 mod digest;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod lookup;
 mod manifest;
 mod name;
