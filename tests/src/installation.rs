@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use akv2k8s_shared::injection::names;
 use anyhow::{Context, ensure};
@@ -13,7 +14,8 @@ use crate::emulator::{AppHandle, Emulator, FederatedCredential, Role, VaultHandl
 use crate::image::{File, Format, Image};
 use crate::node::Node;
 use crate::registry::{self, Registry};
-use crate::stack::{INJECTOR, NAMESPACE, build_program, prepares};
+use crate::stack::{INJECTOR, NAMESPACE, Profile, injector_program, prepares};
+use crate::statics::{self, Architecture};
 
 const MANIFESTS: [&str; 3] = [
     include_str!("../../examples/injector/namespace.yaml"),
@@ -21,19 +23,15 @@ const MANIFESTS: [&str; 3] = [
     include_str!("../../examples/injector/deployment.yaml"),
 ];
 const WEBHOOK: &str = include_str!("../../examples/injector/webhook.yaml");
-/// What the examples call the images, and who builds them: package, binary, path in the image.
-const IMAGES: [(&str, &str, &str, &str); 2] = [
-    (
-        "example.org/akv2k8s/envinjector:0.1.0",
-        "akv2k8s-envinjector",
-        "akv2k8s-envinjector",
-        "/akv2k8s-envinjector",
-    ),
+/// What the examples call the images, the path of the program in it, and who builds it.
+const IMAGES: [(&str, &str, fn() -> anyhow::Result<PathBuf>); 2] = [
+    ("example.org/akv2k8s/envinjector:0.1.0", "/akv2k8s-envinjector", || {
+        injector_program(Profile::Release)
+    }),
     (
         "example.org/akv2k8s/azure-keyvault-env:0.1.0",
-        "akv2k8s-exec",
-        names::PROGRAM,
         "/usr/local/bin/azure-keyvault-env",
+        || statics::wrapper(Architecture::here()),
     ),
 ];
 /// Stands in the examples for what differs between installations.
@@ -61,9 +59,8 @@ impl<'n> Installation<'n> {
     /// # Errors
     /// A program cannot be built, or the Deployment does not become available: what became of its pods.
     pub async fn new(node: &'n Node) -> anyhow::Result<Self> {
-        for (name, package, binary, path) in IMAGES {
-            let built = tokio::task::spawn_blocking(move || build_program(&["static"], (package, binary)));
-            let program = std::fs::read(built.await?.map_err(anyhow::Error::msg)?)?;
+        for (name, path, build) in IMAGES {
+            let program = std::fs::read(tokio::task::spawn_blocking(build).await??)?;
             let image = Image::scratch([File::program(path, program)]);
             let image = image.entrypoint([path]).user("65532:65532");
             node.add_image(name, &image).await?;

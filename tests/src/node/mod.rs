@@ -265,7 +265,7 @@ impl Node {
 
 /// The image of the container that holds a pod's namespaces.
 fn pause() -> anyhow::Result<Image> {
-    let bytes = std::fs::read(guest::program()?)?;
+    let bytes = std::fs::read(crate::statics::guest()?)?;
     Ok(Image::scratch([File::program(guest::PATH, bytes)])
         .entrypoint([guest::PATH, "wait"])
         .user("65532:65532"))
