@@ -4,7 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Code, Diagnosis, Explanation};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::failure::Failure;
@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// or `unanswered` when the first attempt did not even end.
 pub(crate) async fn retry<T>(
     patience: &Patience,
-    unanswered: Code,
+    unanswered: impl Into<Explanation>,
     attempt: impl AsyncFn() -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let started = Instant::now();
@@ -43,22 +43,15 @@ pub(crate) async fn retry<T>(
         sleep_until(next).await;
         pause = (pause * 2).min(LONGEST_PAUSE.max(patience.first_pause));
     }
-    Err(last.unwrap_or_else(|| too_slow(unanswered)).after(started.elapsed()))
+    Err(last
+        .unwrap_or_else(|| Failure::of(Diagnosis::case(unanswered, "The values did not come in time.")))
+        .after(started.elapsed()))
 }
 
 /// Between half of `pause` and all of it, so that the pods of a rollout do not come all at once. Nothing depends on its quality.
 fn jittered(pause: Duration) -> Duration {
     let random = u32::try_from(RandomState::new().hash_one(()) & 0xffff).unwrap_or_default();
     pause / 2 + pause / 2 * random / 0xffff
-}
-
-fn too_slow(code: Code) -> Failure {
-    Failure::of(Diagnosis::new(
-        code,
-        "The values did not come in time.",
-        "The first attempt was not answered before the time for the start was over.",
-        "Raise ENV_INJECTOR_START_BUDGET (seconds), or look at what is slow between this pod and what it asks.",
-    ))
 }
 
 #[cfg(test)]

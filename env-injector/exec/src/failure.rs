@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn a_failure_is_three_lines_whatever_is_in_its_texts() {
-        let diagnosis = Diagnosis::new(Code::AkvsNotFound, "What\nhappened.", "Why\r\nso.", "Do\nthat.");
+        let told = Diagnosis::told("AkvsNotFound", "What\nhappened. Cause: Why\r\nso. Fix: Do\nthat.");
+        let diagnosis = told.unwrap();
         let names: Vec<_> = (0..1000).map(|number| format!("V{number}")).collect();
         let failure = Failure::of(diagnosis).at(&names).about("db@azurekeyvault");
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use akv2k8s_shared::environment::Environment;
 use akv2k8s_shared::injection::names;
 use akv2k8s_shared::injection::reference::Reference;
@@ -35,11 +35,9 @@ pub(crate) fn plan(variables: &[Variable]) -> Result<Plan, Failure> {
             continue;
         };
         let reference = parsed.map_err(|error| {
-            let diagnosis = Diagnosis::new(
-                Code::ReferenceInvalid,
+            let diagnosis = Diagnosis::case(
+                case::VariableNotReference { error: &error },
                 "The value begins with azurekeyvault:// and is no reference.",
-                format!("What is wrong: {error}."),
-                "Correct the variable, or name an AzureKeyVaultSecret: NAME@azurekeyvault",
             );
             Failure::of(diagnosis).at(&[variable.shown()])
         })?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis, Retry};
+use akv2k8s_shared::diagnosis::{Diagnosis, Explanation, Retry, case};
 use akv2k8s_shared::environment::Environment;
 use akv2k8s_shared::http::{HttpClient, Limits, Response};
 use http_body_util::Full;
@@ -75,7 +75,7 @@ impl ApiServer {
         let answer = http
             .send(request)
             .await
-            .map_err(|failure| unavailable(format!("It does not answer: {}.", failure.detail)))?;
+            .map_err(|failure| unavailable(case::ApiServerHidden { error: &failure.detail }))?;
         read(&answer, name, &namespace)
     }
 
@@ -93,12 +93,7 @@ impl ApiServer {
         let path = Path::new(&self.folder).join(name);
         std::fs::read(&path).map(Zeroizing::new).map_err(|error| {
             let what = format!("{} cannot be read: {error}.", path.display());
-            Failure::of(Diagnosis::new(
-                Code::InjectionMisconfigured,
-                what,
-                "AzureKeyVaultSecrets are read from the API server with the pod's ServiceAccount, and its token is not mounted.",
-                "Set automountServiceAccountToken: true on the pod, or use direct references (azurekeyvault://VAULT/secrets/NAME).",
-            ))
+            Failure::of(Diagnosis::case(case::OwnTokenNotMounted, what))
         })
     }
 }
@@ -109,39 +104,29 @@ fn read(answer: &Response, name: &str, namespace: &str) -> Result<Spec, Failure>
             .map(|akvs| akvs.spec)
             .map_err(|error| {
                 // The spec holds nothing secret.
-                let cause = format!("{error}.");
                 let what = format!("The AzureKeyVaultSecret '{name}' cannot be read.");
-                Failure::of(Diagnosis::new(
-                    Code::InvalidSpec,
-                    what,
-                    cause,
-                    "Correct it: kubectl edit akvs",
-                ))
+                Failure::of(Diagnosis::case(case::SpecUnreadable { error: &error }, what))
             }),
-        StatusCode::NOT_FOUND => Err(not_found(name, "The API server does not know it.")),
+        StatusCode::NOT_FOUND => Err(not_found(name, case::AkvsNotKnown)),
         StatusCode::UNAUTHORIZED => Err(forbidden(name, namespace)),
         // The Role may come a moment after the pod, as the AKVS may.
         StatusCode::FORBIDDEN => Err(forbidden(name, namespace).with(Retry::Soon)),
-        status => Err(unavailable(format!("It answers with status {}.", status.as_u16()))),
+        status => Err(unavailable(case::ApiServerStatus {
+            status: &status.as_u16(),
+        })),
     }
 }
 
 fn forbidden(name: &str, namespace: &str) -> Failure {
-    Failure::of(Diagnosis::new(
-        Code::ApiServerForbidden,
+    Failure::of(Diagnosis::case(
+        case::PodMayNotReadAkvs { namespace: &namespace },
         format!("The pod's ServiceAccount may not read the AzureKeyVaultSecret '{name}'."),
-        "No Role in the namespace gives it the right to get azurekeyvaultsecrets.",
-        format!(
-            "kubectl create role akvs-reader --namespace {namespace} --verb get --resource azurekeyvaultsecrets.spv.no, and bind it to the pod's ServiceAccount"
-        ),
     ))
 }
 
-fn unavailable(cause: String) -> Failure {
-    Failure::passing(Diagnosis::new(
-        Code::ApiServerUnavailable,
+fn unavailable(why: impl Into<Explanation>) -> Failure {
+    Failure::passing(Diagnosis::case(
+        why,
         "AzureKeyVaultSecrets cannot be read from the API server.",
-        cause,
-        "Check that network policies let this pod reach the API server.",
     ))
 }

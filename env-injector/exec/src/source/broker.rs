@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Code, Diagnosis, case};
 use akv2k8s_shared::http::{Failure as HttpFailure, FailureKind, HttpClient, Limits, Response};
 use akv2k8s_shared::injection::reference::Reference;
 use akv2k8s_shared::injection::{names, wire};
@@ -71,13 +71,7 @@ impl BrokerSource {
                 wire::MAX_REFERENCES,
                 wire::MAX_REQUEST
             );
-            let fix = "Use fewer references; a multi-key-value-secret mounted as a file holds many values.";
-            return Err(Failure::of(Diagnosis::new(
-                Code::EnvironmentTooLarge,
-                what,
-                "There are more of them here.",
-                fix,
-            )));
+            return Err(Failure::of(Diagnosis::case(case::MoreThanBrokerTakes, what)));
         }
         Request::builder()
             .method(Method::POST)
@@ -136,11 +130,6 @@ fn unavailable(what: String) -> Failure {
 }
 
 fn direct_reference(text: &str) -> Failure {
-    let diagnosis = Diagnosis::new(
-        Code::ReferenceInvalid,
-        "A reference to a vault cannot be used here.",
-        "This container gets its values from the broker, which gives only what an AzureKeyVaultSecret of the namespace names.",
-        "Create an AzureKeyVaultSecret and write NAME@azurekeyvault, or set ENV_INJECTOR_DISABLE_AUTH_SERVICE=true and give the pod an identity.",
-    );
+    let diagnosis = Diagnosis::case(case::DirectFromBroker, "A reference to a vault cannot be used here.");
     Failure::of(diagnosis).about(text)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use akv2k8s_shared::api::spec::{Output, Vault};
-use akv2k8s_shared::diagnosis::{Code, Diagnosis, Retry};
+use akv2k8s_shared::diagnosis::{Diagnosis, Explanation, Retry, case};
 use akv2k8s_shared::environment::Environment;
 use akv2k8s_shared::http::{HttpClient, Limits};
 use akv2k8s_shared::identity::{AuthType, Provider};
@@ -110,7 +110,7 @@ impl DirectSource {
                 Specs::Embedded(specs) => specs
                     .get(name)
                     .cloned()
-                    .ok_or_else(|| not_found(name, "It was not there when the pod was created.").with(Retry::Slowly)),
+                    .ok_or_else(|| not_found(name, case::AkvsNotThereThen).with(Retry::Slowly)),
                 Specs::ApiServer(server) => server.spec(name).await,
             };
             Ok((name.to_owned(), spec.map_err(|failure| failure.about(text))?))
@@ -136,11 +136,9 @@ impl DirectSource {
 }
 
 /// There is no such AKVS.
-pub(super) fn not_found(name: &str, cause: &str) -> Failure {
-    Failure::passing(Diagnosis::new(
-        Code::AkvsNotFound,
+pub(super) fn not_found(name: &str, why: impl Into<Explanation>) -> Failure {
+    Failure::passing(Diagnosis::case(
+        why,
         format!("There is no AzureKeyVaultSecret '{name}' in the pod's namespace."),
-        cause,
-        "Apply it or correct the name, then re-create the pod: kubectl get akvs",
     ))
 }

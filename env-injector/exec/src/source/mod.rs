@@ -6,7 +6,7 @@ mod direct;
 
 use std::collections::BTreeMap;
 
-use akv2k8s_shared::diagnosis::Code;
+use akv2k8s_shared::diagnosis::{Explanation, case};
 use akv2k8s_shared::environment::Environment;
 use akv2k8s_shared::injection::reference::Reference;
 use akv2k8s_shared::secret::SecretBytes;
@@ -37,10 +37,10 @@ impl Source {
     }
 
     /// What it means when nothing is answered.
-    pub(crate) fn unanswered(&self) -> Code {
+    pub(crate) fn unanswered(&self) -> Explanation {
         match self {
-            Self::Broker(_) => Code::BrokerUnavailable,
-            Self::Direct(_) => Code::VaultUnavailable,
+            Self::Broker(_) => case::BrokerNotInTime.into(),
+            Self::Direct(_) => case::VaultNotInTime.into(),
         }
     }
 

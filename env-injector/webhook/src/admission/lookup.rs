@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -56,13 +56,6 @@ pub struct LookUpsOff;
 impl ImageLookup for LookUpsOff {
     async fn config(&self, query: &ImageQuery) -> Result<ImageConfig, LookupError> {
         let what = format!("What image '{}' starts is not looked up.", query.image);
-        let cause = "Images' registries are not asked in this installation (IMAGE_LOOKUP).";
-        let fix = "Set command in the container.";
-        Err(LookupError(Box::new(Diagnosis::new(
-            Code::InjectionImpossible,
-            what,
-            cause,
-            fix,
-        ))))
+        Err(LookupError(Box::new(Diagnosis::case(case::LookUpsOff, what))))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use akv2k8s_shared::injection::names;
 use akv2k8s_shared::injection::reference::Reference;
 use json_patch::Patch;
@@ -89,11 +89,10 @@ pub fn mutate(pod: &Value, facts: &Facts<'_>) -> Result<Outcome, Denial> {
 fn possible(pod: &Value, wanted: &[Wanted<'_>]) -> Result<(), Denial> {
     let spec = &pod["spec"];
     if text(&spec["os"], "name") == Some("windows") {
-        return Err(impossible(
+        return Err(Denial::new(Diagnosis::case(
+            case::WindowsPod,
             "Pods of Windows nodes cannot have values injected.",
-            "The wrapper is a program for Linux.",
-            "Take the references out, and use a Secret that an AzureKeyVaultSecret writes.",
-        ));
+        )));
     }
     for (volume, kind) in [(names::VOLUME, "emptyDir"), (names::TOKEN_VOLUME, "projected")] {
         if named(items(spec, "volumes"), volume).is_some_and(|volume| !volume[kind].is_object()) {
@@ -127,12 +126,7 @@ fn possible(pod: &Value, wanted: &[Wanted<'_>]) -> Result<(), Denial> {
 }
 
 fn taken(what: &str) -> Denial {
-    let cause = "The env injector needs that name or place for itself.";
-    impossible(what, cause, "Choose another one in the pod.")
-}
-
-fn impossible(what: &str, cause: &str, fix: &str) -> Denial {
-    Denial::new(Diagnosis::new(Code::InjectionImpossible, what, cause, fix))
+    Denial::new(Diagnosis::case(case::PlaceTaken, what))
 }
 
 fn prepare(
@@ -184,11 +178,8 @@ fn argv(container: Container<'_>, facts: &Facts<'_>) -> Result<Vec<String>, Deni
     let rest = if args.is_empty() { verbatim(cmd) } else { args };
     let words: Vec<String> = [verbatim(entrypoint), rest].concat();
     if words.is_empty() {
-        return Err(impossible(
-            &format!("Nothing says what container '{}' starts.", container.name()),
-            "It has no command, and its image has neither ENTRYPOINT nor CMD.",
-            "Set command in the container.",
-        ));
+        let what = format!("Nothing says what container '{}' starts.", container.name());
+        return Err(Denial::new(Diagnosis::case(case::ProgramUnknown, what)));
     }
     Ok(words)
 }
@@ -207,15 +198,10 @@ fn advise(wanted: &Wanted<'_>, facts: &Facts<'_>, warnings: &mut Vec<String>) ->
                 None => warnings.push(advice::missing(place, name, facts)),
             },
             Reference::Direct { .. } => {
-                return Err(Denial::new(Diagnosis::new(
-                    Code::ReferenceInvalid,
+                let variable = &names::DISABLE_AUTH_SERVICE;
+                return Err(Denial::new(Diagnosis::case(
+                    case::DirectWithBroker { variable },
                     format!("{place} refers to an object of a vault directly."),
-                    "The broker gives values of AzureKeyVaultSecrets only.",
-                    format!(
-                        "Create an AzureKeyVaultSecret for the object and write NAME@azurekeyvault; or set {}: \"true\" on \
-                         the container, which then needs an identity of its own.",
-                        names::DISABLE_AUTH_SERVICE
-                    ),
                 )));
             }
         }
@@ -232,14 +218,10 @@ fn specs(wanted: &Wanted<'_>, facts: &Facts<'_>, warnings: &mut Vec<String>) -> 
         };
         let place = Place::new(wanted, mention);
         let Some(spec) = facts.specs.get(name) else {
-            return Err(Denial::new(Diagnosis::new(
-                Code::AkvsNotFound,
+            let namespace = &facts.namespace;
+            return Err(Denial::new(Diagnosis::case(
+                case::AkvsNeededFirst { namespace },
                 advice::missing(place, name, facts),
-                "Without the broker, what an AzureKeyVaultSecret says is written into the pod, so it has to be there first.",
-                format!(
-                    "Create it, or correct the name: kubectl get akvs --namespace {}",
-                    facts.namespace
-                ),
             )));
         };
         warnings.extend(advice::query(place, name, query.as_ref(), spec));

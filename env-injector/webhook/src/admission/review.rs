@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_denial_has_the_whole_diagnosis() {
-        let diagnosis = Diagnosis::new(Code::AkvsNotFound, "It is not there.", "It was not made.", "Make it.");
+        let told = Diagnosis::told("AkvsNotFound", "It is not there. Cause: It was not made. Fix: Make it.");
+        let diagnosis = told.unwrap();
         let denial = Denial(Box::new(diagnosis));
         let answer = read(&asked(VERSIONS[0])).unwrap().deny(&denial);
         assert_eq!(answer["response"]["allowed"], false);

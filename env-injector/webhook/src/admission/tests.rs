@@ -187,7 +187,7 @@ fn a_registry_is_asked_only_about_wrapped_containers_without_command_and_is_told
 #[test]
 fn a_failed_look_up_denies_the_pod_in_its_own_words() {
     let mut world = World::new();
-    let diagnosis = Diagnosis::new(Code::VaultUnavailable, "No answer.", "It is down.", "Set `command`.");
+    let diagnosis = Diagnosis::of(Code::VaultUnavailable, "No answer.", &[]);
     world
         .images
         .insert("app".to_owned(), Err(LookupError(Box::new(diagnosis.clone()))));

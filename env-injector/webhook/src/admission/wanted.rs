@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use akv2k8s_shared::environment::parse_bool;
 use akv2k8s_shared::injection::names;
 use akv2k8s_shared::injection::reference::Reference;
@@ -105,14 +105,12 @@ fn mentions(container: Container<'_>) -> Result<Vec<Mention<'_>>, Denial> {
             None => {}
             Some(Ok(reference)) => mentions.push(Mention { variable, reference }),
             Some(Err(error)) => {
-                return Err(Denial::new(Diagnosis::new(
-                    Code::ReferenceInvalid,
+                return Err(Denial::new(Diagnosis::case(
+                    case::ReferenceBroken { error: &error },
                     format!(
                         "Variable {variable} of container '{}' begins like a reference and is none.",
                         container.name()
                     ),
-                    format!("Its value breaks the grammar: {error}."),
-                    "Correct the value.",
                 )));
             }
         }
@@ -134,15 +132,13 @@ fn without_broker(container: Container<'_>) -> Result<bool, Denial> {
         return Ok(false);
     };
     text(entry, "value").and_then(parse_bool).ok_or_else(|| {
-        Denial::new(Diagnosis::new(
-            Code::InjectionSettingInvalid,
+        Denial::new(Diagnosis::case(
+            case::SwitchNotBoolean,
             format!(
                 "Variable {} of container '{}' is no boolean.",
                 names::DISABLE_AUTH_SERVICE,
                 container.name()
             ),
-            "It has to be known when the pod is created, so its value cannot come from elsewhere, and it is a boolean.",
-            "Write true or false, in quotes, as its value; or remove it.",
         ))
     })
 }

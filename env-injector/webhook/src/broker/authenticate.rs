@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, Explanation, case};
 use akv2k8s_shared::injection::names::{self, TOKEN_AUDIENCE};
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus, UserInfo};
@@ -159,9 +159,9 @@ fn lasts((_, claimed): &Key, known: &Known) -> Duration {
 }
 
 /// Namespace, ServiceAccount, pod and its UID, when the API server vouches for all of them.
-fn subject(status: TokenReviewStatus) -> Result<(String, String, String, String), &'static str> {
+fn subject(status: TokenReviewStatus) -> Result<(String, String, String, String), Explanation> {
     if status.authenticated != Some(true) {
-        return Err("the API server does not recognise it: it is expired, for another audience, or its pod is gone");
+        return Err(case::TokenNotRecognised.into());
     }
     // An API server that knows nothing of audiences leaves them out, and would take any token.
     if !status
@@ -170,9 +170,9 @@ fn subject(status: TokenReviewStatus) -> Result<(String, String, String, String)
         .iter()
         .any(|it| it == TOKEN_AUDIENCE)
     {
-        return Err("it is for another audience");
+        return Err(case::TokenOfOtherAudience.into());
     }
-    of_user(&status.user.unwrap_or_default()).ok_or("it is not bound to a pod")
+    of_user(&status.user.unwrap_or_default()).ok_or_else(|| case::TokenOfNoPod.into())
 }
 
 fn of_user(user: &UserInfo) -> Option<(String, String, String, String)> {
@@ -209,15 +209,10 @@ fn starts_wrapper(container: &Container) -> bool {
     first.is_some_and(|it| it == names::WRAPPER)
 }
 
-fn refused(why: &'static str) -> Refused {
+fn refused(why: Explanation) -> Refused {
     Refused::new(
         401,
-        Diagnosis::new(
-            Code::PodTokenRefused,
-            "The broker does not accept the token that it was sent.",
-            format!("Of the token: {why}."),
-            "Nothing to do if the pod is being deleted. Else re-create the pod.",
-        ),
+        Diagnosis::case(why, "The broker does not accept the token that it was sent."),
     )
 }
 
@@ -225,18 +220,10 @@ fn unanswered(right: &str, error: &kube::Error) -> Refused {
     let forbidden = matches!(error, kube::Error::Api(status) if status.is_forbidden());
     let what = "The broker could not ask the API server who sends the request.";
     if forbidden {
-        let fix = format!("Give the injector's ServiceAccount the right to {right}.");
-        return Refused::new(
-            503,
-            Diagnosis::new(Code::ApiServerForbidden, what, format!("{error}."), fix),
-        );
+        let forbidden = case::InjectorForbidden { error, right: &right };
+        return Refused::new(503, Diagnosis::case(forbidden, what));
     }
-    let fix = "Nothing to do if it passes: it is tried again.";
-    Refused::new(
-        503,
-        Diagnosis::new(Code::ApiServerUnavailable, what, format!("{error}."), fix),
-    )
-    .again(Duration::from_secs(2))
+    Refused::new(503, Diagnosis::case(case::InjectorNotAnswered { error }, what)).again(Duration::from_secs(2))
 }
 
 #[cfg(test)]
@@ -250,7 +237,7 @@ mod tests {
 
     use super::*;
 
-    fn review(status: Value) -> Result<(String, String, String, String), &'static str> {
+    fn review(status: Value) -> Result<(String, String, String, String), Explanation> {
         subject(serde_json::from_value(status).unwrap())
     }
 
@@ -292,7 +279,7 @@ mod tests {
         ] {
             let mut status = vouched();
             *status.pointer_mut(&path).unwrap() = value;
-            assert!(review(status).unwrap_err().contains(why), "{path}");
+            assert!(review(status).unwrap_err().cause.contains(why), "{path}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use akv2k8s_shared::api::AzureKeyVaultSecretSpec;
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Code, Diagnosis, Explanation, case};
 use akv2k8s_shared::injection::names;
 use akv2k8s_shared::injection::reference::{Query, Reference};
 use akv2k8s_shared::injection::source::Source;
@@ -52,17 +52,13 @@ pub(super) fn decide(caller: &Caller, ask: Ask, facts: &Facts<'_>) -> Result<Vec
 
 fn standing(caller: &Caller) -> Result<(), Refused> {
     let Caller { namespace, pod, .. } = caller;
-    let cause = match caller.standing {
+    let why: Explanation = match caller.standing {
         Standing::Prepared => return Ok(()),
-        Standing::Unprepared => "None of its containers starts the wrapper that the injector puts into pods.",
-        Standing::Gone => "It is gone, or another pod has its name.",
+        Standing::Unprepared => case::WrapperNotStarted.into(),
+        Standing::Gone => case::PodGone.into(),
     };
     let what = format!("Pod '{pod}' of namespace '{namespace}' may not have values from the broker.");
-    let fix = "Let the injector prepare it: see that it is installed, then re-create the pod.";
-    Err(Refused::new(
-        403,
-        Diagnosis::new(Code::PodNotPrepared, what, cause, fix),
-    ))
+    Err(Refused::new(403, Diagnosis::case(why, what)))
 }
 
 fn enabled(caller: &Caller, labels: Option<&BTreeMap<String, String>>) -> Result<(), Refused> {
@@ -85,7 +81,7 @@ fn release(caller: &Caller, reference: &str, facts: &Facts<'_>) -> Result<Releas
             let what = format!("The broker does not resolve '{reference}'.");
             return Err(Refused::new(403, Diagnosis::of(Code::ReferenceInvalid, what, &[])));
         }
-        Some(Err(_)) | None => return Err(Refused::malformed(400, "It holds something that is no reference.")),
+        Some(Err(_)) | None => return Err(Refused::malformed(400, case::NotAReference)),
     };
     let spec = facts
         .specs

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use akv2k8s_shared::injection::wire::{self, Ask};
 use akv2k8s_shared::secret::SecretBytes;
 use axum::Router;
@@ -98,47 +98,39 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Refused> {
         (Some(token), None) => Ok(token.trim()),
         _ => Err(Refused::new(
             401,
-            Diagnosis::new(
-                Code::PodTokenRefused,
-                "The request to the broker holds no token.",
-                "There is not just one header 'Authorization: Bearer TOKEN'.",
-                "Re-create the pod.",
-            ),
+            Diagnosis::case(case::TokenMissing, "The request to the broker holds no token."),
         )),
     }
 }
 
 fn no_body(trouble: NoBody) -> Refused {
+    let bytes = &wire::MAX_REQUEST;
     match trouble {
-        NoBody::TooSlow => Refused::malformed(408, "Its body did not arrive in time."),
-        NoBody::TooLong => Refused::malformed(413, format!("Its body has more than {} bytes.", wire::MAX_REQUEST)),
-        NoBody::Broken => Refused::malformed(400, "Its body did not arrive as a whole."),
+        NoBody::TooSlow => Refused::malformed(408, case::RequestTooSlow),
+        NoBody::TooLong => Refused::malformed(413, case::RequestTooLarge { bytes }),
+        NoBody::Broken => Refused::malformed(400, case::RequestCutOff),
         NoBody::Busy => Refused::busy(),
     }
 }
 
 fn read(body: &[u8]) -> Result<Ask, Refused> {
-    let ask: Ask = serde_json::from_slice(body)
-        .map_err(|error| Refused::malformed(400, format!("Its body is not a list of references: {error}.")))?;
+    let ask: Ask =
+        serde_json::from_slice(body).map_err(|error| Refused::malformed(400, case::RequestMalformed { error: &error }))?;
     if ask.references.iter().any(|it| it.len() > wire::MAX_REFERENCE) {
-        let cause = format!("It holds a reference of more than {} bytes.", wire::MAX_REFERENCE);
-        return Err(Refused::malformed(400, cause));
+        let bytes = &wire::MAX_REFERENCE;
+        return Err(Refused::malformed(400, case::ReferenceTooLong { bytes }));
     }
     if ask.references.len() > wire::MAX_REFERENCES {
-        let cause = format!("It holds more than {} references.", wire::MAX_REFERENCES);
-        return Err(Refused::malformed(400, cause));
+        let limit = &wire::MAX_REFERENCES;
+        return Err(Refused::malformed(400, case::TooManyReferences { limit }));
     }
     Ok(ask)
 }
 
 fn too_slow() -> Refused {
     let what = "The broker did not get the values in time.";
-    let cause = format!(
-        "Vault, Entra or the API server did not answer within {} s.",
-        ANSWER.as_secs()
-    );
-    let fix = "Nothing to do if it passes: it is tried again.";
-    let diagnosis = Diagnosis::new(Code::VaultUnavailable, what, cause, fix);
+    let seconds = &ANSWER.as_secs();
+    let diagnosis = Diagnosis::case(case::BrokerTooSlow { seconds }, what);
     Refused::new(503, diagnosis).again(Duration::from_secs(2))
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis, Retry};
+use akv2k8s_shared::diagnosis::{Code, Diagnosis, Explanation, Retry};
 use akv2k8s_shared::injection::wire::{self, Refusal};
 use axum::body::Body;
 use hyper::Response;
@@ -61,16 +61,9 @@ impl Refused {
     }
 
     /// The request is none.
-    pub(super) fn malformed(status: u16, cause: impl Into<String>) -> Self {
-        Self::new(
-            status,
-            Diagnosis::new(
-                Code::BrokerRequestInvalid,
-                "The broker does not understand the request.",
-                cause,
-                "Pods are prepared with the wrapper that fits; re-create the pod.",
-            ),
-        )
+    pub(super) fn malformed(status: u16, why: impl Into<Explanation>) -> Self {
+        let what = "The broker does not understand the request.";
+        Self::new(status, Diagnosis::case(why, what))
     }
 
     /// Too many are asking at a time.

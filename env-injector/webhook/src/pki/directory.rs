@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use akv2k8s_shared::diagnosis::Diagnosis;
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use akv2k8s_shared::secret::SecretBytes;
 use rustls::ServerConfig;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
+use super::clause;
 use super::hot::{Hot, server_config};
 use super::serving::Serving;
-use super::unusable;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(10);
@@ -66,11 +66,9 @@ impl Directory {
     /// The files cannot be read, or do not belong together.
     pub async fn look(&self) -> Result<(), Box<Diagnosis>> {
         let serving = read(&self.folder).await.map_err(|error| {
-            unusable(
-                &format!("The certificate in {} cannot be used.", self.folder.display()),
-                error,
-                "Put tls.crt and tls.key there that belong together; they are read again by themselves.",
-            )
+            let error = &clause(error);
+            let what = format!("The certificate in {} cannot be used.", self.folder.display());
+            Diagnosis::case(case::FilesUnusable { error }, what)
         })?;
         let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
         if *served != serving.chain {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use akv2k8s_shared::diagnosis::Diagnosis;
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use jiff::Timestamp;
 use rustls::ServerConfig;
 use tokio::time::MissedTickBehavior;
@@ -15,7 +15,7 @@ use super::plan::{Step, plan};
 use super::publisher::Publisher;
 use super::secret::Store;
 use super::state::State;
-use super::{path, unusable};
+use super::{clause, path};
 
 /// How often Secret and webhook configuration are looked at.
 const LOOK: Duration = Duration::from_secs(30);
@@ -163,12 +163,8 @@ impl Pki {
                 return Ok(());
             }
         }
-        Err(unusable(
-            &format!("Secret '{}' changes all the time.", self.options.secret),
-            format!("{RACES} attempts to write it met another writer"),
-            "See who else writes it; it is tried again.",
-        )
-        .into())
+        let what = format!("Secret '{}' changes all the time.", self.options.secret);
+        Err(Diagnosis::case(case::SecretNeverStill { attempts: &RACES }, what).into())
     }
 
     fn advance(&self, state: &mut State) -> Result<Vec<Step>, Box<Diagnosis>> {
@@ -176,11 +172,8 @@ impl Pki {
         let steps = plan(now, &state.outline(names));
         let what = "The injector's certificates cannot be made.";
         state.apply(&steps, names, now).map_err(|error| {
-            unusable(
-                what,
-                error,
-                "It is tried again; see that the names in the configuration are DNS names.",
-            )
+            let error = &clause(error);
+            Diagnosis::case(case::CertificatesCannotBeMade { error }, what)
         })?;
         Ok(steps)
     }

@@ -29,11 +29,7 @@ mod state;
 pub use directory::Directory;
 pub use keeper::{Clock, Options, Pki};
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
-
-/// What is called so went wrong, in the words of the catalogue.
-fn unusable(what: &str, cause: impl std::fmt::Display, fix: impl Into<String>) -> Diagnosis {
-    let cause = cause.to_string();
-    let cause = format!("{}.", cause.trim_end_matches('.'));
-    Diagnosis::new(Code::ServingCertificateUnusable, what, cause, fix)
+/// What others say, as part of a sentence.
+fn clause(said: impl std::fmt::Display) -> String {
+    said.to_string().trim_end_matches('.').to_owned()
 }

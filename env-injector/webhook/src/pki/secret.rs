@@ -1,16 +1,17 @@
 //! The Secret in which all replicas find the same state. It has no owner, so that it outlives the installation.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use akv2k8s_shared::secret::SecretBytes;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::PostParams;
 
+use super::clause;
 use super::state::State;
-use super::unusable;
 
 /// The Secret's place.
 pub(super) struct Store {
@@ -50,20 +51,14 @@ impl Store {
 
     /// There is a Secret, and no authority in it. Others may still know what was there, and pods trust it.
     pub(super) fn emptied(&self) -> Diagnosis {
-        self.unusable("there is no certificate authority in it".to_owned())
+        self.unusable("there is no certificate authority in it")
     }
 
-    fn unusable(&self, error: String) -> Diagnosis {
+    fn unusable(&self, error: impl fmt::Display) -> Diagnosis {
         let Self { namespace, name, .. } = self;
-        unusable(
-            &format!("The injector's certificates in Secret '{name}' of namespace '{namespace}' cannot be used."),
-            error,
-            format!(
-                "Delete it: an injector that has run since before it broke writes it again as it was. If none has, new \
-                 authorities are made, and pods that were prepared before have to be created anew: \
-                 kubectl delete secret {name} --namespace {namespace}"
-            ),
-        )
+        let what = format!("The injector's certificates in Secret '{name}' of namespace '{namespace}' cannot be used.");
+        let error = &clause(error);
+        Diagnosis::case(case::SecretUnusable { error, name, namespace }, what)
     }
 
     /// Makes the Secret. `false`: another replica was faster.
@@ -116,12 +111,9 @@ fn data(state: &State) -> BTreeMap<String, ByteString> {
 /// A request that the API server refused, or did not get. `right` is what RBAC has to allow.
 pub(super) fn of_api(what: String, right: &str, error: &kube::Error) -> Diagnosis {
     let forbidden = matches!(error, kube::Error::Api(status) if status.is_forbidden());
-    let (code, fix) = if forbidden {
-        let fix = format!("Give the injector's ServiceAccount the right to {right}.");
-        (Code::ApiServerForbidden, fix)
+    if forbidden {
+        Diagnosis::case(case::InjectorForbidden { error, right: &right }, what)
     } else {
-        let fix = "Nothing to do if it passes: it is tried again.".to_owned();
-        (Code::ApiServerUnavailable, fix)
-    };
-    Diagnosis::new(code, what, format!("{error}."), fix)
+        Diagnosis::case(case::InjectorNotAnswered { error }, what)
+    }
 }

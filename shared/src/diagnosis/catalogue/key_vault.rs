@@ -19,6 +19,10 @@ section! {
         NobodyWaits: "Whoever asked for it gave up.";
         RequestFails { error }: "{error}.";
         ReadLost: "The task that read it ended early: the program was stopped, or has a bug.";
+        BrokerTooSlow { seconds }: "Vault, Entra or the API server did not answer within {seconds} s.",
+            "Nothing to do if it passes: it is tried again.";
+        VaultNotInTime: "The first attempt was not answered before the time for the start was over.",
+            "Raise ENV_INJECTOR_START_BUDGET (seconds), or look at what is slow between this pod and what it asks.";
     }
     VaultResponseInvalid, ErrAzureVault, "soon; slowly if the object itself is incomplete" {
         "The answer is not one of Key Vault's; or an object lacks what its type has.",

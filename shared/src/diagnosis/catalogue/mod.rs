@@ -42,6 +42,7 @@ pub mod case {
     pub use super::environment::case::*;
     pub use super::grants::case::*;
     pub use super::image::case::*;
+    pub use super::injection::case::*;
     pub use super::injector::case::*;
     pub use super::installation::case::*;
     pub use super::key_vault::case::*;

@@ -19,6 +19,12 @@ section! {
         LeaseOutOfReach { error }: "{error}.";
         NamespacesNotWatched { error }: "{error}.",
             "Nothing to do if it passes: it is tried again. Else give the controller the right to list and watch namespaces: examples/install/namespace-labels-rbac.yaml";
+        InjectorNotAnswered { error }: "{error}.",
+            "Nothing to do if it passes: it is tried again.";
+        ApiServerHidden { error }: "It does not answer: {error}.",
+            "Check that network policies let this pod reach the API server.";
+        ApiServerStatus { status }: "It answers with status {status}.",
+            "Check that network policies let this pod reach the API server.";
     }
     ApiServerForbidden, Itself, "slowly" {
         "The controller lacks a right.",
@@ -36,6 +42,10 @@ section! {
             "Give the injector's ServiceAccount the right to get namespaces.";
         NamespacesForbidden { error }: "{error}.",
             "Give the controller the right to list and watch namespaces: examples/install/namespace-labels-rbac.yaml";
+        InjectorForbidden { error, right }: "{error}.",
+            "Give the injector's ServiceAccount the right to {right}.";
+        PodMayNotReadAkvs { namespace }: "No Role in the namespace gives it the right to get azurekeyvaultsecrets.",
+            "`kubectl create role akvs-reader --namespace {namespace} --verb get --resource azurekeyvaultsecrets.spv.no`, and bind it to the pod's ServiceAccount";
     }
     OutputTypeRefused, Itself, "slowly" {
         "Secrets of that type give rights in the cluster and are never written.",

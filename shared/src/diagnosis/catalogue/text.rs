@@ -98,17 +98,6 @@ impl Diagnosis {
             trace: None,
         })
     }
-
-    /// A diagnosis of `code` in the caller's own words; the texts are whole sentences.
-    pub fn new(code: Code, what: impl Into<String>, cause: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            code,
-            what: what.into(),
-            cause: Text(cause.into()),
-            fix: Text(fix.into()),
-            trace: None,
-        }
-    }
 }
 
 impl Deref for Text {
