@@ -1,6 +1,6 @@
 //! How many rows of the catalogue have a test that causes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use akv2k8s_shared::diagnosis::Code;
@@ -94,5 +94,40 @@ fn every_row_of_the_catalogue_has_a_test_that_causes_it() -> anyhow::Result<()> 
         Code::ALL.len()
     );
     ensure!(missing.is_empty(), "without a test: {missing:?}");
+    Ok(())
+}
+
+/// The Rust sources below `folder`.
+fn sources(folder: &Path, found: &mut String) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sources(&path, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push_str(&std::fs::read_to_string(&path)?);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_case_of_the_catalogue_is_told_by_some_program() -> anyhow::Result<()> {
+    let mut text = String::new();
+    for folder in ["shared/src", "controller/src", "cli/src", "env-injector"] {
+        sources(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder),
+            &mut text,
+        )?;
+    }
+    let told: BTreeSet<&str> = text
+        .split("case::")
+        .skip(1)
+        .map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default())
+        .collect();
+    let cases = Code::ALL.iter().flat_map(|code| code.row().cases);
+    let all: Vec<_> = cases.map(|case| case.name).collect();
+    println!("cases of the catalogue: {}", all.len());
+    let idle: Vec<_> = all.iter().filter(|name| !told.contains(*name)).collect();
+    ensure!(idle.is_empty(), "nobody tells {idle:?}");
     Ok(())
 }
