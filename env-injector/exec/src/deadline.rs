@@ -4,7 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis, Explanation};
+use akv2k8s_shared::diagnosis::{Diagnosis, Explanation};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::failure::Failure;
@@ -58,7 +58,7 @@ fn jittered(pause: Duration) -> Duration {
 mod tests {
     use std::cell::Cell;
 
-    use akv2k8s_shared::diagnosis::Retry;
+    use akv2k8s_shared::diagnosis::{Code, Retry};
 
     use super::*;
 

@@ -1,5 +1,6 @@
 //! What a token says of itself, unchecked: only good for refusing early what the API server would refuse, too.
 
+use akv2k8s_shared::diagnosis::{Explanation, case};
 use akv2k8s_shared::injection::names::TOKEN_AUDIENCE;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -38,26 +39,25 @@ struct Pod {
 ///
 /// # Errors
 /// Why the API server would refuse it at `now` (Unix seconds).
-pub(super) fn claimed_pod(token: &str, now: i64) -> Result<String, &'static str> {
-    const NO_TOKEN: &str = "it is no token of a ServiceAccount that is bound to a pod";
+pub(super) fn claimed_pod(token: &str, now: i64) -> Result<String, Explanation> {
     if token.len() > LONGEST {
-        return Err(NO_TOKEN);
+        return Err(case::TokenIsNone.into());
     }
     let mut parts = token.split('.');
     let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return Err(NO_TOKEN);
+        return Err(case::TokenIsNone.into());
     };
-    let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| NO_TOKEN)?;
-    let claims: Claims = serde_json::from_slice(&payload).map_err(|_| NO_TOKEN)?;
+    let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| case::TokenIsNone)?;
+    let claims: Claims = serde_json::from_slice(&payload).map_err(|_| case::TokenIsNone)?;
     let is_ours = match &claims.aud {
         Audience::One(audience) => audience == TOKEN_AUDIENCE,
         Audience::Several(all) => all.iter().any(|it| it == TOKEN_AUDIENCE),
     };
     if !is_ours {
-        return Err("it is for another audience");
+        return Err(case::TokenOfOtherAudience.into());
     }
     if claims.exp <= now {
-        return Err("it is expired");
+        return Err(case::TokenExpired.into());
     }
     Ok(claims.kubernetes.pod.uid)
 }
@@ -92,7 +92,7 @@ mod tests {
             ("x".repeat(LONGEST + 1), "no token"),
         ] {
             let refused = claimed_pod(&token, 10).unwrap_err();
-            assert!(refused.contains(why), "{refused}: {token}");
+            assert!(refused.cause.contains(why), "{}: {token}", refused.cause);
         }
     }
 }

@@ -41,6 +41,8 @@ section! {
         TokenNotRecognised: "Of the token: the API server does not recognise it: it is expired, for another audience, or its pod is gone.";
         TokenOfOtherAudience: "Of the token: it is for another audience.";
         TokenOfNoPod: "Of the token: it is not bound to a pod.";
+        TokenIsNone: "Of the token: it is no token of a ServiceAccount that is bound to a pod.";
+        TokenExpired: "Of the token: it is expired.";
     }
     PodNotPrepared, Itself, "" {
         "A pod asks the broker for values, and none of its containers starts the wrapper.",
