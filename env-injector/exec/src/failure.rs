@@ -157,8 +157,6 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use akv2k8s_shared::diagnosis::Code;
-
     use super::*;
 
     #[test]

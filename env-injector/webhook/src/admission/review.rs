@@ -113,7 +113,7 @@ impl Review {
 
 #[cfg(test)]
 mod tests {
-    use akv2k8s_shared::diagnosis::{Code, Diagnosis};
+    use akv2k8s_shared::diagnosis::Diagnosis;
     use json_patch::{AddOperation, PatchOperation};
     use proptest::prelude::*;
 
