@@ -23,8 +23,10 @@ const MANIFESTS: [&str; 3] = [
     include_str!("../../examples/injector/deployment.yaml"),
 ];
 const WEBHOOK: &str = include_str!("../../examples/injector/webhook.yaml");
+/// Builds a program and says where it is.
+type Build = fn() -> anyhow::Result<PathBuf>;
 /// What the examples call the images, the path of the program in it, and who builds it.
-const IMAGES: [(&str, &str, fn() -> anyhow::Result<PathBuf>); 2] = [
+const IMAGES: [(&str, &str, Build); 2] = [
     ("example.org/akv2k8s/envinjector:0.1.0", "/akv2k8s-envinjector", || {
         injector_program(Profile::Release)
     }),

@@ -56,7 +56,7 @@ pub(super) enum Standing {
 type Key = ([u8; 32], String);
 
 /// What the API server said of a token: a pod, or why there is none.
-type Known = Result<Arc<Caller>, &'static str>;
+type Known = Result<Arc<Caller>, Explanation>;
 
 /// Asks the API server who holds a token.
 pub(super) struct Authenticator {
@@ -100,7 +100,7 @@ impl Authenticator {
         (at.elapsed() < lasts(key, known)).then(|| known.clone())
     }
 
-    async fn ask(&self, token: &str) -> Result<Result<Caller, &'static str>, Refused> {
+    async fn ask(&self, token: &str) -> Result<Result<Caller, Explanation>, Refused> {
         let status = self.review(token).await?;
         let (namespace, service_account, pod, uid) = match subject(status) {
             Ok(subject) => subject,
@@ -230,6 +230,7 @@ fn unanswered(right: &str, error: &kube::Error) -> Refused {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use akv2k8s_shared::diagnosis::Code;
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use hyper::http;

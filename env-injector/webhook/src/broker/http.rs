@@ -114,8 +114,8 @@ fn no_body(trouble: NoBody) -> Refused {
 }
 
 fn read(body: &[u8]) -> Result<Ask, Refused> {
-    let ask: Ask =
-        serde_json::from_slice(body).map_err(|error| Refused::malformed(400, case::RequestMalformed { error: &error }))?;
+    let ask: Ask = serde_json::from_slice(body)
+        .map_err(|error| Refused::malformed(400, case::RequestMalformed { error: &error }))?;
     if ask.references.iter().any(|it| it.len() > wire::MAX_REFERENCE) {
         let bytes = &wire::MAX_REFERENCE;
         return Err(Refused::malformed(400, case::ReferenceTooLong { bytes }));
