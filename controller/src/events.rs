@@ -366,6 +366,8 @@ mod tests {
         let log = Log::default();
         let written = log.clone();
         let subscriber = tracing_subscriber::fmt().with_writer(move || log.clone()).finish();
+        // Of one subscriber alone, whatever thread reaches a line first is asked, which may be another test's.
+        let _company = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
         let guard = tracing::subscriber::set_default(subscriber);
         let lost = Family::default();
         let (events, writer) = Events::new(api_server(true), "me".to_owned(), lost.clone(), || false);

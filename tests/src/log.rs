@@ -3,7 +3,25 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tracing::subscriber::{DefaultGuard, NoSubscriber, Subscriber, set_default};
 use tracing_subscriber::fmt::MakeWriter;
+
+/// What this thread logs goes to `subscriber` until the guard is dropped.
+pub fn listen(subscriber: impl Subscriber + Send + Sync) -> Listening {
+    // Of one subscriber alone, `tracing` asks whatever thread reaches a line first, and that may be another test's, to which nobody
+    // listens: then the line is lost for all threads. So there are two.
+    let company = tracing::Dispatch::new(NoSubscriber::new());
+    Listening {
+        _guard: set_default(subscriber),
+        _company: company,
+    }
+}
+
+/// See [`listen`].
+pub struct Listening {
+    _guard: DefaultGuard,
+    _company: tracing::Dispatch,
+}
 
 /// A writer for a `tracing_subscriber`; clones share what was written.
 #[derive(Clone, Default)]

@@ -272,7 +272,7 @@ async fn no_secret_password_assertion_or_token_is_logged_at_any_level() {
         .with_writer(log.clone())
         .finish();
     // Everything runs on this thread: the runtime of this test has no other.
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _listening = akv2k8s_testbed::log::listen(subscriber);
 
     let bed = Bed::start().await;
     let app = App::register(&bed);

@@ -87,7 +87,7 @@ async fn logs_at_trace_level_hold_no_value_no_token_and_no_credential() {
         .with_writer(log.clone())
         .finish();
     // This test's runtime is the thread it runs on.
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _listening = akv2k8s_testbed::log::listen(subscriber);
     let bed = Bed::start().await;
     bed.app.add_secret_with("canary-credential", None);
     let identity = bed

@@ -12,7 +12,7 @@ use akv2k8s_testbed::stack::guest_program;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::bed::{LONG, end, run, wrapper};
+use crate::bed::{LONG, end, run, wrapper, wrapper_with_default_signals};
 use crate::stub::{Says, Stub, borrowed};
 
 const PATH: (&str, &str) = ("PATH", "/usr/bin:/bin");
@@ -151,7 +151,8 @@ async fn terminate_and_interrupt_end_the_waiting_at_once() {
     for (signal, code) in [("-TERM", 143), ("-INT", 130)] {
         let stub = Stub::start([Says::Nothing]).await;
         let variables = stub.variables(&[("DB", "db@azurekeyvault")]);
-        let child = wrapper(&borrowed(&variables)).await.arg("env").spawn().unwrap();
+        let mut command = wrapper_with_default_signals(&borrowed(&variables)).await;
+        let child = command.arg("env").spawn().unwrap();
         akv2k8s_testbed::wait::until("the request", LONG, async || (!stub.asked().is_empty()).then_some(()))
             .await
             .unwrap();
