@@ -1,13 +1,13 @@
 //! Containers without `command`: what their image starts is looked up in its registry.
 
 use akv2k8s_testbed::image::{File, Image, Platform};
-use akv2k8s_testbed::node::guest;
+use akv2k8s_testbed::statics;
 use serde_json::{Value, json};
 
 use crate::bed::{Team, db, in_world, pod};
 
 fn image() -> anyhow::Result<Image> {
-    let program = std::fs::read(guest::program()?)?;
+    let program = std::fs::read(statics::guest()?)?;
     let image = Image::scratch([File::program("/opt/$(app)", program)]);
     Ok(image
         .entrypoint(["/opt/$(app)"])

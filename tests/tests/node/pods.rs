@@ -2,6 +2,7 @@
 
 use akv2k8s_testbed::image::{File, Image};
 use akv2k8s_testbed::node::guest;
+use akv2k8s_testbed::statics;
 use serde_json::{Value, json};
 
 use crate::bed::{create, on_node, pod, said};
@@ -131,7 +132,7 @@ fn a_pod_that_keeps_the_restricted_rules_runs_where_they_are_enforced_and_others
 #[test]
 fn an_init_container_hands_a_file_over_in_memory() -> anyhow::Result<()> {
     on_node(async |node| {
-        let program = std::fs::read(guest::program()?)?;
+        let program = std::fs::read(statics::guest()?)?;
         let image = Image::scratch([
             File::program("/other/name", program),
             File::data("/etc/note", b"from the image".to_vec()),

@@ -1,7 +1,6 @@
 //! Running the wrapper with an environment of our own.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -13,21 +12,8 @@ pub(crate) const LONG: Duration = Duration::from_mins(2);
 
 /// The wrapper with these variables and no others.
 pub(crate) async fn wrapper(variables: &[(&str, &str)]) -> Command {
-    with_environment(Command::new(program().await), variables)
-}
-
-/// The same, and signals mean to it what they do by default: shells have what they start in the background ignore SIGINT, tests included.
-pub(crate) async fn wrapper_with_default_signals(variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new("/usr/bin/env");
-    command.arg("--default-signal").arg(program().await);
-    with_environment(command, variables)
-}
-
-async fn program() -> PathBuf {
-    tokio::task::spawn_blocking(wrapper_program).await.unwrap().unwrap()
-}
-
-fn with_environment(mut command: Command, variables: &[(&str, &str)]) -> Command {
+    let program = tokio::task::spawn_blocking(wrapper_program).await.unwrap().unwrap();
+    let mut command = Command::new(program);
     command
         .env_clear()
         .envs(variables.iter().copied())

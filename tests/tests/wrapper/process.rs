@@ -12,7 +12,7 @@ use akv2k8s_testbed::stack::guest_program;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::bed::{LONG, end, run, wrapper, wrapper_with_default_signals};
+use crate::bed::{LONG, end, run, wrapper};
 use crate::stub::{Says, Stub, borrowed};
 
 const PATH: (&str, &str) = ("PATH", "/usr/bin:/bin");
@@ -146,13 +146,32 @@ async fn standard_input_is_the_programs() {
     assert_eq!(end(child).await.out, "through");
 }
 
+/// The same wrapper, to which signals mean what they do by default: shells have what they start in the background ignore SIGINT, tests
+/// included.
+fn with_default_signals(wrapper: &Command) -> Command {
+    let wrapper = wrapper.as_std();
+    let mut command = Command::new("/usr/bin/env");
+    command.arg("--default-signal").arg(wrapper.get_program()).env_clear();
+    for (name, value) in wrapper.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
 #[tokio::test]
 async fn terminate_and_interrupt_end_the_waiting_at_once() {
     for (signal, code) in [("-TERM", 143), ("-INT", 130)] {
         let stub = Stub::start([Says::Nothing]).await;
         let variables = stub.variables(&[("DB", "db@azurekeyvault")]);
-        let mut command = wrapper_with_default_signals(&borrowed(&variables)).await;
-        let child = command.arg("env").spawn().unwrap();
+        let child = with_default_signals(&wrapper(&borrowed(&variables)).await)
+            .arg("env")
+            .spawn()
+            .unwrap();
         akv2k8s_testbed::wait::until("the request", LONG, async || (!stub.asked().is_empty()).then_some(()))
             .await
             .unwrap();
