@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use akv2k8s_shared::injection::names;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
@@ -14,7 +13,7 @@ use crate::emulator::{AppHandle, Emulator, FederatedCredential, Role, VaultHandl
 use crate::image::{File, Format, Image};
 use crate::node::Node;
 use crate::registry::{self, Registry};
-use crate::stack::{INJECTOR, NAMESPACE, Profile, injector_program, prepares};
+use crate::stack::{INJECTOR, NAMESPACE, Profile, injector_program, prepared_namespace};
 use crate::statics::{self, Architecture};
 
 const MANIFESTS: [&str; 3] = [
@@ -183,15 +182,7 @@ impl<'n> Installation<'n> {
 
     /// A fresh namespace whose pods are prepared; waits until they are.
     pub async fn namespace(&self, prefix: &str) -> anyhow::Result<Namespace> {
-        let cluster = &self.node.cluster;
-        let namespace = cluster.namespace(prefix).await?;
-        let label = format!("{}={}", names::LABEL, names::ENABLED);
-        cluster
-            .kubectl(&["label", "namespace", namespace.name(), &label])
-            .await?
-            .success()?;
-        prepares(cluster, namespace.name()).await?;
-        Ok(namespace)
+        prepared_namespace(&self.node.cluster, prefix).await
     }
 
     /// Gives an image of this name both to the registry, where it is looked up, and to the node, which runs it; gives its full name.

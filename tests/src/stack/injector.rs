@@ -119,14 +119,7 @@ impl Injector {
 
     /// A fresh namespace whose pods it prepares; waits until it does.
     pub async fn namespace(&self, cluster: &ControlPlane, prefix: &str) -> anyhow::Result<Namespace> {
-        let namespace = cluster.namespace(prefix).await?;
-        let label = format!("{}={}", names::LABEL, names::ENABLED);
-        cluster
-            .kubectl(&["label", "namespace", namespace.name(), &label])
-            .await?
-            .success()?;
-        prepares(cluster, namespace.name()).await?;
-        Ok(namespace)
+        prepared_namespace(cluster, prefix).await
     }
 }
 
@@ -137,6 +130,18 @@ fn webhook(port: u16) -> anyhow::Result<String> {
     // As long as the API server waits at all, for a busy machine.
     webhook["webhooks"][0]["timeoutSeconds"] = json!(30);
     Ok(webhook.to_string())
+}
+
+/// A fresh namespace whose pods the installed env injector prepares; waits until it does.
+pub async fn prepared_namespace(cluster: &ControlPlane, prefix: &str) -> anyhow::Result<Namespace> {
+    let namespace = cluster.namespace(prefix).await?;
+    let label = format!("{}={}", names::LABEL, names::ENABLED);
+    cluster
+        .kubectl(&["label", "namespace", namespace.name(), &label])
+        .await?
+        .success()?;
+    prepares(cluster, namespace.name()).await?;
+    Ok(namespace)
 }
 
 /// Waits until pods of a namespace are prepared: the API server learns of labels, configuration and authorities a moment later.

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use self::account::Account;
 pub use self::controller::Controller;
-pub use self::injector::{INJECTOR, Injector, prepares};
+pub use self::injector::{INJECTOR, Injector, prepared_namespace, prepares};
 pub use self::launch::Launch;
 pub use self::measured::{Connection, MeasuredInjector};
 pub(crate) use self::program::build as build_program;
