@@ -106,12 +106,12 @@ impl Controller {
         let health = Arc::new(Health::default());
         let objects = Arc::new(Objects::default());
         let queue = Arc::new(Queue::new(Limits::default()));
-        let metrics = Arc::new(Metrics::new(Readings {
-            vault: vault.clone(),
+        let readings = Readings {
             health: Arc::clone(&health),
             objects: Arc::clone(&objects),
             queue: Arc::clone(&queue),
-        }));
+        };
+        let metrics = Arc::new(Metrics::new(vault.clone(), readings));
         let me = process::name();
         let term = config.args.leader_elect.then(Term::default);
         let election = term.as_ref().map(|term| {

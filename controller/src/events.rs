@@ -117,7 +117,8 @@ pub(crate) struct Loss {
 
 /// Too many waited.
 pub(crate) const BACKLOG_FULL: Loss = Loss { reason: "backlog" };
-const NOT_WRITTEN: Loss = Loss { reason: "write" };
+/// The API server did not take it.
+pub(crate) const NOT_WRITTEN: Loss = Loss { reason: "write" };
 
 /// Events that never came to be. An episode lasts until an event is written and none waits.
 #[derive(Default)]

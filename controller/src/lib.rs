@@ -14,6 +14,7 @@ mod background;
 pub mod config;
 pub mod doctor;
 mod events;
+mod expiry;
 mod grants;
 mod health;
 mod http;

@@ -1,18 +1,22 @@
 //! Metrics, upstream's names first. Labels never hold an object's name, so their number is bounded by vaults and codes.
+//!
+//! Those of vaults and tokens are the same in all programs: [`akv2k8s_program::metrics`]. All are described in `docs/metrics.md`.
 
 use std::fmt;
 use std::sync::Arc;
 
+use akv2k8s_program::metrics::{AzureReadings, count, encode, gauges, registry};
 use akv2k8s_shared::keyvault::KeyVault;
+use k8s_openapi::jiff::Timestamp;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use crate::events::Loss;
+use crate::events::{BACKLOG_FULL, Loss, NOT_WRITTEN};
 use crate::health::{Health, Phase};
 use crate::objects::Objects;
 use crate::queue::{Lane, Queue};
@@ -21,9 +25,24 @@ use crate::queue::{Lane, Queue};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Cause {
     /// `add`, `update`, `delete`, `sync`.
-    pub(crate) operation: &'static str,
+    operation: &'static str,
     /// `AzureKeyVaultSecret` when the AKVS is the cause, `AzureKeyVault` when the vault is.
-    pub(crate) object: &'static str,
+    object: &'static str,
+}
+
+impl Cause {
+    /// The first sync of an AKVS.
+    pub(crate) const ADD: Self = Self::new("add", "AzureKeyVaultSecret");
+    /// It, or an output of it, changed.
+    pub(crate) const UPDATE: Self = Self::new("update", "AzureKeyVaultSecret");
+    /// It was deleted, and its outputs are let go.
+    pub(crate) const DELETE: Self = Self::new("delete", "AzureKeyVaultSecret");
+    /// The vault changed, or it was time to look.
+    pub(crate) const SYNC: Self = Self::new("sync", "AzureKeyVault");
+
+    const fn new(operation: &'static str, object: &'static str) -> Self {
+        Self { operation, object }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -44,17 +63,22 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// All counters at zero.
-    pub(crate) fn new(readings: Readings) -> Self {
+    /// All counters at zero, those included that will have a label: else Prometheus would not see the first failure as an increase.
+    pub(crate) fn new(vault: KeyVault, readings: Readings) -> Self {
         // Its `register` ends each text with a full stop.
-        let mut registry = Registry::with_prefix("akv2k8s");
-        let syncs = Family::default();
-        let failed = Family::default();
+        let mut registry = registry(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        let (syncs, failed) = (Family::default(), Family::default());
+        for cause in [Cause::ADD, Cause::UPDATE, Cause::DELETE, Cause::SYNC] {
+            drop((syncs.get_or_create(&cause), failed.get_or_create(&cause)));
+        }
         let outcomes = Family::default();
         let duration = Histogram::new(exponential_buckets(0.005, 2.0, 14));
         let polls = Family::default();
         let status_writes = Counter::default();
         let events_lost = Family::default();
+        for loss in [BACKLOG_FULL, NOT_WRITTEN] {
+            drop(events_lost.get_or_create(&loss));
+        }
         registry.register("syncs", "Syncs, by cause", syncs.clone());
         registry.register("syncs_failed", "Syncs that failed, by cause", failed.clone());
         registry.register(
@@ -78,6 +102,7 @@ impl Metrics {
             "Kubernetes events that were not written: too many waited (backlog), or the API server refused (write)",
             events_lost.clone(),
         );
+        registry.register_collector(Box::new(AzureReadings(vault)));
         registry.register_collector(Box::new(readings));
         Self {
             registry,
@@ -126,23 +151,17 @@ impl Metrics {
 
     /// The text of `/metrics`, in `OpenMetrics` format.
     pub(crate) fn encode(&self) -> String {
-        let mut text = String::new();
-        match prometheus_client::encoding::text::encode(&mut text, &self.registry) {
-            Ok(()) => text,
-            Err(error) => format!("# metrics could not be written: {error}\n"),
-        }
+        encode(&self.registry).unwrap_or_else(|error| format!("# metrics could not be written: {error}\n"))
     }
 }
 
 /// What is read at scrape time instead of being counted twice.
 pub(crate) struct Readings {
-    /// Requests and budgets.
-    pub(crate) vault: KeyVault,
     /// Phase and problems.
     pub(crate) health: Arc<Health>,
-    /// Number of objects.
+    /// How many there are, and when what they name expires.
     pub(crate) objects: Arc<Objects>,
-    /// Depth.
+    /// How much waits, and how long.
     pub(crate) queue: Arc<Queue<crate::objects::Key>>,
 }
 
@@ -154,75 +173,11 @@ impl fmt::Debug for Readings {
 
 impl Collector for Readings {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let stats = self.vault.stats();
-        let mut requests =
-            encoder.encode_descriptor("vault_requests", "Requests sent to a vault.", None, MetricType::Counter)?;
-        for it in &stats.requests {
-            let labels = [
-                ("vault", it.vault.as_str()),
-                ("operation", it.operation),
-                ("status", it.status),
-            ];
-            requests
-                .encode_family(&labels)?
-                .encode_counter::<NoLabelSet, _, u64>(&it.count, None)?;
-        }
-        let mut throttled =
-            encoder.encode_descriptor("vault_throttled", "429 answers of a vault.", None, MetricType::Counter)?;
-        for it in &stats.budgets {
-            let labels = [("vault", it.vault.as_str())];
-            throttled
-                .encode_family(&labels)?
-                .encode_counter::<NoLabelSet, _, u64>(&it.throttled, None)?;
-        }
-        let budgets = stats.budgets.iter();
-        gauges(
-            &mut encoder,
-            "vault_budget_per_10s",
-            "Requests per 10 s that a vault is sent at most, now.",
-            "vault",
-            budgets.clone().map(|it| (it.vault.as_str(), it.per_10s)),
-        )?;
-        gauges(
-            &mut encoder,
-            "vault_waiting",
-            "Requests that wait for a vault's budget.",
-            "vault",
-            budgets.map(|it| (it.vault.as_str(), count(it.waiting))),
-        )?;
-        self.encode_own(&mut encoder)
-    }
-}
-
-impl Readings {
-    fn encode_own(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let depths = [
-            ("new", count(self.queue.depth(Lane::New))),
-            ("refresh", count(self.queue.depth(Lane::Refresh))),
-        ];
-        gauges(
-            encoder,
-            "queue_depth",
-            "Objects that wait to be synced.",
-            "lane",
-            depths,
-        )?;
-        let ready = self.objects.count_by_reason();
-        let ready = ready.iter().map(|(reason, number)| (reason.as_str(), count(*number)));
-        gauges(
-            encoder,
-            "objects",
-            "AzureKeyVaultSecrets, by reason of their Ready condition.",
-            "reason",
-            ready,
-        )?;
+        self.encode_queue(&mut encoder)?;
+        self.encode_objects(&mut encoder)?;
         let problems = self.health.problems();
-        let mut family = encoder.encode_descriptor(
-            "problem",
-            "1 for each identity or vault that is in trouble.",
-            None,
-            MetricType::Gauge,
-        )?;
+        let help = "1 for each identity or vault that is in trouble.";
+        let mut family = encoder.encode_descriptor("problem", help, None, MetricType::Gauge)?;
         for (subject, code) in &problems {
             let labels = [("subject", subject.as_str()), ("code", *code)];
             family.encode_family(&labels)?.encode_gauge(&1_i64)?;
@@ -234,56 +189,54 @@ impl Readings {
     }
 }
 
-fn gauges<'a>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    label: &'static str,
-    series: impl IntoIterator<Item = (&'a str, f64)>,
-) -> fmt::Result {
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    for (value, number) in series {
-        family.encode_family(&[(label, value)])?.encode_gauge(&number)?;
+impl Readings {
+    fn encode_queue(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let lanes =
+            [("new", Lane::New), ("refresh", Lane::Refresh)].map(|(name, lane)| (name, self.queue.waiting(lane)));
+        gauges(
+            encoder,
+            "queue_depth",
+            "Objects that wait to be synced.",
+            "lane",
+            lanes.map(|(name, waiting)| (name, count(waiting.depth))),
+        )?;
+        gauges(
+            encoder,
+            "queue_oldest_seconds",
+            "How long the object has waited that waits longest to be synced.",
+            "lane",
+            lanes.map(|(name, waiting)| (name, waiting.oldest.as_secs_f64())),
+        )
     }
-    Ok(())
-}
 
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
-fn count(number: usize) -> f64 {
-    number as f64
+    fn encode_objects(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let ready = self.objects.count_by_reason();
+        let ready = ready.iter().map(|(reason, number)| (reason.as_str(), count(*number)));
+        gauges(
+            encoder,
+            "objects",
+            "AzureKeyVaultSecrets, by reason of their Ready condition.",
+            "reason",
+            ready,
+        )?;
+        let ends = self.objects.ends(Timestamp::now());
+        gauges(
+            encoder,
+            "vault_expired_objects",
+            "AzureKeyVaultSecrets whose object of the vault has expired.",
+            "vault_name",
+            ends.iter().map(|(vault, it)| (vault.as_str(), count(it.expired))),
+        )?;
+        gauges(
+            encoder,
+            "vault_next_expiry_timestamp_seconds",
+            "When the next object of the vault expires that an AzureKeyVaultSecret names.",
+            "vault_name",
+            ends.iter()
+                .filter_map(|(vault, it)| Some((vault.as_str(), it.next?.as_duration().as_secs_f64()))),
+        )
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use akv2k8s_shared::environment::Environment;
-    use akv2k8s_shared::http::{HttpClient, Limits as HttpLimits};
-    use akv2k8s_shared::keyvault::Settings;
-
-    use super::*;
-    use crate::queue::Limits;
-
-    #[test]
-    fn every_help_text_ends_with_one_full_stop() {
-        let http = HttpClient::from_environment(&Environment::default(), HttpLimits::default()).unwrap();
-        let metrics = Metrics::new(Readings {
-            vault: KeyVault::new(http, Settings::default()),
-            health: Arc::default(),
-            objects: Arc::default(),
-            queue: Arc::new(Queue::new(Limits::default())),
-        });
-        // A family without members is not written.
-        let cause = Cause {
-            operation: "add",
-            object: "AzureKeyVault",
-        };
-        metrics.synced(cause, 0.1, Some("Throttled"));
-        metrics.polled(None);
-        metrics.events_lost().get_or_create(&crate::events::BACKLOG_FULL).inc();
-        let text = metrics.encode();
-        let helps: Vec<_> = text.lines().filter(|line| line.starts_with("# HELP")).collect();
-        assert!(helps.len() > 10, "{text}");
-        for help in helps {
-            assert!(help.ends_with('.') && !help.ends_with(".."), "{help}");
-        }
-    }
-}
+mod tests;

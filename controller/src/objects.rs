@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use akv2k8s_shared::api::{AzureKeyVaultSecret, AzureKeyVaultSecretStatus, StatusOutput, condition};
 use akv2k8s_shared::readers::Reader;
+use k8s_openapi::jiff::Timestamp;
 use kube::core::error_boundary::InvalidObject;
 use kube::core::{DeserializeGuard, ObjectMeta};
 
+use crate::expiry::{Ends, ends};
 use crate::output::{AkvsId, Kind, Target};
 use crate::sight::Sight;
 
@@ -247,6 +249,11 @@ impl Objects {
             }
             counts
         })
+    }
+
+    /// When the vault objects end that are synced, vault by vault.
+    pub(crate) fn ends(&self, now: Timestamp) -> BTreeMap<String, Ends> {
+        self.with(|content| ends(content.objects.values(), now))
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Content) -> T) -> T {

@@ -131,7 +131,7 @@ curl localhost:9000/readyz
 ```
 
 The reason of a condition that is not true is one of the codes below. The same code stands in log lines (`code=`) and in
-[metrics](controller.md#metrics). The message in the status is more exact than this page: it has names, ids and, where there is one, the command to run. The
+[metrics](metrics.md). The message in the status is more exact than this page: it has names, ids and, where there is one, the command to run. The
 log line also has the ids and the time under which Azure's support finds a refused request (`trace=`).
 
 **Whatever the failure, the Secret or ConfigMap stays as it was.**

@@ -17,6 +17,7 @@ pub mod load;
 pub mod log;
 pub mod measure;
 pub mod node;
+pub mod prometheus;
 pub mod provision;
 pub mod proxy;
 pub mod random;

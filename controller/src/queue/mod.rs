@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use futures::FutureExt;
 use schedule::Schedule;
-pub(crate) use schedule::{Again, Job, Lane, Limits, Reasons};
+pub(crate) use schedule::{Again, Job, Lane, Limits, Reasons, Waiting};
 use tokio::sync::Notify;
 
 /// A queue that tasks feed and one dispatcher drains.
@@ -84,9 +84,9 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         self.changed.notify_one();
     }
 
-    /// Jobs that wait in a lane right now.
-    pub(crate) fn depth(&self, lane: Lane) -> usize {
-        self.lock().depth(lane)
+    /// What waits in a lane right now.
+    pub(crate) fn waiting(&self, lane: Lane) -> Waiting {
+        self.lock().waiting(lane, Instant::now())
     }
 
     fn lock(&self) -> MutexGuard<'_, Schedule<K>> {

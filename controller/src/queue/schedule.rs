@@ -91,6 +91,15 @@ pub(crate) struct Job<K> {
     pub(crate) since: Instant,
 }
 
+/// What waits in a lane.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// How many jobs.
+    pub(crate) depth: usize,
+    /// How long the one has waited that waits longest.
+    pub(crate) oldest: Duration,
+}
+
 #[derive(Debug)]
 enum State {
     /// Nothing to do; kept only for its count of failures.
@@ -111,6 +120,8 @@ struct Entry {
     state: State,
     reasons: Reasons,
     since: Instant,
+    /// When it began to wait in the lane it waits in.
+    queued: Instant,
     failures: u32,
 }
 
@@ -171,7 +182,7 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
                 if lane == Lane::New {
                     entry.failures = 0;
                 }
-                self.enqueue(key, lane);
+                self.enqueue(key, lane, now);
             }
         }
     }
@@ -250,9 +261,9 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         let at = match (asked, wait, later) {
             (Some(Lane::New), _, _) => {
                 entry.failures = 0;
-                return self.enqueue(key.clone(), Lane::New);
+                return self.enqueue(key.clone(), Lane::New, now);
             }
-            (Some(Lane::Refresh), None, _) => return self.enqueue(key.clone(), Lane::Refresh),
+            (Some(Lane::Refresh), None, _) => return self.enqueue(key.clone(), Lane::Refresh, now),
             (_, Some(wait), _) => {
                 // What failed must look again, whatever status says by then.
                 entry.reasons.look = true;
@@ -268,18 +279,15 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         self.delayed.insert((at, key.clone()));
     }
 
-    /// Jobs waiting in `lane`.
-    pub(crate) fn depth(&self, lane: Lane) -> usize {
-        self.partitions
-            .values()
-            .map(|it| {
-                if lane == Lane::New {
-                    it.new.len()
-                } else {
-                    it.refresh.len()
-                }
-            })
-            .sum()
+    /// What waits in `lane`.
+    pub(crate) fn waiting(&self, lane: Lane, now: Instant) -> Waiting {
+        let is_waiting = |entry: &&Entry| matches!(entry.state, State::Queued(its) if its == lane);
+        let ages = self.entries.values().filter(is_waiting);
+        let ages = ages.map(|entry| now.saturating_duration_since(entry.queued));
+        ages.fold(Waiting::default(), |so_far, age| Waiting {
+            depth: so_far.depth + 1,
+            oldest: so_far.oldest.max(age),
+        })
     }
 
     /// The entry of `key`. An object whose vault was edited moves to its new partition once it is not being worked on.
@@ -289,6 +297,7 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
             state: State::Idle,
             reasons: Reasons::default(),
             since: now,
+            queued: now,
             failures: 0,
         });
         if matches!(entry.state, State::Idle | State::Delayed(_)) && entry.partition != partition {
@@ -297,7 +306,7 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
         entry
     }
 
-    fn enqueue(&mut self, key: K, lane: Lane) {
+    fn enqueue(&mut self, key: K, lane: Lane, now: Instant) {
         let Some(entry) = self.entries.get_mut(&key) else {
             return;
         };
@@ -310,6 +319,7 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
             State::Queued(Lane::New) | State::Idle | State::Running { .. } => {}
         }
         entry.state = State::Queued(lane);
+        entry.queued = now;
         match lane {
             Lane::New => partition.new.push_back(key),
             Lane::Refresh => partition.refresh.push_back(key),
@@ -328,7 +338,7 @@ impl<K: Clone + Eq + Hash + Ord> Schedule<K> {
                 if let Some(entry) = self.entries.get_mut(&key) {
                     entry.since = at;
                 }
-                self.enqueue(key, Lane::Refresh);
+                self.enqueue(key, Lane::Refresh, at);
             }
         }
     }

@@ -63,7 +63,9 @@ fn new_work_overtakes_ten_thousand_refreshes() {
         9_999,
         "a queued refresh that turns new moves ahead"
     );
-    assert_eq!(queue.depth(Lane::Refresh), 10_000 - 4);
+    let waiting = queue.waiting(Lane::Refresh, now + Duration::from_secs(7));
+    assert_eq!((waiting.depth, waiting.oldest), (10_000 - 4, Duration::from_secs(7)));
+    assert_eq!(queue.waiting(Lane::New, now), Waiting::default());
 }
 
 #[test]

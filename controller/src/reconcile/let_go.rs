@@ -8,11 +8,6 @@ use crate::objects::{Gone, Key};
 use crate::output::{self, Target};
 use crate::watch::enqueue;
 
-const DELETE: Cause = Cause {
-    operation: "delete",
-    object: "AzureKeyVaultSecret",
-};
-
 impl Context {
     /// An AKVS left the watch. True when it is dealt with.
     pub(super) async fn let_go(&self, key: &Key, gone: &Gone) -> bool {
@@ -32,8 +27,11 @@ impl Context {
         for error in &failed {
             warn!(akvs = %key, output = %error.target, error = %error.diagnosis, "output could not be released");
         }
-        self.metrics
-            .synced(DELETE, 0.0, failed.first().map(|error| error.diagnosis.code.as_str()));
+        self.metrics.synced(
+            Cause::DELETE,
+            0.0,
+            failed.first().map(|error| error.diagnosis.code.as_str()),
+        );
         // Those who had to give way may have their turn now.
         for output in &gone.outputs {
             for sibling in self.objects.claimants(&gone.id.namespace, &Target::from(output)) {

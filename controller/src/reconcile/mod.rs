@@ -177,17 +177,8 @@ impl Context {
 fn cause(akvs: &AzureKeyVaultSecret, lane: Lane) -> Cause {
     let first = status_of(akvs).observed_generation.is_none();
     match lane {
-        Lane::New if first => Cause {
-            operation: "add",
-            object: "AzureKeyVaultSecret",
-        },
-        Lane::New => Cause {
-            operation: "update",
-            object: "AzureKeyVaultSecret",
-        },
-        Lane::Refresh => Cause {
-            operation: "sync",
-            object: "AzureKeyVault",
-        },
+        Lane::New if first => Cause::ADD,
+        Lane::New => Cause::UPDATE,
+        Lane::Refresh => Cause::SYNC,
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use akv2k8s_program::api_server;
 use akv2k8s_program::listen::listen;
+use akv2k8s_program::metrics::{AzureReadings, registry};
 use anyhow::Context;
 use axum::Router;
 use jiff::Timestamp;
@@ -18,9 +19,10 @@ use crate::admission::{ImageLookup, Metrics, Settings, Webhook};
 use crate::broker::{self, Broker};
 use crate::cluster::Cluster;
 use crate::config::Config;
+use crate::metrics::Certificates;
 use crate::pki::{Directory, Options, Pki};
 use crate::server::{Door, Limits, Phase, Phases};
-use crate::{registry, routes};
+use crate::{registry as images, routes};
 
 /// An env injector that listens and is ready to run.
 pub struct EnvInjector {
@@ -66,7 +68,7 @@ impl EnvInjector {
         Ok(Self {
             http: listen(config.ports.http, "HTTP_PORT").await?,
             tls: listen(config.ports.tls, "TLS_PORT").await?,
-            images: registry::open(&config, client.clone())?,
+            images: images::open(&config, client.clone())?,
             broker: if config.broker {
                 Some(listen(config.ports.broker, "MTLS_PORT").await?)
             } else {
@@ -112,10 +114,16 @@ impl EnvInjector {
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
         let phases = Phases::default();
         let (cluster, followed) = Cluster::watch(self.watching.clone());
-        let mut registry = Registry::with_prefix("akv2k8s");
+        let mut registry = registry(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
         let webhook = Arc::new(self.webhook(cluster.clone(), Metrics::register(&mut registry)));
         let serving = self.serving().context("there are no certificates")?;
         let broker = self.broker_door(&cluster, &mut registry).await?;
+
+        registry.register_collector(Box::new(Certificates {
+            pki: self.pki.clone(),
+            directory: self.directory.clone(),
+            broker: self.config.broker,
+        }));
 
         let mut background = JoinSet::new();
         background.spawn(followed);
@@ -184,6 +192,7 @@ impl EnvInjector {
         };
         let metrics = broker::Metrics::new(registry);
         let broker = Broker::open(&self.config, self.client.clone(), cluster.clone(), metrics).await?;
+        registry.register_collector(Box::new(AzureReadings(broker.vault())));
         let door = Door {
             listener,
             tls: Some(pki.server_config()),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use akv2k8s_program::metrics;
 use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
@@ -64,16 +65,8 @@ async fn readyz(State(phases): State<Phases>) -> (StatusCode, &'static str) {
 }
 
 async fn scrape(State(registry): State<Arc<Registry>>) -> Response {
-    let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, &registry) {
-        Ok(()) => (
-            [(
-                header::CONTENT_TYPE,
-                "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            )],
-            text,
-        )
-            .into_response(),
+    match metrics::encode(&registry) {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

@@ -26,7 +26,7 @@ use super::choice::Plan;
 use super::managed::ManagedIdentity;
 use super::token::{Token, TokenError};
 use super::token_proxy::TokenProxy;
-use super::{Cloud, IdentityInfo, azure_cli, password};
+use super::{Cloud, IdentityInfo, azure_cli, counts, password};
 use crate::diagnosis::{AssertionClaims, Diagnosis, Retry, TokenRefusal, case, explain_secret};
 use crate::environment::Environment;
 use crate::http::{Failure, HttpClient, find};
@@ -123,14 +123,16 @@ impl Exchange {
             .with_max_delay(Duration::from_secs(3))
             .with_max_times(2)
             .with_jitter();
-        (|| self.attempt(&audience))
+        let outcome = (|| self.attempt(&audience))
             .retry(pauses)
             .when(|error| error.retry == Retry::Soon && !matches!(*self.credential, Credential::Managed(_)))
             .await
             .map_err(|error| TokenError {
                 diagnosis: self.caveat.explain(error.diagnosis),
                 ..error
-            })
+            });
+        counts::count(self.info.method, &outcome);
+        outcome
     }
 
     async fn attempt(&self, audience: &str) -> Result<Token, TokenError> {

@@ -21,7 +21,7 @@ use std::time::Duration;
 use coalesce::Coalescer;
 pub use error::{Retry, VaultError};
 use model::{Fingerprint, VaultObject};
-pub use stats::{BudgetState, RequestCount, Stats};
+pub use stats::{RequestCount, Stats, VaultState};
 use tokio::time::Instant;
 use vault::Vault;
 
@@ -222,8 +222,8 @@ impl KeyVault {
             .vaults
             .with(|vaults| vaults.values().map(|known| known.vault.clone()).collect());
         let mut requests = Vec::new();
-        let budgets = vaults.iter().map(|vault| vault.policy.stats(&mut requests)).collect();
-        Stats { requests, budgets }
+        let vaults = vaults.iter().map(|vault| vault.policy.stats(&mut requests)).collect();
+        Stats { requests, vaults }
     }
 
     fn vault(&self, cloud: &Cloud, name: &VaultName) -> Result<Arc<Vault>, VaultError> {
@@ -270,7 +270,7 @@ mod tests {
         client.vault(&cloud, &kept).unwrap();
         let left = || {
             client.retain(|name| *name == kept);
-            client.stats().budgets.len()
+            client.stats().vaults.len()
         };
         assert_eq!(left(), 2, "its budget is not full again");
         tokio::time::advance(REST).await;

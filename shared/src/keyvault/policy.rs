@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use azure_core::error::ErrorKind;
 use azure_core::http::headers::{AUTHORIZATION, WWW_AUTHENTICATE};
@@ -19,9 +19,12 @@ use super::challenge::{self, Challenge};
 use super::coalesce::Askers;
 use super::error;
 use super::gate::Gate;
-use super::{BudgetState, Collection, Priority, RequestCount, Settings, VaultError};
+use super::{Collection, Priority, RequestCount, Settings, VaultError, VaultState};
 use crate::diagnosis::{Diagnosis, Retry, VaultRefusal};
 use crate::identity::{self, Cloud, Identity, Token};
+
+/// The status class of answers that give what was asked for.
+const SUCCESS: &str = "2xx";
 
 type Next<'n> = &'n [Arc<dyn Policy>];
 
@@ -50,7 +53,15 @@ pub(super) struct VaultPolicy {
     settings: Settings,
     gate: Gate,
     challenge: OnceCell<Challenge>,
-    counts: Mutex<HashMap<(&'static str, &'static str), u64>>,
+    counts: Mutex<Counts>,
+}
+
+/// What metrics tell of a vault's answers.
+#[derive(Default)]
+struct Counts {
+    /// By operation and status.
+    requests: HashMap<(&'static str, &'static str), u64>,
+    last_success: Option<SystemTime>,
 }
 
 impl VaultPolicy {
@@ -264,27 +275,31 @@ impl VaultPolicy {
     fn count(&self, call: &Call, answer: Option<&AsyncRawResponse>) {
         let status = answer.map_or("failed", |answer| status_class(u16::from(answer.status())));
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry((operation(call), status)).or_default() += 1;
+        *counts.requests.entry((operation(call), status)).or_default() += 1;
+        if status == SUCCESS {
+            counts.last_success = Some(SystemTime::now());
+        }
     }
 
-    /// Adds this vault's counters to `requests`, and gives its budget.
-    pub(super) fn stats(&self, requests: &mut Vec<RequestCount>) -> BudgetState {
+    /// Adds this vault's counters to `requests`, and gives its state.
+    pub(super) fn stats(&self, requests: &mut Vec<RequestCount>) -> VaultState {
         let vault = self.origin.host_str().unwrap_or_default();
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.extend(counts.iter().map(|((operation, status), count)| RequestCount {
+        requests.extend(counts.requests.iter().map(|((operation, status), count)| RequestCount {
             vault: vault.to_owned(),
             operation,
             status,
             count: *count,
         }));
         let gate = self.gate.state();
-        BudgetState {
+        VaultState {
             vault: vault.to_owned(),
             per_10s: gate.per_10s,
             available: gate.available,
             waiting: gate.waiting,
             paused: gate.paused,
             throttled: gate.throttled,
+            last_success: counts.last_success,
         }
     }
 }
@@ -302,7 +317,7 @@ fn operation(call: &Call) -> &'static str {
 
 fn status_class(status: u16) -> &'static str {
     match status {
-        200..=299 => "2xx",
+        200..=299 => SUCCESS,
         300..=399 => "3xx",
         401 => "401",
         403 => "403",

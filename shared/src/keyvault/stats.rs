@@ -1,14 +1,14 @@
 //! Counters of the client, for metrics.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A moment's view of the client.
 #[derive(Debug, Clone, Default)]
 pub struct Stats {
     /// Requests so far, by vault, operation and status class.
     pub requests: Vec<RequestCount>,
-    /// The budget of each vault used so far.
-    pub budgets: Vec<BudgetState>,
+    /// Each vault used so far.
+    pub vaults: Vec<VaultState>,
 }
 
 /// How many requests of one kind were sent; retries and challenges each count.
@@ -24,9 +24,9 @@ pub struct RequestCount {
     pub count: u64,
 }
 
-/// How much one vault may still be asked.
+/// How much one vault may still be asked, and when it last answered.
 #[derive(Debug, Clone, PartialEq)]
-pub struct BudgetState {
+pub struct VaultState {
     /// The vault's host.
     pub vault: String,
     /// The rate now, in requests per 10 s; lower than configured after a 429.
@@ -39,4 +39,6 @@ pub struct BudgetState {
     pub paused: Duration,
     /// 429 answers so far.
     pub throttled: u64,
+    /// When it last gave what it was asked for; `None`: never since it was first named.
+    pub last_success: Option<SystemTime>,
 }

@@ -112,6 +112,11 @@ impl Injector {
         self.running.as_ref().map(Running::log).unwrap_or_default()
     }
 
+    /// Where its probes and metrics are: `http://127.0.0.1:PORT`.
+    pub fn http(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports[0])
+    }
+
     /// The broker's port.
     pub fn broker_port(&self) -> u16 {
         self.ports[2]

@@ -41,6 +41,18 @@ const PREREQUISITES: &[Prerequisite] = &[
         purpose: "makes and reads the certificates that tests compare with ours",
         install: "apt-get install openssl",
     },
+    Prerequisite {
+        program: "prometheus",
+        version: "--version",
+        purpose: "reads the programs' metrics",
+        install: "apt-get install prometheus",
+    },
+    Prerequisite {
+        program: "promtool",
+        version: "--version",
+        purpose: "checks alerts and their tests",
+        install: "apt-get install prometheus",
+    },
 ];
 
 /// Programs that are absent, with what they are for and how to install them.

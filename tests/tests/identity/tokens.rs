@@ -120,7 +120,7 @@ async fn what_was_given_up_while_it_waited_for_its_turn_is_not_sent() {
         .await
         .unwrap();
     let waiting = async |count: usize| {
-        let waits = async || (client.stats().budgets.first()?.waiting >= count).then_some(());
+        let waits = async || (client.stats().vaults.first()?.waiting >= count).then_some(());
         wait::until("somebody to wait", Duration::from_secs(30), waits)
             .await
             .unwrap();

@@ -71,7 +71,7 @@ async fn throttling_says_how_long_it_waits_and_others_ask_nothing_meanwhile() {
     assert_code(&other, Code::Throttled);
     assert!(matches!(other.retry, Retry::After(left) if left <= Duration::from_mins(1)));
     assert_eq!(bed.emulator.journal().counts().total(), before);
-    let state = &bed.client.stats().budgets[0];
+    let state = &bed.client.stats().vaults[0];
     assert_eq!(state.throttled, 1);
     assert!(
         state.per_10s < 600.0 && state.paused > Duration::from_secs(50),

@@ -2,15 +2,24 @@
 
 use std::time::Duration;
 
+use akv2k8s_shared::diagnosis::Code;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Denial {
+    code: &'static str,
+}
 
 /// Counters of the webhook.
 pub struct Metrics {
     inspections: Counter,
     mutations: Counter,
     failures: Counter,
+    denials: Family<Denial, Counter>,
     refused: Counter,
     look_ups: Counter,
     failed_look_ups: Counter,
@@ -24,6 +33,7 @@ impl Metrics {
             inspections: Counter::default(),
             mutations: Counter::default(),
             failures: Counter::default(),
+            denials: Family::default(),
             refused: Counter::default(),
             look_ups: Counter::default(),
             failed_look_ups: Counter::default(),
@@ -61,6 +71,11 @@ impl Metrics {
             registry.register(name, help, counter.clone());
         }
         registry.register(
+            "admission_denials",
+            "Pods that were denied, by code of the failure catalogue",
+            metrics.denials.clone(),
+        );
+        registry.register(
             "admission_duration_seconds",
             "Time one admission took",
             metrics.duration.clone(),
@@ -77,8 +92,10 @@ impl Metrics {
     }
 
     /// A pod was denied.
-    pub(super) fn failed(&self) {
+    pub(super) fn denied(&self, code: Code) {
         self.failures.inc();
+        let code = code.as_str();
+        self.denials.get_or_create(&Denial { code }).inc();
     }
 
     /// Somebody asked who is not the API server.

@@ -69,7 +69,7 @@ impl Webhook {
             }
             Err(denial) => {
                 self.metrics.inspected(false);
-                self.metrics.failed();
+                self.metrics.denied(denial.0.code);
                 // A text, and so written with its line breaks escaped: names in it are whatever somebody sent.
                 let error = denial.0.to_string();
                 warn!(

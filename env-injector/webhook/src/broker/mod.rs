@@ -118,6 +118,11 @@ impl Broker {
         }
     }
 
+    /// What is asked for values, for metrics.
+    pub(crate) fn vault(&self) -> KeyVault {
+        self.values.vault().clone()
+    }
+
     /// Who sends `token` from `peer`. Counts against that pod's share.
     async fn admit(&self, token: &str, peer: Peer) -> Result<Arc<Caller>, Refused> {
         if !self.cluster.is_current() {

@@ -45,6 +45,11 @@ impl Values {
         }
     }
 
+    /// What is asked for them.
+    pub(super) fn vault(&self) -> &KeyVault {
+        &self.vault
+    }
+
     /// The value, and how much older it is than it should be, if it is: only when vault or Entra do not answer. Their refusals always
     /// count.
     pub(super) async fn read(&self, wanted: Wanted) -> Result<(Arc<Read>, Option<Duration>), VaultError> {

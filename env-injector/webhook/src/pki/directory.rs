@@ -45,6 +45,11 @@ impl Directory {
         server_config(Arc::clone(&self.hot))
     }
 
+    /// Until when that certificate is valid, in Unix seconds; `None`: there is none.
+    pub fn valid_until(&self) -> Option<i64> {
+        self.hot.valid_until()
+    }
+
     /// Follows the files until dropped. While they cannot be used, what was read before is served further.
     pub async fn follow(&self) {
         let mut ticks = tokio::time::interval(LOOK);

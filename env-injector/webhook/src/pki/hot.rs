@@ -7,6 +7,8 @@ use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
 
 /// Holds the certificate with which new connections are served.
 #[derive(Default)]
@@ -16,6 +18,13 @@ impl Hot {
     /// From now on serves `certified`.
     pub(super) fn set(&self, certified: Arc<CertifiedKey>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(certified);
+    }
+
+    /// Until when that is valid, in Unix seconds.
+    pub(super) fn valid_until(&self) -> Option<i64> {
+        let certified = self.now()?;
+        let (_, certificate) = X509Certificate::from_der(certified.cert.first()?).ok()?;
+        Some(certificate.validity().not_after.timestamp())
     }
 
     /// What is served now.

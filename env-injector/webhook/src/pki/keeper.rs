@@ -76,6 +76,11 @@ impl Pki {
         server_config(Arc::clone(&self.hot))
     }
 
+    /// Until when that certificate is valid, in Unix seconds; `None`: there is none.
+    pub fn valid_until(&self) -> Option<i64> {
+        self.hot.valid_until()
+    }
+
     /// What a pod has to trust that is created now: the authority that signs and the one that will, PEM.
     pub fn bundle(&self) -> String {
         self.state().bundle()

@@ -1,0 +1,164 @@
+//! Both programs at work, everything that they count caused once, and a Prometheus that reads them: one world for all tests.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use akv2k8s_shared::api::{AzureKeyVaultSecret, condition};
+use akv2k8s_testbed::container::Container;
+use akv2k8s_testbed::controlplane::Namespace;
+use akv2k8s_testbed::emulator::{AttributeChange, SecretOptions};
+use akv2k8s_testbed::prometheus::Prometheus;
+use akv2k8s_testbed::stack::{Controller, Injector, Stack};
+use akv2k8s_testbed::wait::until;
+use anyhow::{Context, anyhow, ensure};
+use kube::Api;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+/// Prometheus' rules, below the repository's root.
+pub(crate) const RULES: &str = "charts/akv2k8s/files/rules/akv2k8s.yaml";
+/// For what takes a moment on a machine with nothing else to do.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+/// The value of every secret: it must be seen nowhere.
+pub(crate) const CANARY: &str = "canary-9f2c4e";
+/// A time at which the test is long over.
+const LATER: i64 = 4_000_000_000;
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A file below the repository's root.
+pub(crate) fn read(path: &str) -> anyhow::Result<String> {
+    std::fs::read_to_string(root().join(path)).with_context(|| path.to_owned())
+}
+
+/// What all tests stand on.
+pub(crate) struct World {
+    pub(crate) controller: Controller,
+    pub(crate) injector: Injector,
+    pub(crate) prometheus: Prometheus,
+    stack: Stack,
+}
+
+/// Runs `test` in the shared world, whose tasks live in a runtime of their own: those of single tests end with their test.
+pub(crate) fn in_world(test: impl AsyncFnOnce(&'static World) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    static WORLD: OnceLock<Result<World, String>> = OnceLock::new();
+    let runtime = RUNTIME.get_or_init(|| Runtime::new().expect("a runtime"));
+    let start = || {
+        runtime
+            .block_on(Box::pin(World::start()))
+            .map_err(|error| format!("{error:#}"))
+    };
+    let world = WORLD.get_or_init(start).as_ref().map_err(|error| anyhow!("{error}"))?;
+    runtime.block_on(test(world))
+}
+
+impl World {
+    async fn start() -> anyhow::Result<Self> {
+        let stack = Stack::start().await?;
+        stack.vault("kv1");
+        // A vault that nobody may list: a trouble of the vault as a whole.
+        stack.emulator.vault("kv2");
+        let controller = stack.controller().arg("--azure-resync-period=1").start().await?;
+        let injector = stack.injector(&[]).await?;
+        let controller_url = controller.http().to_owned();
+        let targets = [
+            ("controller", controller_url.as_str()),
+            ("env-injector", &injector.http()),
+        ];
+        let prometheus = Prometheus::start(&targets, &root().join(RULES)).await?;
+        let world = Self {
+            controller,
+            injector,
+            prometheus,
+            stack,
+        };
+        world.live().await?;
+        Ok(world)
+    }
+
+    /// Causes whatever is counted, so that every metric has a series.
+    async fn live(&self) -> anyhow::Result<()> {
+        let namespace = self.injector.namespace(&self.stack.cluster, "metrics").await?;
+        let options = || SecretOptions {
+            attributes: AttributeChange {
+                expires: Some(LATER),
+                ..AttributeChange::default()
+            },
+            ..SecretOptions::default()
+        };
+        let vault = self.stack.emulator.vault("kv1");
+        vault.set_secret("db", CANARY, options())?;
+        self.akvs(&namespace, "db", "kv1", "Synced").await?;
+        self.akvs(&namespace, "missing", "kv1", "ObjectNotFound").await?;
+        self.akvs(&namespace, "barred", "kv2", "ForbiddenByRbac").await?;
+        // A rotation, which the vault causes.
+        vault.set_secret("db", &format!("{CANARY}-rotated"), options())?;
+
+        let ended = self.start_pod(&namespace, "db", "db@azurekeyvault").await?;
+        ensure!(ended == Some(0), "a pod does not get its value: {ended:?}");
+        let ended = self.start_pod(&namespace, "none", "none@azurekeyvault").await?;
+        ensure!(ended == Some(1), "a pod gets a value that there is not: {ended:?}");
+        let denied = pod(
+            "denied",
+            &json!([
+                {"name": "DB", "value": "db@azurekeyvault"},
+                {"name": "ENV_INJECTOR_DISABLE_AUTH_SERVICE", "value": "perhaps"},
+            ]),
+        );
+        let denied = self.create(&namespace, &denied).await;
+        ensure!(denied.is_err(), "a pod that should be denied is not");
+        Ok(())
+    }
+
+    /// Applies an AKVS of a secret of its own name, and waits until it is in this state.
+    async fn akvs(&self, namespace: &Namespace, name: &str, vault: &str, reason: &str) -> anyhow::Result<()> {
+        let akvs = json!({
+            "apiVersion": "spv.no/v2beta1", "kind": "AzureKeyVaultSecret",
+            "metadata": {"name": name, "namespace": namespace.name()},
+            "spec": {
+                "vault": {"name": vault, "object": {"name": name, "type": "secret"}},
+                "output": {"secret": {"name": name, "dataKey": "value"}},
+            },
+        });
+        self.stack.cluster.kubectl_apply(&akvs.to_string()).await?;
+        let objects: Api<AzureKeyVaultSecret> = Api::namespaced(self.stack.cluster.client()?, namespace.name());
+        let told = async || {
+            let status = objects.get(name).await.ok()?.status?;
+            (condition::get(&status.conditions, condition::READY)?.reason == reason).then_some(())
+        };
+        Ok(until(&format!("{name} to become {reason}"), PATIENCE, told).await?)
+    }
+
+    /// Starts a program that asks for a value, as a pod of this name; its exit code.
+    async fn start_pod(&self, namespace: &Namespace, name: &str, reference: &str) -> anyhow::Result<Option<i32>> {
+        let variables = json!([
+            {"name": "DB", "value": reference},
+            {"name": "ENV_INJECTOR_START_BUDGET", "value": "3"},
+        ]);
+        let pod = self.create(namespace, &pod(name, &variables)).await?;
+        let container = Container::new(&self.stack.cluster, &self.injector, &pod, "app").await?;
+        Ok(container.run().await?.status.code())
+    }
+
+    async fn create(&self, namespace: &Namespace, document: &Value) -> anyhow::Result<Value> {
+        let line = ["--namespace", namespace.name(), "create", "-o", "json", "-f", "-"];
+        let output = self
+            .stack
+            .cluster
+            .kubectl_with_input(&line, &document.to_string())
+            .await?;
+        serde_json::from_str(&output.success()?).context("kubectl printed no JSON")
+    }
+}
+
+fn pod(name: &str, variables: &Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+        "spec": {"containers": [{"name": "app", "image": "app:1", "command": ["true"], "env": variables}]},
+    })
+}

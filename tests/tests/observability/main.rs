@@ -1,0 +1,7 @@
+//! Metrics, alerts, dashboards and logs, as the real programs and a real Prometheus have them.
+
+mod alerts;
+mod bed;
+mod metrics;
+mod page;
+mod queries;
