@@ -68,7 +68,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Provision { node } => {
             let nodes = if node { Program::NODE } else { &[] };
-            let programs = [Program::CONTROL_PLANE, nodes].concat();
+            let programs = [Program::of_tests().as_slice(), nodes].concat();
             provision::provision(&Locations::from_env(), &programs, &mut io::stdout())?;
         }
         Command::Demo(args) => demo::run(&args, &mut io::stdout()).await?,

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use akv2k8s_testbed::provision::Program;
+
 #[test]
 fn without_go_the_error_names_both_ways_out() {
     let empty = tempfile::tempdir().expect("temporary folder");
@@ -22,8 +24,8 @@ fn without_go_the_error_names_both_ways_out() {
 #[test]
 fn programs_that_are_there_are_not_built_again() {
     let assets = tempfile::tempdir().expect("temporary folder");
-    for program in ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"] {
-        std::fs::write(assets.path().join(program), "").expect("write");
+    for program in Program::of_tests() {
+        std::fs::write(assets.path().join(program.name()), "").expect("write");
     }
     let empty = tempfile::tempdir().expect("temporary folder");
     let output = Command::new(env!("CARGO_BIN_EXE_testbed"))

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{KUBERNETES_VERSION, Locations, Program};
+use super::{HELM_3_KUBERNETES_MINOR, HELM_3_VERSION, HELM_4_VERSION, KUBERNETES_VERSION, Locations, Program};
 
 /// How often a running build says that it still runs.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -21,8 +21,8 @@ const TAIL: usize = 20;
 pub enum BuildError {
     /// There is no Go.
     #[error(
-        "building {0} needs Go 1.25 or later, and `go` is not in PATH. Two ways out: install Go (https://go.dev/dl/), \
-         or set KUBEBUILDER_ASSETS to a folder that holds etcd, kube-apiserver, kube-controller-manager and kubectl"
+        "building {0} needs Go 1.26 or later, and `go` is not in PATH. Two ways out: install Go (https://go.dev/dl/), \
+         or set KUBEBUILDER_ASSETS to a folder that holds them"
     )]
     NoGo(String),
     /// The compiler, or the download of a module, failed.
@@ -67,7 +67,7 @@ pub fn provision(locations: &Locations, programs: &[Program], progress: &mut dyn
     say(
         progress,
         &format!(
-            "building {names} into {} (once; about 7 minutes on 2 cores)",
+            "building {names} into {} (once; about 13 minutes on 2 cores)",
             locations.cache().display()
         ),
     );
@@ -154,6 +154,17 @@ impl Recipe {
             Program::Scheduler => kubernetes("k8s.io/kubernetes/cmd/kube-scheduler"),
             Program::Kubelet => kubernetes("k8s.io/kubernetes/cmd/kubelet"),
             Program::Proxy => kubernetes("k8s.io/kubernetes/cmd/kube-proxy"),
+            Program::Helm3 => Self {
+                files: HELM_3_MODULE,
+                package: "helm.sh/helm/v3/cmd/helm",
+                linker_flags: helm_3_linker_flags(),
+            },
+            Program::Helm4 => Self {
+                files: HELM_4_MODULE,
+                package: "helm.sh/helm/v4/cmd/helm",
+                // It finds out by itself which Kubernetes it was built for.
+                linker_flags: format!("-s -w -X helm.sh/helm/v4/internal/version.version=v{HELM_4_VERSION}"),
+            },
         }
     }
 }
@@ -168,6 +179,27 @@ const ETCD_MODULE: &[(&str, &str)] = &[
     ("go.sum", include_str!("../../kube/etcd/go.sum")),
     ("main.go", include_str!("../../kube/etcd/main.go")),
 ];
+
+const HELM_3_MODULE: &[(&str, &str)] = &[
+    ("go.mod", include_str!("../../kube/helm3/go.mod")),
+    ("go.sum", include_str!("../../kube/helm3/go.sum")),
+];
+
+const HELM_4_MODULE: &[(&str, &str)] = &[
+    ("go.mod", include_str!("../../kube/helm4/go.mod")),
+    ("go.sum", include_str!("../../kube/helm4/go.sum")),
+];
+
+/// As Helm's own releases: `helm template` takes the cluster for the version that it was built for.
+fn helm_3_linker_flags() -> String {
+    let minor = HELM_3_KUBERNETES_MINOR;
+    let package = "helm.sh/helm/v3";
+    format!(
+        "-s -w -X {package}/internal/version.version=v{HELM_3_VERSION} -X {package}/pkg/chartutil.k8sVersionMajor=1 \
+         -X {package}/pkg/chartutil.k8sVersionMinor={minor} -X {package}/pkg/lint/rules.k8sVersionMajor=1 \
+         -X {package}/pkg/lint/rules.k8sVersionMinor={minor}"
+    )
+}
 
 /// Programs built from a module do not know their version unless the linker writes it in.
 fn kubernetes_linker_flags() -> String {

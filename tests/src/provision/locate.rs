@@ -18,8 +18,8 @@ pub struct Locations {
 /// A program is in none of the folders.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
-    "{program} is not in {searched}; run `cargo testbed provision{option}` (builds it once with Go, about 7 minutes), \
-     or set KUBEBUILDER_ASSETS to a folder that holds etcd, kube-apiserver, kube-controller-manager and kubectl"
+    "{program} is not in {searched}; run `cargo testbed provision{option}` (builds it once with Go, about 13 minutes), \
+     or set KUBEBUILDER_ASSETS to a folder that holds it"
 )]
 pub struct NotProvisioned {
     program: &'static str,

@@ -1,4 +1,4 @@
-//! The Kubernetes programs that tests need: where they are, and how they are built when they are nowhere.
+//! The Kubernetes programs, and Helm, that tests need: where they are, and how they are built when they are nowhere.
 //!
 //! Programs are looked for in `KUBEBUILDER_ASSETS` first (the convention of operator projects), then in a cache outside the work tree.
 //! `cargo testbed provision` builds what is in neither from Go modules whose versions and checksums are committed under `tests/kube`.
@@ -14,7 +14,14 @@ pub const KUBERNETES_VERSION: &str = "1.35.4";
 /// Version of etcd; `tests/kube/etcd/go.mod` names the same.
 pub const ETCD_VERSION: &str = "3.6.8";
 
-/// One program of a cluster.
+/// Version of Helm 3; `tests/kube/helm3/go.mod` names the same.
+pub const HELM_3_VERSION: &str = "3.22.0";
+/// Minor version of the Kubernetes that Helm 3 is built for: that of `k8s.io/client-go` in its `go.mod`.
+const HELM_3_KUBERNETES_MINOR: u32 = 37;
+/// Version of Helm 4; `tests/kube/helm4/go.mod` names the same.
+pub const HELM_4_VERSION: &str = "4.3.1";
+
+/// One program of a cluster, or of those who install into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
     /// The store behind the API server.
@@ -31,6 +38,10 @@ pub enum Program {
     Kubelet,
     /// Makes the addresses of Services work on a node.
     Proxy,
+    /// Installs charts, as most do today.
+    Helm3,
+    /// Installs charts, by server-side apply.
+    Helm4,
 }
 
 impl Program {
@@ -38,6 +49,13 @@ impl Program {
     pub const CONTROL_PLANE: &[Self] = &[Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Kubectl];
     /// What a node needs besides.
     pub const NODE: &[Self] = &[Self::Scheduler, Self::Kubelet, Self::Proxy];
+    /// What the tests of the chart need besides.
+    pub const HELM: &[Self] = &[Self::Helm3, Self::Helm4];
+
+    /// What `cargo test` needs: all that runs without a node.
+    pub fn of_tests() -> Vec<Self> {
+        [Self::CONTROL_PLANE, Self::HELM].concat()
+    }
 
     /// The name of the executable file.
     pub fn name(self) -> &'static str {
@@ -49,6 +67,9 @@ impl Program {
             Self::Scheduler => "kube-scheduler",
             Self::Kubelet => "kubelet",
             Self::Proxy => "kube-proxy",
+            // Two of one name, and versions that the folder's name does not tell.
+            Self::Helm3 => "helm-3.22.0",
+            Self::Helm4 => "helm-4.3.1",
         }
     }
 }
@@ -63,5 +84,24 @@ mod tests {
         assert!(kubernetes.contains(&format!("k8s.io/kubernetes v{KUBERNETES_VERSION}")));
         let etcd = include_str!("../../kube/etcd/go.mod");
         assert!(etcd.contains(&format!("go.etcd.io/etcd/server/v3 v{ETCD_VERSION}")));
+        for (module, path, program, version) in [
+            (
+                include_str!("../../kube/helm3/go.mod"),
+                "helm.sh/helm/v3",
+                Program::Helm3,
+                HELM_3_VERSION,
+            ),
+            (
+                include_str!("../../kube/helm4/go.mod"),
+                "helm.sh/helm/v4",
+                Program::Helm4,
+                HELM_4_VERSION,
+            ),
+        ] {
+            assert!(module.contains(&format!("{path} v{version}")), "{path}");
+            assert_eq!(program.name(), format!("helm-{version}"));
+        }
+        let client = format!("k8s.io/client-go v0.{HELM_3_KUBERNETES_MINOR}.");
+        assert!(include_str!("../../kube/helm3/go.mod").contains(&client));
     }
 }

@@ -173,7 +173,7 @@ fn prerequisites(out: &mut dyn Write) -> Result<Outcome, Error> {
 /// The programs of a node too, where one can run.
 fn provision_all(out: &mut dyn Write) -> Result<Outcome, Error> {
     let nodes = node::probe_machine().map_or(&[][..], |()| Program::NODE);
-    let programs = [Program::CONTROL_PLANE, nodes].concat();
+    let programs = [Program::of_tests().as_slice(), nodes].concat();
     provision(&Locations::from_env(), &programs, out)?;
     Ok(Outcome::Ok)
 }

@@ -14,8 +14,8 @@ const PREREQUISITES: &[Prerequisite] = &[
     Prerequisite {
         program: "go",
         version: "version",
-        purpose: "builds the Kubernetes programs and the health check of Flux",
-        install: "https://go.dev/dl/, 1.25 or later",
+        purpose: "builds the Kubernetes programs, Helm and the health check of Flux",
+        install: "https://go.dev/dl/, 1.26 or later",
     },
     Prerequisite {
         program: "python3",

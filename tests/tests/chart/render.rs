@@ -1,0 +1,215 @@
+//! What Helm says of the chart: lint, the same twice and by both, old values, and values that cannot be.
+
+use akv2k8s_testbed::helm::{CHART, find, id, objects};
+
+use crate::{both, helm};
+
+/// Values files that users of akv2k8s 2.x have, as their questions show them: names are made up.
+const OLD: &[(&str, &str)] = &[
+    ("defaults", include_str!("old/defaults.yaml")),
+    ("service principal in env", include_str!("old/service-principal.yaml")),
+    ("workload identity by hand", include_str!("old/workload-identity.yaml")),
+    ("pod identity", include_str!("old/pod-identity.yaml")),
+    ("managed identity in values", include_str!("old/managed-identity.yaml")),
+    ("restricted init container", include_str!("old/restricted.yaml")),
+    ("controllers of namespaces", include_str!("old/one-namespace.yaml")),
+    ("certificate manager", include_str!("old/cert-manager.yaml")),
+    ("monitored", include_str!("old/monitored.yaml")),
+];
+
+/// Values of ours that turn everything on.
+const EVERYTHING: &str = include_str!("everything.yaml");
+
+#[test]
+fn both_lint_it_without_a_warning() {
+    for helm in both() {
+        let said = helm.run(&["lint", "CHART", "--strict"], "").unwrap();
+        assert!(!said.contains("WARNING") && !said.contains("ERROR"), "{said}");
+    }
+}
+
+#[test]
+fn rendered_twice_it_is_the_same_to_the_byte_and_both_render_the_same_objects() {
+    let all = OLD.iter().map(|(_, values)| *values).chain([EVERYTHING]);
+    for values in all {
+        let mut rendered = Vec::new();
+        for helm in both() {
+            let text = helm.template(values).unwrap();
+            assert_eq!(text, helm.template(values).unwrap(), "{helm:?}");
+            let mut objects = objects(&text).unwrap();
+            // Helm 4 writes an empty line more at times, and kinds that it does not know in another order.
+            objects.sort_by_key(id);
+            rendered.push(objects);
+        }
+        assert_eq!(rendered[0], rendered[1], "{values}");
+        assert!(rendered[0].len() > 5);
+    }
+}
+
+#[test]
+fn nothing_in_it_is_random_or_of_its_time() {
+    for entry in std::fs::read_dir(format!("{CHART}/templates")).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for word in [
+            "genCA",
+            "genSelfSigned",
+            "genSigned",
+            "genPrivateKey",
+            "rand",
+            "uuidv4",
+            "now",
+            "lookup",
+            "htpasswd",
+        ] {
+            let called = |text: &str| text.split(|c: char| !c.is_alphanumeric()).any(|it| it == word);
+            let actions = text.split("{{").skip(1).filter_map(|it| it.split("}}").next());
+            for action in actions.filter(|it| !it.trim_start_matches(['-', ' ']).starts_with("/*")) {
+                let code = action.split('"').step_by(2).collect::<Vec<_>>().join(" ");
+                assert!(!called(&code), "{word}: {action}");
+            }
+        }
+    }
+}
+
+#[test]
+fn values_that_users_have_render_and_name_what_they_always_named() {
+    for (name, values) in OLD {
+        for helm in both() {
+            let objects = helm.objects(values).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let controller = find(&objects, "Deployment/akv2k8s-controller");
+            assert!(controller.is_some(), "{name}: no controller");
+        }
+    }
+}
+
+#[test]
+fn images_of_akv2k8s_in_go_are_refused_with_the_edit_to_make() {
+    for (values, key) in [
+        (
+            "controller: {image: {repository: spvest/azure-keyvault-controller}}",
+            "controller.image",
+        ),
+        ("controller: {image: {tag: 1.8.4}}", "controller.image.tag"),
+        ("controller: {image: {tag: v1.5.0}}", "controller.image.tag"),
+        (
+            "env_injector: {image: {repository: mirror.example.org/spvest/azure-keyvault-webhook}}",
+            "env_injector.image",
+        ),
+        (
+            "env_injector: {envImage: {repository: mirror.example.org/azure-keyvault-env}}",
+            "env_injector.envImage",
+        ),
+        ("env_injector: {envImage: {tag: 1.8.4}}", "env_injector.envImage.tag"),
+    ] {
+        for helm in both() {
+            let error = helm.template(values).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("Take {key} out of your values")),
+                "{values}: {error}"
+            );
+            assert!(error.contains("akv2k8s in Go"), "{error}");
+        }
+    }
+    let ours = "controller: {image: {repository: mirror.example.org/akv2k8s-rs/controller, tag: 0.1.0}}";
+    helm().template(ours).unwrap();
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_what_to_write() {
+    for (values, words) in [
+        ("workloadIdentity: {clientId: a}", "add workloadIdentity.enabled=true"),
+        ("workloadIdentity: {tenantId: a}", "add workloadIdentity.enabled=true"),
+        (
+            "controller: {workloadIdentity: {clientId: a}}",
+            "add workloadIdentity.enabled=true",
+        ),
+        ("workloadIdentity: {enabled: true}", "set workloadIdentity.clientId"),
+        (
+            "workloadIdentity: {enabled: true}\ncontroller: {workloadIdentity: {clientId: a}}",
+            "env_injector.workloadIdentity.clientId",
+        ),
+        (
+            "workloadIdentity: {enabled: true, webhook: false, clientId: a}",
+            "set both",
+        ),
+        ("watchNamespaces: [a, b]", "write one"),
+        (
+            "controller: {leaderElection: {enabled: false}}",
+            "Set controller.replicaCount=1",
+        ),
+        (
+            "env_injector: {certificate: {useCertManager: true, custom: {enabled: true}}}",
+            "exclude each other",
+        ),
+        (
+            "env_injector: {certificate: {custom: {enabled: true}}}",
+            "set custom.server.tls.crt",
+        ),
+        (
+            "env_injector: {namespaceLabelSelector: {label: {name: inject}}}",
+            "kubectl label namespace",
+        ),
+    ] {
+        for helm in both() {
+            let error = helm
+                .template(values)
+                .err()
+                .unwrap_or_else(|| panic!("{values} renders"));
+            assert!(error.to_string().contains(words), "{values}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_misspelt_or_impossible_value_is_refused_by_its_name() {
+    for (values, words) in [
+        ("controler: {enabled: false}", "controler"),
+        ("controller: {replicas: 3}", "replicas"),
+        ("env_injector: {envImage: {tags: a}}", "tags"),
+        (
+            "env_injector: {service: {externalTlsPort: 70000}}",
+            "/env_injector/service/externalTlsPort",
+        ),
+        ("env_injector: {failurePolicy: fail}", "/env_injector/failurePolicy"),
+        ("global: {logLevel: loud}", "/global/logLevel"),
+        ("global: {keyVaultAuth: azureCloudconfig}", "/global/keyVaultAuth"),
+        ("global: {metrics: {serviceMonitor: {label: {}}}}", "label"),
+        ("azureKeyVaultResyncPeriod: 0", "/azureKeyVaultResyncPeriod"),
+        ("watchAllNamespaces: 'no'", "/watchAllNamespaces"),
+        ("profile: harden", "/profile"),
+        ("vaultGrants: [{vaults: [a]}]", "/vaultGrants/0"),
+        ("vaultGrants: [{namespaces: [a], vault: [b]}]", "vault"),
+        ("controller: {env: [{name: A}]}", "/controller/env"),
+    ] {
+        for helm in both() {
+            let error = helm
+                .template(values)
+                .err()
+                .unwrap_or_else(|| panic!("{values} renders"));
+            let error = error.to_string();
+            assert!(
+                error.contains("don't meet the specifications") && error.contains(words),
+                "{values}: {error}"
+            );
+        }
+    }
+    // What is free: other charts' keys under global, a parent's condition, maps of the user's.
+    for values in [
+        "global: {imageRegistry: example.org}",
+        "enabled: true",
+        "controller: {affinity: {nodeAffinity: {}}, resources: {limits: {cpu: 1}}, podAnnotations: {a: b}}",
+    ] {
+        helm().template(values).unwrap();
+    }
+}
+
+#[test]
+fn an_old_cluster_is_told_the_version_it_needs() {
+    for helm in both() {
+        let render = |version| helm.run(&["template", "akv2k8s", "CHART", "--kube-version", version], "");
+        let error = render("1.29.9").unwrap_err().to_string();
+        assert!(error.contains(">=1.30.0-0"), "{error}");
+        render("1.30.0").unwrap();
+        render("1.31.5-gke.100").unwrap();
+    }
+}
