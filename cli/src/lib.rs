@@ -1,98 +1,132 @@
-//! What stands between a workload and its vault, found out from a laptop.
+//! Azure Key Vault on Kubernetes from a laptop.
 //!
 //! ```text
-//!  args ──▶ gather (API server, read only) ──▶ facts ──▶ checks (pure) ──┐
-//!                                        try (--mint: Entra, the vault) ─┴─▶ Report ──▶ text or JSON
+//!  args ─┬▶ doctor: gather (API server, read only) ──▶ facts ──▶ checks (pure) ──┐
+//!        │                               try (--mint: Entra, the vault) ─────────┴─▶ Report ──┐
+//!        ├▶ plan, get: survey (API server, vault; reads only) ──▶ decide, compare (pure) ─────┼─▶ text, JSON or YAML
+//!        ├▶ render: vault ──▶ manifests, after a question ─────────────────────────────────────┘
+//!        └▶ run: references ──▶ vault ──▶ environment ──▶ the program (the exec wrapper's code)
 //! ```
 //!
-//! It reads no Secret. Without a right to look somewhere it says so and goes on.
+//! It writes nothing to cluster or vault. Without a right to look somewhere it says so and goes on, where it can.
 
 pub mod args;
 mod checks;
 mod cluster;
+mod convert;
+mod disclose;
+mod doctor;
 mod flags;
 mod gather;
+mod get;
+mod help;
+mod live;
+mod manifests;
 mod mint;
+mod output;
+mod plan;
+mod progress;
+mod render;
+mod run;
+pub mod style;
+mod survey;
+mod top;
+mod vault;
 
-use akv2k8s_shared::doctor::Report;
 use akv2k8s_shared::environment::Environment;
-use args::{Args, Command, Subject};
+use akv2k8s_shared::reference::VaultName;
+use akv2k8s_shared::secret::SecretBytes;
+use args::{Args, Command};
 use cluster::Cluster;
+use output::Output;
+use progress::during;
+use style::Style;
 
-/// Does what `args` ask for; `environment` gives cloud, proxies and certificate authorities for `--mint`.
+pub use run::Start;
+
+/// What a command came to.
+pub enum Outcome {
+    /// It has something to say.
+    Said {
+        /// For standard output; there may be values in it.
+        out: SecretBytes,
+        /// The exit code: see docs/cli.md.
+        code: u8,
+    },
+    /// A program is to be started.
+    Start(Box<Start>),
+}
+
+impl Outcome {
+    fn said(out: impl Into<SecretBytes>, code: u8) -> Self {
+        Self::Said { out: out.into(), code }
+    }
+}
+
+/// Does what `args` ask for; `environment` gives identity, cloud, proxies and certificate authorities.
 ///
 /// # Errors
-/// What was to be looked at could not be: no cluster, no such object, no right to read it.
-pub async fn run(args: &Args, environment: &Environment) -> anyhow::Result<Report> {
-    let cluster = Cluster::connect(args).await?;
-    let Command::Doctor(doctor) = &args.command;
-    match &doctor.subject {
-        None => installation(&cluster, &doctor.installation).await,
-        Some(Subject::Akvs { name }) => akvs(&cluster, name, &doctor.installation).await,
-        Some(Subject::Identity { service_account, mint }) => {
-            let mut report = identity(&cluster, service_account, mint, environment).await?;
-            if let Some(vault) = &mint.vault {
-                let facts = gather::way(&cluster, service_account, &doctor.installation).await?;
-                report.checks.extend(checks::way(&facts, vault));
-            }
-            Ok(report)
+/// It could not be done: no cluster, no such object, no right to read it, a file that cannot be read.
+pub async fn run(args: &Args, environment: &Environment, style: Style) -> anyhow::Result<Outcome> {
+    let output = args.output;
+    let connect = || Cluster::connect(args);
+    match &args.command {
+        Command::Doctor(doctor) => {
+            let told = during("looking", doctor::doctor(doctor, &connect().await?, environment)).await?;
+            let code = u8::from(!told.0.healthy());
+            Ok(Outcome::said(output.render(style, &told)?, code))
         }
-        Some(Subject::Pod { name, mint }) => pod(&cluster, name, mint, environment).await,
+        Command::Plan(plan) => {
+            let planned = during("planning", plan::plan(plan, &connect().await?, environment)).await?;
+            Ok(Outcome::said(output.render(style, &planned)?, planned.exit_code()))
+        }
+        Command::Get(get) => {
+            let got = get::get(get, &connect().await?, environment).await?;
+            Ok(Outcome::said(output.render(style, &got)?, got.exit_code()))
+        }
+        Command::Render(render) => {
+            let namespace = args.namespace.as_deref();
+            let manifests = render::render(render, namespace, output, environment).await?;
+            Ok(Outcome::said(manifests, 0))
+        }
+        Command::Top(top) => {
+            let top = during("asking the controller", top::top(top, &connect().await?)).await?;
+            Ok(Outcome::said(output.render(style, &top)?, 0))
+        }
+        Command::Completion(completion) => Ok(Outcome::said(help::completion(completion.shell), 0)),
+        Command::Man(man) => help::man(&man.folder).map(|()| Outcome::said("", 0)),
+        Command::Convert(convert) => converted(convert, output),
+        Command::Run(run) => Ok(Outcome::Start(Box::new(run::prepare(run, args, environment).await?))),
     }
 }
 
-async fn installation(cluster: &Cluster, at: &args::Installation) -> anyhow::Result<Report> {
-    let facts = gather::installation(cluster, at).await?;
-    Ok(Report {
-        subject: format!("installation in namespace {}", at.controller_namespace),
-        checks: checks::installation(&facts),
-    })
-}
-
-async fn akvs(cluster: &Cluster, name: &str, at: &args::Installation) -> anyhow::Result<Report> {
-    let facts = gather::akvs(cluster, name, at).await?;
-    Ok(Report {
-        subject: format!("AzureKeyVaultSecret {}/{name}", cluster.namespace),
-        checks: checks::akvs(&facts)?,
-    })
-}
-
-async fn identity(
-    cluster: &Cluster,
-    account: &args::ServiceAccountName,
-    try_it: &args::Mint,
-    environment: &Environment,
-) -> anyhow::Result<Report> {
-    let facts = gather::identity(cluster, account).await?;
-    let mut checks = checks::identity(&facts, try_it);
-    if try_it.mint {
-        let who = mint::Who {
-            account: account.clone(),
-            client_id: facts.client_id(),
-            tenant_id: facts.tenant_id(),
-        };
-        checks.extend(mint::checks(cluster, who, try_it.vault.as_ref(), environment).await);
+/// Manifests on standard output, notes on standard error.
+fn converted(convert: &args::Convert, output: Output) -> anyhow::Result<Outcome> {
+    let documents = manifests::documents(&convert.files)?;
+    let converted = match convert.to {
+        args::Into::Akvs => convert::to_akvs(&documents, convert.vault.as_ref().map(VaultName::as_str)),
+        args::Into::ExternalSecret => convert::to_external_secrets(&documents, convert.store.as_deref()),
+    };
+    for note in &converted.notes {
+        let mark = if note.is_lost { '✗' } else { '!' };
+        eprintln!("{mark} {}: {}", note.about, note.text);
     }
-    Ok(Report {
-        subject: format!("identity of ServiceAccount {account}"),
-        checks,
-    })
+    let text = match output {
+        Output::Json => {
+            output.document(&serde_json::json!({"apiVersion": "v1", "kind": "List", "items": converted.documents}))?
+        }
+        Output::Text | Output::Yaml => {
+            let documents: Vec<_> = converted.documents.iter().map(output::yaml).collect::<Result<_, _>>()?;
+            documents.join("---\n")
+        }
+    };
+    Ok(Outcome::said(text, converted.exit_code()))
 }
 
-async fn pod(cluster: &Cluster, name: &str, try_it: &args::Mint, environment: &Environment) -> anyhow::Result<Report> {
-    let facts = gather::pod(cluster, name).await?;
-    let mut checks = checks::pod(&facts, try_it);
-    if try_it.mint {
-        let (client_id, tenant_id) = facts.workload.who();
-        let who = mint::Who {
-            account: facts.account(),
-            client_id,
-            tenant_id,
-        };
-        checks.extend(mint::checks(cluster, who, try_it.vault.as_ref(), environment).await);
+/// The exit code when `args` could not be done at all. `doctor` has 1 for findings; elsewhere 2 says that something differs.
+pub fn could_not(args: &Args) -> u8 {
+    match args.command {
+        Command::Doctor(_) => 2,
+        _ => 1,
     }
-    Ok(Report {
-        subject: format!("pod {}/{name}", cluster.namespace),
-        checks,
-    })
 }

@@ -1,37 +1,64 @@
 //! `kubectl-akv2k8s`, which kubectl also runs as `kubectl akv2k8s`: parses the command line, runs, and tells by its exit code.
 
+use std::alloc::System;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use akv2k8s_cli::args::Args;
+use akv2k8s_cli::style::Style;
+use akv2k8s_cli::{Outcome, could_not};
 use akv2k8s_shared::environment::Environment;
 use clap::Parser;
+use zeroizing_alloc::ZeroAlloc;
 
-/// A check failed.
-const FINDINGS: u8 = 1;
-/// The checks could not be made.
-const COULD_NOT_RUN: u8 = 2;
+/// Values pass through buffers of HTTP, TLS and JSON, which nobody else would clear.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
+
+/// The command line cannot be understood (`EX_USAGE` of sysexits(3)).
+const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
+    let args = match Args::try_parse() {
+        Ok(args) => args,
         Err(error) => {
-            eprintln!("cannot start: {error}");
-            return COULD_NOT_RUN.into();
+            // Nobody is left to be told when the stream is closed.
+            let _ = error.print();
+            return if error.use_stderr() {
+                USAGE.into()
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
-    match runtime.block_on(akv2k8s_cli::run(&args, &Environment::from_process())) {
-        Ok(report) => {
-            print!("{}", args.output.render(&report));
-            if report.healthy() {
-                ExitCode::SUCCESS
-            } else {
-                FINDINGS.into()
+    let failed = |error: &dyn std::fmt::Display| {
+        eprintln!("{error}");
+        could_not(&args).into()
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format_args!("cannot start: {error}")),
+    };
+    let environment = Environment::from_process();
+    let mut out = std::io::stdout();
+    let style = Style::of(&environment, out.is_terminal());
+    let outcome = match runtime.block_on(akv2k8s_cli::run(&args, &environment, style)) {
+        Ok(outcome) => outcome,
+        Err(error) => return failed(&format_args!("{error:#}")),
+    };
+    // Its threads end here: what follows may be another program.
+    drop(runtime);
+    match outcome {
+        Outcome::Start(start) => {
+            drop(environment);
+            start.now()
+        }
+        Outcome::Said { out: text, code } => match out.write_all(text.expose()).and_then(|()| out.flush()) {
+            // Whoever closes the pipe has read enough.
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                failed(&format_args!("cannot print: {error}"))
             }
-        }
-        Err(error) => {
-            eprintln!("{error:#}");
-            COULD_NOT_RUN.into()
-        }
+            _ => code.into(),
+        },
     }
 }

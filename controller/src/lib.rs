@@ -36,6 +36,12 @@ mod watch;
 
 pub use app::Controller;
 
+/// What the controller decides without a client, for programs that show it: `kubectl akv2k8s plan`.
+pub mod decisions {
+    pub use crate::objects::{id, wanted};
+    pub use crate::reconcile::{desired, version};
+}
+
 use std::process::ExitCode;
 
 use akv2k8s_program::{logging, stop_signal};

@@ -329,7 +329,7 @@ fn enter<I: std::hash::Hash + Eq>(index: &mut HashMap<I, BTreeSet<Key>>, at: I, 
 }
 
 /// The outputs a specification names.
-pub(crate) fn wanted(akvs: &AzureKeyVaultSecret) -> Vec<Target> {
+pub fn wanted(akvs: &AzureKeyVaultSecret) -> Vec<Target> {
     let output = akvs.spec.output.as_ref();
     let secret = output
         .and_then(|it| it.secret.as_ref())
@@ -348,7 +348,7 @@ pub(crate) fn wanted(akvs: &AzureKeyVaultSecret) -> Vec<Target> {
 }
 
 /// Who `meta` is.
-pub(crate) fn id(meta: &ObjectMeta) -> AkvsId {
+pub fn id(meta: &ObjectMeta) -> AkvsId {
     AkvsId {
         namespace: meta.namespace.clone().unwrap_or_default(),
         name: meta.name.clone().unwrap_or_default(),

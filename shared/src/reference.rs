@@ -139,6 +139,18 @@ pub enum ObjectKind {
     Key,
 }
 
+impl ObjectKind {
+    /// The smallest built-in role that allows reading it:
+    /// <https://learn.microsoft.com/azure/key-vault/general/rbac-guide#azure-built-in-roles-for-key-vault-data-plane-operations>.
+    pub fn role(self) -> &'static str {
+        match self {
+            Self::Secret => "Key Vault Secrets User",
+            Self::Certificate | Self::CertificateWithKey => "Key Vault Certificate User",
+            Self::Key => "Key Vault Reader",
+        }
+    }
+}
+
 /// One object in one vault: the only thing a Key Vault client is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ObjectRef {

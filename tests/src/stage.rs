@@ -135,6 +135,11 @@ impl Stage {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    /// The variables by which a program is who the controllers are, and finds cloud and authorities.
+    pub fn variables(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
     /// Starts a controller that watches this namespace only, with a poll period of one second unless `flags` say otherwise.
     pub async fn controller(&self, flags: &[&str]) -> anyhow::Result<Running> {
         let kubeconfig = self.cluster.kubeconfig().display().to_string();

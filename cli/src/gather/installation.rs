@@ -5,13 +5,14 @@ use std::time::Duration;
 use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_shared::doctor::Seen;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 use super::Controller;
-use super::controller::controller;
+use super::controller::{controller, deployment};
 use super::prepared::{Prepared, prepared};
 use crate::args;
 use crate::cluster::{Cluster, seen};
@@ -60,14 +61,16 @@ pub(crate) async fn installation(cluster: &Cluster, at: &args::Installation) -> 
     })
 }
 
-async fn readiness(
-    client: &Client,
-    controller: &Controller,
-    port: u16,
-) -> anyhow::Result<Seen<Vec<(String, Seen<String>)>>> {
-    let Some(deployment) = controller.deployment.found() else {
-        return Ok(Seen::Missing);
-    };
+/// The controller's pods.
+pub(crate) async fn controller_pods(client: &Client, at: &args::Installation) -> anyhow::Result<Seen<Vec<Pod>>> {
+    match deployment(client, &at.controller_namespace).await? {
+        Seen::Found(deployment) => pods(client, &at.controller_namespace, &deployment).await,
+        Seen::Missing => Ok(Seen::Missing),
+        Seen::NotAllowed => Ok(Seen::NotAllowed),
+    }
+}
+
+async fn pods(client: &Client, namespace: &str, deployment: &Deployment) -> anyhow::Result<Seen<Vec<Pod>>> {
     let labels = deployment
         .spec
         .as_ref()
@@ -77,11 +80,36 @@ async fn readiness(
         .flatten()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    let pods: Api<Pod> = Api::namespaced(client.clone(), &controller.namespace);
-    let pods = match seen(
-        pods.list(&ListParams::default().labels(&labels.join(","))).await,
-        "the controller's pods",
-    )? {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let list = pods.list(&ListParams::default().labels(&labels.join(","))).await;
+    seen(list.map(|list| list.items), "the controller's pods")
+}
+
+/// What a pod answers to `GET /PATH`, through the API server's proxy.
+///
+/// # Errors
+/// It does not answer, or there is no right to ask.
+pub(crate) async fn ask_pod(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    port: u16,
+    path: &str,
+) -> anyhow::Result<String> {
+    let path = format!("/api/v1/namespaces/{namespace}/pods/{name}:{port}/proxy/{path}");
+    let answer = client.request_text(hyper::Request::get(path).body(Vec::new())?);
+    Ok(tokio::time::timeout(ANSWER, answer).await??)
+}
+
+async fn readiness(
+    client: &Client,
+    controller: &Controller,
+    port: u16,
+) -> anyhow::Result<Seen<Vec<(String, Seen<String>)>>> {
+    let Some(deployment) = controller.deployment.found() else {
+        return Ok(Seen::Missing);
+    };
+    let pods = match pods(client, &controller.namespace, deployment).await? {
         Seen::Found(pods) => pods,
         Seen::Missing => return Ok(Seen::Missing),
         Seen::NotAllowed => return Ok(Seen::NotAllowed),
@@ -89,15 +117,13 @@ async fn readiness(
     let mut answers = Vec::new();
     for pod in pods {
         let name = pod.name_any();
-        let path = format!(
-            "/api/v1/namespaces/{}/pods/{name}:{port}/proxy/readyz",
-            controller.namespace
-        );
-        let answer = client.request_text(hyper::Request::get(path).body(Vec::new())?);
         // Whatever else goes wrong on the way to the pod says nothing of the pod.
-        let answer = match tokio::time::timeout(ANSWER, answer).await {
-            Ok(answer) => seen(answer, "/readyz").unwrap_or(Seen::Missing),
-            Err(_) => Seen::Missing,
+        let answer = match ask_pod(client, &controller.namespace, &name, port, "readyz").await {
+            Ok(text) => Seen::Found(text),
+            Err(error) => match error.downcast_ref::<kube::Error>() {
+                Some(kube::Error::Api(status)) if status.code == 403 => Seen::NotAllowed,
+                _ => Seen::Missing,
+            },
         };
         answers.push((name, answer));
     }

@@ -12,7 +12,7 @@ mod way;
 pub(crate) use akvs::{Akvs, akvs};
 pub(crate) use controller::{Controller, LeaseState};
 pub(crate) use identity::{Identity, identity};
-pub(crate) use installation::{Installation, installation};
+pub(crate) use installation::{Installation, ask_pod, controller_pods, installation};
 pub(crate) use pod::{Pod, pod};
 pub(crate) use prepared::Prepared;
 pub(crate) use way::{POLICY, Rules, Way, way};

@@ -16,6 +16,13 @@ use super::{Desired, Kind, Target};
 /// What a Secret's type is when none is asked for.
 const OPAQUE: &str = "Opaque";
 
+/// `desired` as a manifest that nobody owns, **with its values**: for people who write Secrets without a controller.
+pub fn manifest<'a>(namespace: Option<&'a str>, desired: &'a Desired) -> impl Serialize + 'a {
+    let mut body = Body::owned_by(None, desired);
+    body.metadata.namespace = namespace;
+    body
+}
+
 /// An apply configuration.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -36,6 +43,8 @@ pub(super) struct Body<'a> {
 struct Metadata<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     uid: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_version: Option<&'a str>,
@@ -55,6 +64,7 @@ impl<'a> Body<'a> {
             kind: target.kind.as_str(),
             metadata: Metadata {
                 name: &target.name,
+                namespace: None,
                 uid: Some(uid),
                 resource_version: None,
                 labels: BTreeMap::new(),
@@ -69,6 +79,10 @@ impl<'a> Body<'a> {
 
     /// All of `desired`, owned by `owner`.
     pub(super) fn of(desired: &'a Desired, owner: OwnerReference) -> Self {
+        Self::owned_by(Some(owner), desired)
+    }
+
+    fn owned_by(owner: Option<OwnerReference>, desired: &'a Desired) -> Self {
         let (secret_type, data) = match desired.target.kind {
             Kind::Secret => {
                 let secret_type = desired.secret_type.as_deref().unwrap_or(OPAQUE);
@@ -82,11 +96,12 @@ impl<'a> Body<'a> {
             kind: desired.target.kind.as_str(),
             metadata: Metadata {
                 name: &desired.target.name,
+                namespace: None,
                 uid: None,
                 resource_version: None,
                 labels: pairs(&desired.labels),
                 annotations: pairs(&desired.annotations),
-                owner_references: Some([owner]),
+                owner_references: owner.map(|owner| [owner]),
             },
             secret_type,
             data,

@@ -39,6 +39,7 @@ use akv2k8s_shared::object::SecretData;
 use k8s_openapi::jiff::Timestamp;
 
 pub use apply::{Applied, Change, Written, apply};
+pub use body::manifest;
 pub use failure::{ApplyError, Retry};
 pub use meta::{Claims, Manager, Names, Operation, OutputMeta, OwnerRef, Pairs};
 pub use metadata::{Copied, copied};

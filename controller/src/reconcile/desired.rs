@@ -10,12 +10,11 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::output::{Applied, Change, Copied, Desired, Kind, Target};
 
-/// What `request` makes of `object`.
-pub(crate) fn desired(
-    request: &Request,
-    object: &VaultObject,
-    copied: &Copied,
-) -> Result<Vec<Desired>, Box<Diagnosis>> {
+/// What `request` makes of `object`, with these labels and annotations.
+///
+/// # Errors
+/// The object's value cannot become what is asked for.
+pub fn desired(request: &Request, object: &VaultObject, copied: &Copied) -> Result<Vec<Desired>, Box<Diagnosis>> {
     let name = request.object.to_string();
     let mut all = Vec::new();
     if let Some((target, output)) = &request.secret {
@@ -75,7 +74,7 @@ pub(crate) fn held(before: &[StatusOutput], applied: &Applied) -> Vec<StatusOutp
 }
 
 /// The version that was read.
-pub(crate) fn version(object: &VaultObject) -> &str {
+pub fn version(object: &VaultObject) -> &str {
     match object {
         VaultObject::Secret(secret) => secret.version.as_str(),
         VaultObject::Certificate(certificate) => certificate.version.as_str(),

@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 
 use decide::{Next, View, decide, recorded};
 pub(crate) use decide::{is_ready, status_of};
+pub use desired::{desired, version};
 pub(crate) use status::identity as status_identity;
 use write::{Failure, Read};
 

@@ -134,13 +134,13 @@ impl Failure {
         head + &line("Cause", &self.told.cause) + &line("Fix", &self.told.fix)
     }
 
-    /// Tells it on standard error.
-    pub(crate) fn tell(&self, format: LogFormat) {
+    /// Tells it on standard error, as `program`.
+    pub(crate) fn tell(&self, program: &str, format: LogFormat) {
         let text = match format {
-            LogFormat::Text => format!("azure-keyvault-env: {}\n", self.text()),
+            LogFormat::Text => format!("{program}: {}\n", self.text()),
             LogFormat::Json => {
                 let line = serde_json::json!({
-                    "level": "error", "logger": "azure-keyvault-env", "code": self.told.code, "msg": one_line(&self.told.what),
+                    "level": "error", "logger": program, "code": self.told.code, "msg": one_line(&self.told.what),
                     "variables": self.told.variables, "reference": self.told.reference, "cause": self.told.cause, "fix": self.told.fix,
                 });
                 format!("{line}\n")

@@ -13,6 +13,7 @@ pub mod arguments;
 mod check;
 mod copy;
 mod deadline;
+pub mod elsewhere;
 mod environment;
 mod exec;
 mod failure;

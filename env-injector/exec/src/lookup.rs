@@ -6,7 +6,6 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, access};
 
 /// Where container runtimes look when the environment has no `PATH`.
@@ -80,15 +79,25 @@ pub(crate) fn explain_denial(file: &Path) -> CannotStart {
     let why = match file.metadata() {
         Ok(it) if it.is_dir() => format!("{shown}: it is a directory"),
         Ok(it) if !is_executable(&it) => format!("{shown}: it is not executable (chmod +x)"),
-        Ok(_) if statvfs(file).is_ok_and(|it| it.flags().contains(FsFlags::ST_NOEXEC)) => {
-            format!("{shown}: its file system is mounted noexec")
-        }
+        Ok(_) if is_mounted_noexec(file) => format!("{shown}: its file system is mounted noexec"),
         _ => format!("{shown}: permission denied, for it, for a folder above it, or for its interpreter"),
     };
     CannotStart {
         code: NOT_EXECUTABLE,
         why,
     }
+}
+
+#[cfg(target_os = "linux")]
+fn is_mounted_noexec(file: &Path) -> bool {
+    use nix::sys::statvfs::{FsFlags, statvfs};
+    statvfs(file).is_ok_and(|it| it.flags().contains(FsFlags::ST_NOEXEC))
+}
+
+/// Other systems do not tell.
+#[cfg(not(target_os = "linux"))]
+fn is_mounted_noexec(_: &Path) -> bool {
+    false
 }
 
 /// Why the kernel does not know the format of `file`.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use akv2k8s_shared::environment::Environment;
+use akv2k8s_shared::injection::names;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::arguments::{Invocation, USAGE};
@@ -26,8 +27,8 @@ const MYSELF: &str = "/proc/self/exe";
 /// Does what is asked with the process's environment. Comes back only when no program was started.
 pub fn run(invocation: Invocation) -> ExitCode {
     match invocation {
-        Invocation::Run(arguments) => start(environment::of_process(), Then::Exec(arguments)),
-        Invocation::Check => start(environment::of_process(), Then::Report),
+        Invocation::Run(arguments) => start(&WRAPPER, environment::of_process(), Then::Exec(arguments)),
+        Invocation::Check => start(&WRAPPER, environment::of_process(), Then::Report),
         Invocation::Copy(directory) => copied(&directory),
         Invocation::Version => {
             let version = concat!("azure-keyvault-env ", env!("CARGO_PKG_VERSION"), "\n");
@@ -35,15 +36,30 @@ pub fn run(invocation: Invocation) -> ExitCode {
             ExitCode::SUCCESS
         }
         Invocation::Unusable(why) => {
-            complain(&format!("{why}. Usage: {USAGE}"));
+            complain(&WRAPPER, &format!("{why}. Usage: {USAGE}"));
             ExitCode::FAILURE
         }
     }
 }
 
+/// Which program this is, and what it knows besides the environment.
+pub(crate) struct Caller {
+    /// What its complaints begin with.
+    pub(crate) name: &'static str,
+    /// Variables that count in place of those of the same name, for this program alone: the one it becomes does not see them.
+    pub(crate) settings: Vec<(&'static str, String)>,
+}
+
+const WRAPPER: Caller = Caller {
+    name: names::PROGRAM,
+    settings: Vec::new(),
+};
+
 /// What the values are for.
-enum Then {
+pub(crate) enum Then {
+    /// The program to become, and its arguments.
     Exec(Vec<OsString>),
+    /// Names and lengths.
     Report,
 }
 
@@ -60,14 +76,15 @@ impl From<Failure> for End {
     }
 }
 
-fn start(mut variables: Vec<Variable>, then: Then) -> ExitCode {
+/// Resolves the references in `variables`, and does `then`. Comes back only when no program was started.
+pub(crate) fn start(caller: &Caller, mut variables: Vec<Variable>, then: Then) -> ExitCode {
     // Before the plan nobody knows which variables are references; none of them is a log format.
     let format = LogFormat::of(&format_variable(&variables));
     let failed = |failure: &Failure| {
-        failure.tell(format);
+        failure.tell(caller.name, format);
         ExitCode::FAILURE
     };
-    let outcome = resolve(&mut variables);
+    let outcome = resolve(caller, &mut variables);
     let (plan, runtime) = match outcome {
         Ok(done) => done,
         Err(End::Failed(failure)) => return failed(&failure),
@@ -88,7 +105,7 @@ fn start(mut variables: Vec<Variable>, then: Then) -> ExitCode {
             drop(runtime);
             match exec::exec(arguments, &environment) {
                 NotStarted::Program(absent) => {
-                    complain(&absent.why);
+                    complain(caller, &absent.why);
                     ExitCode::from(absent.code)
                 }
                 NotStarted::Environment(failure) => failed(&failure),
@@ -98,7 +115,7 @@ fn start(mut variables: Vec<Variable>, then: Then) -> ExitCode {
 }
 
 /// Puts the values in the places of their references.
-fn resolve(variables: &mut [Variable]) -> Result<(Plan, Runtime), End> {
+fn resolve(caller: &Caller, variables: &mut [Variable]) -> Result<(Plan, Runtime), End> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
@@ -112,7 +129,12 @@ fn resolve(variables: &mut [Variable]) -> Result<(Plan, Runtime), End> {
         return Ok((plan, runtime));
     }
     memory::forbid_dumps();
-    let own = own_environment(variables, &plan);
+    let own = caller
+        .settings
+        .iter()
+        .fold(own_environment(variables, &plan), |own, (name, value)| {
+            own.with(name, value)
+        });
     let mut values = runtime.block_on(async {
         tokio::select! {
             // A signal that came at the last moment counts.
@@ -172,11 +194,10 @@ fn copied(directory: &Path) -> ExitCode {
     match copy::copy(&program, directory) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!(
-                "cannot copy {} to {}: {error}",
-                program.display(),
-                directory.display()
-            ));
+            complain(
+                &WRAPPER,
+                &format!("cannot copy {} to {}: {error}", program.display(), directory.display()),
+            );
             ExitCode::FAILURE
         }
     }
@@ -187,6 +208,6 @@ fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-fn complain(text: &str) {
-    let _ = std::io::stderr().write_all(format!("azure-keyvault-env: {text}\n").as_bytes());
+fn complain(caller: &Caller, text: &str) {
+    let _ = std::io::stderr().write_all(format!("{}: {text}\n", caller.name).as_bytes());
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{Code, Diagnosis, case, tidy};
 use crate::keyvault::Collection;
+use crate::reference::ObjectKind;
 
 /// A request that a vault refused, and what was wanted.
 #[derive(Debug, Clone, Copy)]
@@ -226,12 +227,13 @@ impl VaultRefusal<'_> {
 
     /// The smallest built-in role that allows it.
     fn role(&self) -> &'static str {
-        match self.collection {
-            _ if self.behind_certificate => "Key Vault Certificate User",
-            Collection::Secrets => "Key Vault Secrets User",
-            Collection::Certificates => "Key Vault Certificate User",
-            Collection::Keys => "Key Vault Reader",
-        }
+        let kind = match self.collection {
+            _ if self.behind_certificate => ObjectKind::CertificateWithKey,
+            Collection::Secrets => ObjectKind::Secret,
+            Collection::Certificates => ObjectKind::Certificate,
+            Collection::Keys => ObjectKind::Key,
+        };
+        kind.role()
     }
 
     fn not_found(&self, error: &ErrorBody) -> Diagnosis {

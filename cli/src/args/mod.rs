@@ -1,14 +1,18 @@
 //! The command line.
 
+mod commands;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use akv2k8s_shared::doctor::Report;
 use akv2k8s_shared::reference::VaultName;
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, Parser, Subcommand};
+pub use commands::{Completion, Convert, Get, Into, Man, Plan, Render, Run, Top};
 
-/// Says what stands between a workload and its Azure Key Vault.
+pub use crate::output::Output;
+
+/// Azure Key Vault on Kubernetes, from your computer: what is, what would be, and what stands in between.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "kubectl-akv2k8s", version)]
 pub struct Args {
@@ -24,7 +28,7 @@ pub struct Args {
     #[arg(long, global = true)]
     pub context: Option<String>,
 
-    /// Namespace of the pod or object; default: the context's.
+    /// Namespace of what is looked at; default: the context's.
     #[arg(long, short, global = true)]
     pub namespace: Option<String>,
 
@@ -38,6 +42,22 @@ pub struct Args {
 pub enum Command {
     /// Looks for the first cause of a failure, and names its fix.
     Doctor(Doctor),
+    /// Says what manifests of `AzureKeyVaultSecret`s would change in the cluster; never a value.
+    Plan(Plan),
+    /// Shows an `AzureKeyVaultSecret`, what it wrote, and whether the vault still says the same.
+    Get(Get),
+    /// Prints the Secrets and ConfigMaps that manifests of `AzureKeyVaultSecret`s stand for, with their values.
+    Render(Render),
+    /// Starts a program on this computer with values in the place of the references in its environment.
+    Run(Run),
+    /// Turns manifests of other projects into AzureKeyVaultSecrets, or back.
+    Convert(Convert),
+    /// Says what each vault is asked, how much of its budget that is, and what it costs.
+    Top(Top),
+    /// Prints a script by which a shell completes this command line.
+    Completion(Completion),
+    /// Writes a man page for each command.
+    Man(Man),
 }
 
 /// `doctor`: without a subject it looks at the installation.
@@ -148,25 +168,6 @@ impl fmt::Display for ServiceAccountName {
     }
 }
 
-/// `-o`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people.
-    Text,
-    /// For programs; the shape is documented and stable.
-    Json,
-}
-
-impl Output {
-    /// `report` as it is printed, with a line break at its end.
-    pub fn render(self, report: &Report) -> String {
-        match self {
-            Self::Text => report.to_string(),
-            Self::Json => format!("{:#}\n", report.to_json()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +184,15 @@ mod tests {
             "doctor pod web-0 --vault kv1",
             "doctor --controller-namespace ns --lease-name l --lease-namespace k --health-port 8080",
             "doctor akvs db --lease-name l",
+            "plan -f a.yaml -f dir -o yaml",
+            "get db -n shop --show --yes",
+            "render -f - --yes",
+            "convert -f dir --vault kv1",
+            "convert -f a.yaml --to external-secret --store s -o json",
+            "top --price 0.02 --controller-namespace ns",
+            "completion zsh",
+            "man /tmp/man1",
+            "run --env-file .env -n shop -- app --flag",
         ] {
             let words = std::iter::once("kubectl-akv2k8s").chain(line.split(' '));
             assert!(Args::try_parse_from(words).is_ok(), "{line}");
@@ -193,6 +203,10 @@ mod tests {
             "doctor identity --serviceaccount web",
             "doctor --health-port 65536",
             "doctor pod web-0 --mint --vault kv.example.org",
+            "plan",
+            "get db --yes",
+            "run",
+            "run app",
         ] {
             let words = std::iter::once("kubectl-akv2k8s").chain(line.split_whitespace());
             assert!(Args::try_parse_from(words).is_err(), "{line}");

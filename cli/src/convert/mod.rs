@@ -1,0 +1,155 @@
+//! `convert`: manifests of other projects → AKVS, and AKVS → ExternalSecrets. Pure: documents in, documents and notes out.
+//!
+//! What has no equivalent is never left out in silence: it is a note that counts in the exit code.
+
+mod akvs;
+mod bank_vaults;
+mod external_secret;
+mod provider_class;
+mod store;
+mod to_external_secret;
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+pub(crate) use to_external_secret::to_external_secrets;
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(crate) struct Converted {
+    /// Manifests, in the order of what they come from.
+    pub(crate) documents: Vec<Value>,
+    /// What is to be known.
+    pub(crate) notes: Vec<Note>,
+}
+
+/// Something to know about a document.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    /// `Kind NAMESPACE/NAME`, or `Kind NAME`.
+    pub(crate) about: String,
+    /// One sentence.
+    pub(crate) text: String,
+    /// Whether something of the document is not in what came of it.
+    pub(crate) is_lost: bool,
+}
+
+impl Converted {
+    /// 0: everything has an equivalent. 2: something has none.
+    pub(crate) fn exit_code(&self) -> u8 {
+        if self.notes.iter().any(|note| note.is_lost) {
+            2
+        } else {
+            0
+        }
+    }
+
+    fn lost(&mut self, of: &Value, text: impl Into<String>) {
+        self.note(of, text, true);
+    }
+
+    fn differs(&mut self, of: &Value, text: impl Into<String>) {
+        self.note(of, text, false);
+    }
+
+    fn note(&mut self, of: &Value, text: impl Into<String>, is_lost: bool) {
+        let note = Note {
+            about: about(of),
+            text: text.into(),
+            is_lost,
+        };
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+}
+
+/// `documents` as AKVS; `vault` is the vault of those that name none.
+pub(crate) fn to_akvs(documents: &[Value], vault: Option<&str>) -> Converted {
+    let stores = store::stores(documents);
+    let mut converted = Converted::default();
+    for document in documents {
+        match (group(document), text(document, "/kind")) {
+            ("external-secrets.io", "ExternalSecret") => {
+                external_secret::convert(document, &stores, vault, &mut converted);
+            }
+            ("external-secrets.io", "SecretStore" | "ClusterSecretStore") => {}
+            ("secrets-store.csi.x-k8s.io", "SecretProviderClass") => {
+                provider_class::convert(document, &mut converted);
+            }
+            (_, kind) if bank_vaults::has_references(document) => {
+                bank_vaults::convert(document, kind, vault, &mut converted)
+            }
+            _ => converted.lost(
+                document,
+                "it is nothing that can be converted, and holds no reference vault:PATH#KEY",
+            ),
+        }
+    }
+    converted
+}
+
+/// `Kind NAMESPACE/NAME`.
+fn about(document: &Value) -> String {
+    let (kind, name) = (text(document, "/kind"), text(document, "/metadata/name"));
+    match text(document, "/metadata/namespace") {
+        "" => format!("{kind} {name}"),
+        namespace => format!("{kind} {namespace}/{name}"),
+    }
+}
+
+/// The group in `apiVersion`; empty for the core group.
+fn group(document: &Value) -> &str {
+    text(document, "/apiVersion")
+        .split_once('/')
+        .map_or("", |(group, _)| group)
+}
+
+/// The text at a JSON pointer (RFC 6901), or nothing.
+fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The same; `None` where there is none, or an empty one.
+fn some_text<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
+    Some(text(value, pointer)).filter(|text| !text.is_empty())
+}
+
+/// The list at a JSON pointer, or an empty one.
+fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+/// `text` as a part of a name: lower case, and hyphens for all that is neither letter nor digit.
+fn slug(text: &str) -> String {
+    let hyphened: String = text
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    let words: Vec<_> = hyphened.split('-').filter(|word| !word.is_empty()).collect();
+    words.join("-")
+}
+
+/// `name`, or with a number behind it when it is taken.
+fn unique(name: &str, taken: &mut BTreeSet<String>) -> String {
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    let free = std::iter::once(name.to_owned())
+        .chain(numbered)
+        .find(|name| !taken.contains(name));
+    let free = free.unwrap_or_default();
+    taken.insert(free.clone());
+    free
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! AKVS → `ExternalSecret`: one for each Secret, with an entry for each AKVS that writes into it.
+
+use std::collections::BTreeMap;
+
+use akv2k8s_shared::api::{AzureKeyVaultSecret, KeyFormat, ObjectType, SecretOutput};
+use serde_json::{Value, json};
+
+use super::{Converted, about};
+use crate::manifests;
+
+/// `documents` as ExternalSecrets; `store` is the name of the SecretStore, or that of the vault.
+pub(crate) fn to_external_secrets(documents: &[Value], store: Option<&str>) -> Converted {
+    let mut converted = Converted::default();
+    let mut secrets: BTreeMap<(String, String), Value> = BTreeMap::new();
+    for document in documents {
+        if !manifests::is_akvs(document) {
+            converted.lost(document, "it is no AzureKeyVaultSecret");
+            continue;
+        }
+        let akvs = match manifests::read(document.clone()) {
+            Ok(akvs) => akvs,
+            Err(error) => {
+                converted.lost(document, format!("{error:#}"));
+                continue;
+            }
+        };
+        let Some(output) = secret(document, &akvs, &mut converted) else {
+            continue;
+        };
+        let Some((list, entry)) = entry(document, &akvs, output, &mut converted) else {
+            continue;
+        };
+        let store = store.unwrap_or(&akvs.spec.vault.name);
+        let key = (akvs.metadata.namespace.clone().unwrap_or_default(), output.name.clone());
+        let made = secrets.entry(key).or_insert_with(|| blank(&akvs, output, store));
+        if made["spec"]["secretStoreRef"]["name"] != json!(store) {
+            converted.lost(
+                document,
+                format!(
+                    "Secret {} has values of several vaults: entries name one store",
+                    output.name
+                ),
+            );
+            continue;
+        }
+        if let Some(entries) = made["spec"][list].as_array_mut() {
+            entries.push(entry);
+        } else {
+            made["spec"][list] = json!([entry]);
+        }
+        let vault = &akvs.spec.vault.name;
+        converted.differs(
+            document,
+            format!("a SecretStore '{store}' with vaultUrl of vault '{vault}' and a way to authenticate is to be made"),
+        );
+    }
+    converted.documents.extend(secrets.into_values());
+    converted
+}
+
+/// The Secret that it writes.
+fn secret<'a>(document: &Value, akvs: &'a AzureKeyVaultSecret, converted: &mut Converted) -> Option<&'a SecretOutput> {
+    let output = akvs.spec.output.as_ref();
+    if output.is_some_and(|output| output.config_map.is_some()) {
+        converted.lost(document, "a ConfigMap has no equivalent");
+    }
+    let secret = output.and_then(|output| output.secret.as_ref());
+    if output.is_none() {
+        converted.lost(
+            document,
+            "without an output it serves the env injector, which has no equivalent",
+        );
+    }
+    secret
+}
+
+fn blank(akvs: &AzureKeyVaultSecret, output: &SecretOutput, store: &str) -> Value {
+    let metadata = &akvs.metadata;
+    let mut target = json!({"name": output.name});
+    if let Some(secret_type) = output.secret_type.as_deref().filter(|it| *it != "Opaque") {
+        target["template"] = json!({"type": secret_type});
+    }
+    let mut made = json!({
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ExternalSecret",
+        "metadata": {"name": output.name},
+        "spec": {"secretStoreRef": {"kind": "SecretStore", "name": store}, "target": target},
+    });
+    if let Some(namespace) = &metadata.namespace {
+        made["metadata"]["namespace"] = json!(namespace);
+    }
+    made
+}
+
+/// `data` or `dataFrom`, and the entry for it.
+fn entry(
+    document: &Value,
+    akvs: &AzureKeyVaultSecret,
+    output: &SecretOutput,
+    converted: &mut Converted,
+) -> Option<(&'static str, Value)> {
+    let object = &akvs.spec.vault.object;
+    let spec = akvs.spec.output.as_ref()?;
+    let steps = if spec.transform.is_empty() {
+        &spec.transforms
+    } else {
+        &spec.transform
+    };
+    let secret_type = output.secret_type.as_deref();
+    let mut lost = |text: &str| {
+        converted.lost(document, text);
+        None
+    };
+    let remote = |key: String| {
+        let mut remote = json!({"key": key});
+        if let Some(version) = &object.version {
+            remote["version"] = json!(version);
+        }
+        remote
+    };
+    let one = |key: &str, remote: Value| Some(("data", json!({"secretKey": key, "remoteRef": remote})));
+    let data_key = output.data_key.as_deref();
+    match (object.object_type, secret_type) {
+        (ObjectType::Secret, None | Some("Opaque")) => {
+            let mut remote = remote(object.name.clone());
+            match steps.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+                [] => {}
+                ["base64decode"] => remote["decodingStrategy"] = json!("Base64"),
+                _ => return lost("its transform has no equivalent but base64decode alone"),
+            }
+            one(data_key?, remote)
+        }
+        (ObjectType::Secret, Some("kubernetes.io/dockerconfigjson")) => {
+            one(".dockerconfigjson", remote(object.name.clone()))
+        }
+        (ObjectType::Secret, Some("kubernetes.io/ssh-auth")) => one("ssh-privatekey", remote(object.name.clone())),
+        (ObjectType::MultiKeyValueSecret, _) if object.content_type == Some(akv2k8s_shared::api::ContentType::Json) => {
+            Some(("dataFrom", json!({"extract": remote(object.name.clone())})))
+        }
+        (ObjectType::MultiKeyValueSecret, _) => lost("a YAML value has no equivalent: External Secrets extracts JSON"),
+        (ObjectType::Certificate, None) => {
+            let entry = one(data_key?, remote(format!("cert/{}", object.name)));
+            converted.differs(document, "the certificate is written as DER, where an AKVS writes PEM");
+            entry
+        }
+        (ObjectType::Key, None | Some("Opaque")) if spec.key_format == Some(KeyFormat::Jwk) => {
+            one(data_key?, remote(format!("key/{}", object.name)))
+        }
+        (ObjectType::Key, _) => lost("a key has no equivalent but with keyFormat jwk"),
+        (_, Some(other)) => {
+            let what = format!(
+                "type {other} has no equivalent that is filled from one object: write a template for {}",
+                about(document)
+            );
+            lost(&what)
+        }
+    }
+}

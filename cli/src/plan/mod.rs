@@ -1,0 +1,58 @@
+//! `plan`: what manifests would change in the cluster. The steps are the controller's own plan; nothing is written, and no value is printed.
+
+mod decide;
+mod report;
+
+use std::collections::BTreeMap;
+
+use akv2k8s_shared::api::AzureKeyVaultSecret;
+use akv2k8s_shared::environment::Environment;
+use futures::{StreamExt, TryStreamExt, stream};
+
+pub(crate) use report::{Failure, Planned};
+
+use crate::args::Plan;
+use crate::cluster::Cluster;
+use crate::manifests;
+use crate::survey::{neighbours, survey};
+use crate::vault::Vaults;
+
+/// Objects that are looked at at once.
+const AT_ONCE: usize = 16;
+
+/// Plans for all manifests.
+///
+/// # Errors
+/// They cannot be read, or the cluster cannot.
+pub(crate) async fn plan(args: &Plan, cluster: &Cluster, environment: &Environment) -> anyhow::Result<Planned> {
+    let mut wanted = manifests::akvs(&args.files)?;
+    for akvs in &mut wanted {
+        akvs.metadata.namespace.get_or_insert_with(|| cluster.namespace.clone());
+    }
+    let present = present(cluster, &wanted).await?;
+    let vaults = Vaults::new(environment)?;
+    let one = async |akvs: AzureKeyVaultSecret| {
+        let namespace = akvs.metadata.namespace.clone().unwrap_or_default();
+        let survey = survey(cluster, &vaults, akvs, &present[&namespace]).await?;
+        anyhow::Ok((decide::object(&survey), decide::role(&survey)))
+    };
+    let planned: Vec<_> = stream::iter(wanted).map(one).buffered(AT_ONCE).try_collect().await?;
+    let (objects, roles): (Vec<_>, Vec<_>) = planned.into_iter().unzip();
+    Ok(Planned::new(objects, roles.into_iter().flatten().collect()))
+}
+
+/// The AKVS of every namespace that `wanted` names, with those of `wanted` that are not there yet: they are siblings, too.
+async fn present(
+    cluster: &Cluster,
+    wanted: &[AzureKeyVaultSecret],
+) -> anyhow::Result<BTreeMap<String, Vec<AzureKeyVaultSecret>>> {
+    let mut present = BTreeMap::new();
+    for akvs in wanted {
+        let namespace = akvs.metadata.namespace.clone().unwrap_or_default();
+        if !present.contains_key(&namespace) {
+            let found = neighbours(cluster, &namespace).await?;
+            present.insert(namespace, found);
+        }
+    }
+    Ok(present)
+}

@@ -1,0 +1,165 @@
+//! A stage on which the program is run.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use akv2k8s_shared::api::AzureKeyVaultSecret;
+use akv2k8s_testbed::emulator::{SecretOptions, VaultHandle};
+use akv2k8s_testbed::stack::cli_program;
+use akv2k8s_testbed::stage::{PATIENCE, Stage};
+use akv2k8s_testbed::wait::until;
+use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kube::Api;
+use kube::api::ListParams;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+/// What is in every value of these tests, and in nothing else.
+pub(crate) const CANARY: &str = "canary";
+
+/// The program's place.
+pub(crate) struct Bed {
+    pub(crate) stage: Stage,
+    pub(crate) vault: VaultHandle,
+    /// Variables that differ from the stage's; an empty one is left out.
+    pub(crate) variables: Vec<(&'static str, String)>,
+}
+
+/// What the program said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Bed {
+    /// A namespace and the vault `kv1`.
+    pub(crate) async fn new(prefix: &str) -> anyhow::Result<Self> {
+        let stage = Stage::new(prefix).await?;
+        let vault = stage.vault("kv1");
+        Ok(Self {
+            stage,
+            vault,
+            variables: Vec::new(),
+        })
+    }
+
+    /// From now on the program runs as a ServiceAccount that may read AKVS in the namespace, and nothing else.
+    pub(crate) async fn become_reader(&mut self) -> anyhow::Result<()> {
+        let ns = self.stage.namespace.name();
+        let rights = format!(
+            "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: reader, namespace: {ns}}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: reader, namespace: {ns}}}
+rules: [{{apiGroups: [spv.no], resources: [azurekeyvaultsecrets], verbs: [get, list]}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: reader, namespace: {ns}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}}
+subjects: [{{kind: ServiceAccount, name: reader, namespace: {ns}}}]
+"
+        );
+        let cluster = &self.stage.cluster;
+        cluster.kubectl_apply(&rights).await?;
+        let issuer = cluster.issuer().await?;
+        let token = cluster.service_account_token(ns, "reader", &issuer).await?;
+        let kubeconfig = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {
+                "server": cluster.server_url(), "certificate-authority-data": STANDARD.encode(cluster.ca_pem()),
+            }}],
+            "users": [{"name": "u", "user": {"token": token}}],
+        });
+        let path = self.file("reader.kubeconfig", &kubeconfig.to_string())?;
+        self.variables.push(("KUBECONFIG", path));
+        // Rights take effect a moment after they are written.
+        let client = cluster.client_as_service_account(ns, "reader")?;
+        let api: Api<AzureKeyVaultSecret> = Api::namespaced(client, ns);
+        until("the reader's rights", PATIENCE, async || {
+            api.list(&ListParams::default()).await.ok()
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Sets a secret of the vault.
+    pub(crate) fn set(&self, name: &str, value: &str) -> anyhow::Result<()> {
+        self.vault.set_secret(name, value, SecretOptions::default())?;
+        Ok(())
+    }
+
+    /// Writes a file and gives its path.
+    pub(crate) fn file(&self, name: &str, text: &str) -> anyhow::Result<String> {
+        let path: PathBuf = self.stage.files().join(name);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(&path, text)?;
+        Ok(path.display().to_string())
+    }
+
+    /// The manifest of an AKVS, as a file; `spec` is YAML.
+    pub(crate) fn manifest(&self, name: &str, spec: &str) -> anyhow::Result<String> {
+        let text = format!(
+            "apiVersion: spv.no/v2beta1\nkind: AzureKeyVaultSecret\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+        );
+        self.file(&format!("{name}.yaml"), &text)
+    }
+
+    /// The program with these arguments, ready to be started.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
+        let program = tokio::task::spawn_blocking(cli_program).await??;
+        let mut command = Command::new(program);
+        command
+            .args(["-n", self.stage.namespace.name()])
+            .args(arguments)
+            .env_clear()
+            .env("KUBECONFIG", self.stage.cluster.kubeconfig())
+            .envs(self.stage.variables().iter().cloned())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        for (name, value) in &self.variables {
+            if value.is_empty() {
+                command.env_remove(name);
+            } else {
+                command.env(name, value);
+            }
+        }
+        Ok(command)
+    }
+
+    /// Runs it. What it says on standard error never holds a value.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> anyhow::Result<Said> {
+        let output = self
+            .command(arguments)
+            .await?
+            .output()
+            .await
+            .context("cannot run kubectl-akv2k8s")?;
+        let said = Said {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout)?,
+            err: String::from_utf8(output.stderr)?,
+        };
+        assert!(!said.err.contains(CANARY), "{said:?}");
+        Ok(said)
+    }
+
+    /// Runs it, and reads its JSON; with its exit code. No value is in it.
+    pub(crate) async fn json(&self, arguments: &[&str]) -> anyhow::Result<(Option<i32>, Value)> {
+        let said = self.run(&[arguments, &["-o", "json"]].concat()).await?;
+        assert!(!said.out.contains(CANARY), "{said:?}");
+        let json = serde_json::from_str(&said.out).with_context(|| format!("{said:?}"))?;
+        Ok((said.code, json))
+    }
+}

@@ -1,0 +1,8 @@
+//! `kubectl-akv2k8s` but for `doctor`: the real program, a real API server, the emulated vault, and the real controller beside it.
+
+mod bed;
+mod get;
+mod plan;
+mod render;
+mod run;
+mod terminal;
