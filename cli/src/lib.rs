@@ -72,16 +72,20 @@ pub async fn run(args: &Args, environment: &Environment, style: Style) -> anyhow
     let connect = || Cluster::connect(args);
     match &args.command {
         Command::Doctor(doctor) => {
-            let told = during("looking", doctor::doctor(doctor, &connect().await?, environment)).await?;
+            let told = during(
+                "looking",
+                Box::pin(doctor::doctor(doctor, &connect().await?, environment)),
+            )
+            .await?;
             let code = u8::from(!told.0.healthy());
             Ok(Outcome::said(output.render(style, &told)?, code))
         }
         Command::Plan(plan) => {
-            let planned = during("planning", plan::plan(plan, &connect().await?, environment)).await?;
+            let planned = during("planning", Box::pin(plan::plan(plan, &connect().await?, environment))).await?;
             Ok(Outcome::said(output.render(style, &planned)?, planned.exit_code()))
         }
         Command::Get(get) => {
-            let got = get::get(get, &connect().await?, environment).await?;
+            let got = Box::pin(get::get(get, &connect().await?, environment)).await?;
             Ok(Outcome::said(output.render(style, &got)?, got.exit_code()))
         }
         Command::Render(render) => {
@@ -90,7 +94,7 @@ pub async fn run(args: &Args, environment: &Environment, style: Style) -> anyhow
             Ok(Outcome::said(manifests, 0))
         }
         Command::Top(top) => {
-            let top = during("asking the controller", top::top(top, &connect().await?)).await?;
+            let top = during("asking the controller", Box::pin(top::top(top, &connect().await?))).await?;
             Ok(Outcome::said(output.render(style, &top)?, 0))
         }
         Command::Completion(completion) => Ok(Outcome::said(help::completion(completion.shell), 0)),

@@ -59,7 +59,7 @@ pub(crate) fn parse(text: &str) -> anyhow::Result<Vec<Value>> {
 /// As [`documents`]; one of them is malformed, or there is none.
 pub(crate) fn akvs(files: &[PathBuf]) -> anyhow::Result<Vec<AzureKeyVaultSecret>> {
     let documents = documents(files)?;
-    let found = documents.into_iter().filter(|document| is_akvs(document)).map(read);
+    let found = documents.into_iter().filter(is_akvs).map(read);
     let found: Vec<_> = found.collect::<anyhow::Result<_>>()?;
     if found.is_empty() {
         bail!("there is no AzureKeyVaultSecret in what -f names");

@@ -10,6 +10,7 @@ use crate::args::Render;
 use crate::disclose::Consent;
 use crate::manifests;
 use crate::output::{Output, yaml};
+use crate::progress::during;
 use crate::style::counted;
 use crate::survey::asked;
 use crate::vault::Vaults;
@@ -33,7 +34,7 @@ pub(crate) async fn render(
     let vaults = Vaults::new(environment)?;
     let mut documents = Vec::new();
     for akvs in &wanted {
-        documents.extend(documents_of(akvs, namespace, output, &vaults).await?);
+        documents.extend(during("reading", documents_of(akvs, namespace, output, &vaults)).await?);
     }
     if documents.is_empty() {
         bail!("none of these AzureKeyVaultSecrets has an output: they are for the env injector only");

@@ -1,6 +1,7 @@
 //! One `AzureKeyVaultSecret` beside the cluster and the vault. It reads, and decides nothing.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use akv2k8s_controller::decisions::{desired, id, wanted};
@@ -92,9 +93,9 @@ pub(crate) async fn survey(
     let namespace = survey.akvs.metadata.namespace.clone().unwrap_or_default();
     let recorded: Vec<_> = survey.recorded().iter().map(Target::from).collect();
     for target in named.into_iter().chain(recorded) {
-        if !survey.live.contains_key(&target) {
-            let live = Live::read(cluster, &namespace, &target).await?;
-            survey.live.insert(target, live);
+        if let Entry::Vacant(place) = survey.live.entry(target) {
+            let live = Live::read(cluster, &namespace, place.key()).await?;
+            place.insert(live);
         }
     }
     Ok(survey)

@@ -20,7 +20,7 @@ pub struct Plan {
 /// `get`
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Get {
-    /// Name of the `AzureKeyVaultSecret`.
+    /// Name of the AzureKeyVaultSecret.
     pub name: String,
 
     /// Print the values, too, after a question on the terminal.
@@ -71,7 +71,7 @@ pub struct Convert {
     #[arg(long, value_parser = VaultName::parse)]
     pub vault: Option<VaultName>,
 
-    /// With `--to external-secret`: name of the SecretStore; default: that of the vault.
+    /// With --to external-secret: name of the SecretStore; default: that of the vault.
     #[arg(long)]
     pub store: Option<String>,
 }

@@ -42,11 +42,11 @@ pub struct Args {
 pub enum Command {
     /// Looks for the first cause of a failure, and names its fix.
     Doctor(Doctor),
-    /// Says what manifests of `AzureKeyVaultSecret`s would change in the cluster; never a value.
+    /// Says what manifests of AzureKeyVaultSecrets would change in the cluster; never a value.
     Plan(Plan),
-    /// Shows an `AzureKeyVaultSecret`, what it wrote, and whether the vault still says the same.
+    /// Shows an AzureKeyVaultSecret, what it wrote, and whether the vault still says the same.
     Get(Get),
-    /// Prints the Secrets and ConfigMaps that manifests of `AzureKeyVaultSecret`s stand for, with their values.
+    /// Prints the Secrets and ConfigMaps that manifests of AzureKeyVaultSecrets stand for, with their values.
     Render(Render),
     /// Starts a program on this computer with values in the place of the references in its environment.
     Run(Run),
@@ -102,7 +102,7 @@ impl Installation {
 /// What `doctor` can look at.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Subject {
-    /// An `AzureKeyVaultSecret`.
+    /// An AzureKeyVaultSecret.
     Akvs {
         /// Its name.
         name: String,

@@ -1,6 +1,6 @@
 //! References `vault:PATH#KEY` in manifests of workloads → AKVS for the env injector, and the manifests with references to them.
 //!
-//! Grammar: <https://bank-vaults.dev/docs/mutating-webhook/configuration/>. They name secrets of a HashiCorp Vault, each a set of keys:
+//! Grammar: <https://bank-vaults.dev/docs/mutating-webhook/configuration/>. They name secrets of `HashiCorp` Vault, each a set of keys:
 //! in Key Vault that is a secret whose value is a JSON object.
 
 use std::collections::BTreeMap;

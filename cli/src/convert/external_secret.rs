@@ -41,7 +41,7 @@ pub(super) fn convert(document: &Value, stores: &Stores, vault: Option<&str>, co
     let several = entries.len() > 1;
     let mut taken = BTreeSet::new();
     for mut entry in entries {
-        entry.target.secret = secret.to_owned();
+        secret.clone_into(&mut entry.target.secret);
         entry.target.secret_type.clone_from(&secret_type);
         let name = if several {
             format!("{name}-{}", entry.suffix)

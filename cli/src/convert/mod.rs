@@ -79,7 +79,7 @@ pub(crate) fn to_akvs(documents: &[Value], vault: Option<&str>) -> Converted {
                 provider_class::convert(document, &mut converted);
             }
             (_, kind) if bank_vaults::has_references(document) => {
-                bank_vaults::convert(document, kind, vault, &mut converted)
+                bank_vaults::convert(document, kind, vault, &mut converted);
             }
             _ => converted.lost(
                 document,

@@ -140,10 +140,10 @@ fn the_vault_is_the_stores_or_the_one_that_is_named() {
 }
 
 fn provider_class(objects: &str, secrets: &str) -> String {
-    let objects: String = objects.lines().map(|line| format!("      {line}\n")).collect();
+    let objects = objects.replace('\n', "\n      ");
     format!(
         "apiVersion: secrets-store.csi.x-k8s.io/v1\nkind: SecretProviderClass\nmetadata: {{name: web, namespace: shop}}\nspec:\n  provider: azure\n  \
-         parameters:\n    keyvaultName: kv1\n    objects: |\n{objects}  secretObjects: {secrets}\n"
+         parameters:\n    keyvaultName: kv1\n    objects: |\n      {objects}\n  secretObjects: {secrets}\n"
     )
 }
 

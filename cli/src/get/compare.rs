@@ -83,10 +83,14 @@ fn output(survey: &Survey, target: &Target, consent: Option<&Consent>) -> Output
         let here = seen.found().and_then(|live: &Live| live.data.get(name));
         let there = wanted.and_then(|wanted| of(wanted, name));
         Key {
-            key: name.to_owned(),
+            name: name.to_owned(),
             length: here.map(SecretBytes::len),
             vault_length: there.map(SecretBytes::len),
-            state: state(presence, here, vault_is_known.then_some(there)),
+            state: if vault_is_known || here.is_none() {
+                state(presence, here, there)
+            } else {
+                State::Unknown
+            },
             shown: consent.and_then(|consent| Some(Disclosed::of(consent, here.or(there)?))),
         }
     };
@@ -98,14 +102,13 @@ fn output(survey: &Survey, target: &Target, consent: Option<&Consent>) -> Output
     }
 }
 
-/// `there` is `None` when the vault's state is not known.
-fn state(presence: Presence, here: Option<&SecretBytes>, there: Option<Option<&SecretBytes>>) -> State {
+fn state(presence: Presence, here: Option<&SecretBytes>, there: Option<&SecretBytes>) -> State {
     match (presence, here, there) {
-        (Presence::NotAllowed, _, _) | (_, Some(_), None) => State::Unknown,
-        (_, None, None | Some(_)) => State::Missing,
-        (_, Some(_), Some(None)) => State::Leftover,
-        (_, Some(here), Some(Some(there))) if here == there => State::Equal,
-        (_, Some(_), Some(Some(_))) => State::Different,
+        (Presence::NotAllowed, _, _) => State::Unknown,
+        (_, None, _) => State::Missing,
+        (_, Some(_), None) => State::Leftover,
+        (_, Some(here), Some(there)) if here == there => State::Equal,
+        (_, Some(_), Some(_)) => State::Different,
     }
 }
 
@@ -114,17 +117,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_stands_to_the_vault_as_far_as_both_are_known() {
+    fn a_key_stands_to_the_vault_as_far_as_the_cluster_shows_it() {
         let (a, b) = (SecretBytes::from("a"), SecretBytes::from("b"));
         let present = Presence::Present;
         for (presence, here, there, expected) in [
-            (present, Some(&a), Some(Some(&a)), State::Equal),
-            (present, Some(&a), Some(Some(&b)), State::Different),
-            (present, Some(&a), Some(None), State::Leftover),
-            (present, Some(&a), None, State::Unknown),
-            (present, None, Some(Some(&a)), State::Missing),
-            (Presence::Missing, None, Some(Some(&a)), State::Missing),
-            (Presence::NotAllowed, None, Some(Some(&a)), State::Unknown),
+            (present, Some(&a), Some(&a), State::Equal),
+            (present, Some(&a), Some(&b), State::Different),
+            (present, Some(&a), None, State::Leftover),
+            (present, None, Some(&a), State::Missing),
+            (Presence::Missing, None, Some(&a), State::Missing),
+            (Presence::NotAllowed, None, Some(&a), State::Unknown),
         ] {
             assert_eq!(state(presence, here, there), expected);
         }

@@ -11,6 +11,7 @@ pub(crate) use report::Got;
 use crate::args::Get;
 use crate::cluster::Cluster;
 use crate::disclose::Consent;
+use crate::progress::during;
 use crate::style::counted;
 use crate::survey::{Survey, neighbours, survey};
 use crate::vault::Vaults;
@@ -21,12 +22,13 @@ use crate::vault::Vaults;
 /// There is none of this name, the API server failed, or nobody agreed to values being printed.
 pub(crate) async fn get(args: &Get, cluster: &Cluster, environment: &Environment) -> anyhow::Result<Got> {
     let namespace = &cluster.namespace;
-    let all = neighbours(cluster, namespace).await?;
+    let all = during("looking", neighbours(cluster, namespace)).await?;
     let named = all
         .iter()
         .find(|akvs| akvs.metadata.name.as_deref() == Some(&args.name));
     let akvs = named.with_context(|| format!("there is no AzureKeyVaultSecret {namespace}/{}", args.name))?;
-    let survey = survey(cluster, &Vaults::new(environment)?, akvs.clone(), &all).await?;
+    let vaults = Vaults::new(environment)?;
+    let survey = during("comparing", Box::pin(survey(cluster, &vaults, akvs.clone(), &all))).await?;
     let consent = args.show.then(|| consent(args, &survey)).transpose()?;
     Ok(compare::got(&survey, consent.as_ref()))
 }

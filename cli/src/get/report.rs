@@ -64,7 +64,8 @@ pub(super) enum Presence {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Key {
-    pub(super) key: String,
+    #[serde(rename = "key")]
+    pub(super) name: String,
     /// Bytes in the cluster.
     pub(super) length: Option<usize>,
     /// Bytes of what the vault holds now.
@@ -188,7 +189,7 @@ impl Key {
             _ => word.to_owned(),
         };
         vec![
-            Cell::plain(&*self.key),
+            Cell::plain(&*self.name),
             Cell::plain(bytes(self.length)),
             Cell::new(paint, vault),
             Cell::plain(self.shown.as_ref().map(Disclosed::line).unwrap_or_default()),

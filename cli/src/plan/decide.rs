@@ -60,7 +60,7 @@ pub(crate) fn role(survey: &Survey) -> Option<Role> {
     let namespace = survey.akvs.metadata.namespace.as_deref().unwrap_or_default();
     Some(Role {
         vault: request.object.vault.to_string(),
-        role: request.object.kind.role(),
+        name: request.object.kind.role(),
         identity: match &request.service_account {
             Some(name) => format!("ServiceAccount {namespace}/{name}"),
             None => "the controller".to_owned(),
@@ -113,7 +113,7 @@ fn step(action: &Action<'_>, live: &BTreeMap<Target, Seen<Live>>, manager: &str)
                 Change::Unknown
             };
             let keys = values(desired).map(|(key, length)| KeyPlan {
-                key: key.to_owned(),
+                name: key.to_owned(),
                 change,
                 length_now: None,
                 length: Some(length),
@@ -214,7 +214,7 @@ fn keys(desired: &Desired, now: &SecretData, ours: Option<&Names>) -> Vec<KeyPla
                 Some(_) => Change::Changed,
             };
             KeyPlan {
-                key: key.clone(),
+                name: key.clone(),
                 change,
                 length_now: present.map(akv2k8s_shared::secret::SecretBytes::len),
                 length: Some(value.len()),
@@ -225,7 +225,7 @@ fn keys(desired: &Desired, now: &SecretData, ours: Option<&Names>) -> Vec<KeyPla
     let gone = now.iter().filter(|(key, _)| !wanted.contains(key.as_str()));
     let gone = gone.filter(|(key, _)| ours.is_some_and(|ours| has(ours, key)));
     keys.extend(gone.map(|(key, value)| removed(key, value.len())));
-    keys.sort_by(|a, b| a.key.cmp(&b.key));
+    keys.sort_by(|a, b| a.name.cmp(&b.name));
     keys
 }
 
@@ -269,7 +269,7 @@ fn values(desired: &Desired) -> impl Iterator<Item = (&str, usize)> {
 
 fn removed(key: &str, length: usize) -> KeyPlan {
     KeyPlan {
-        key: key.to_owned(),
+        name: key.to_owned(),
         change: Change::Removed,
         length_now: Some(length),
         length: None,

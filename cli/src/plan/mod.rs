@@ -4,6 +4,7 @@ mod decide;
 mod report;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_shared::environment::Environment;
@@ -41,17 +42,15 @@ pub(crate) async fn plan(args: &Plan, cluster: &Cluster, environment: &Environme
     Ok(Planned::new(objects, roles.into_iter().flatten().collect()))
 }
 
-/// The AKVS of every namespace that `wanted` names, with those of `wanted` that are not there yet: they are siblings, too.
+/// The AKVS of every namespace that `wanted` names.
 async fn present(
     cluster: &Cluster,
     wanted: &[AzureKeyVaultSecret],
 ) -> anyhow::Result<BTreeMap<String, Vec<AzureKeyVaultSecret>>> {
     let mut present = BTreeMap::new();
-    for akvs in wanted {
-        let namespace = akvs.metadata.namespace.clone().unwrap_or_default();
-        if !present.contains_key(&namespace) {
-            let found = neighbours(cluster, &namespace).await?;
-            present.insert(namespace, found);
+    for namespace in wanted.iter().filter_map(|akvs| akvs.metadata.namespace.as_ref()) {
+        if let Entry::Vacant(place) = present.entry(namespace.clone()) {
+            place.insert(neighbours(cluster, namespace).await?);
         }
     }
     Ok(present)

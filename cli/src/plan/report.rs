@@ -115,7 +115,8 @@ pub(crate) enum Change {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct KeyPlan {
-    pub(crate) key: String,
+    #[serde(rename = "key")]
+    pub(crate) name: String,
     pub(crate) change: Change,
     /// Bytes of the value there is now.
     pub(crate) length_now: Option<usize>,
@@ -128,7 +129,8 @@ pub(crate) struct KeyPlan {
 pub(crate) struct Role {
     pub(crate) vault: String,
     /// Azure's name of the smallest built-in role.
-    pub(crate) role: &'static str,
+    #[serde(rename = "role")]
+    pub(crate) name: &'static str,
     /// Whose identity.
     pub(crate) identity: String,
 }
@@ -208,7 +210,7 @@ impl Text for Planned {
             text.push('\n');
             let row = |role: &Role| {
                 vec![
-                    Cell::plain(role.role),
+                    Cell::plain(role.name),
                     Cell::plain(format!("in vault '{}'", role.vault)),
                     Cell::plain(format!("for {}", role.identity)),
                 ]
@@ -309,6 +311,6 @@ impl KeyPlan {
             (Some(bytes), _) | (None, Some(bytes)) => bytes.to_string(),
             (None, None) => String::new(),
         };
-        vec![Cell::plain(&*self.key), Cell::new(paint, word), Cell::plain(bytes)]
+        vec![Cell::plain(&*self.name), Cell::new(paint, word), Cell::plain(bytes)]
     }
 }

@@ -36,6 +36,7 @@ pub(crate) struct Top {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Price {
+    /// US dollars for 10,000 operations.
     dollars_per10000: f64,
     /// `None`: the user's own.
     source: Option<&'static str>,
@@ -46,7 +47,8 @@ struct Price {
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Vault {
-    vault: String,
+    #[serde(rename = "vault")]
+    name: String,
     /// AzureKeyVaultSecrets that name an object of it.
     objects: usize,
     calls: BTreeMap<String, u64>,
@@ -72,7 +74,7 @@ pub(super) fn top(
         let calls = counts.calls.values().sum();
         let per_month = per(counts.billed, seconds, MONTH);
         Vault {
-            vault: name.to_owned(),
+            name: name.to_owned(),
             objects: objects.get(name).copied().unwrap_or_default(),
             calls: counts.calls.clone(),
             calls_per10s: per(calls, seconds, 10.0),
@@ -98,7 +100,7 @@ pub(super) fn top(
     vaults.sort_by(|a, b| {
         b.calls_per_month
             .total_cmp(&a.calls_per_month)
-            .then_with(|| a.vault.cmp(&b.vault))
+            .then_with(|| a.name.cmp(&b.name))
     });
     Top {
         version: JSON_VERSION,
@@ -151,7 +153,7 @@ impl Vault {
         let calls: u64 = self.calls.values().sum();
         let bad = |count: u64| Cell::new(if count > 0 { Paint::Bad } else { Paint::Plain }, count.to_string());
         vec![
-            Cell::plain(&*self.vault),
+            Cell::plain(&*self.name),
             Cell::plain(self.objects.to_string()),
             Cell::plain(calls.to_string()),
             Cell::plain(format!("{:.1}", self.calls_per10s)),
@@ -183,7 +185,7 @@ mod tests {
         ];
         let objects = [("kv1".to_owned(), 1000), ("new".to_owned(), 1)].into();
         let top = top(&counts.into(), 3600, &objects, None);
-        let names: Vec<_> = top.vaults.iter().map(|it| (it.vault.as_str(), it.objects)).collect();
+        let names: Vec<_> = top.vaults.iter().map(|it| (it.name.as_str(), it.objects)).collect();
         assert_eq!(names, [("kv1", 1000), ("cheap", 0), ("new", 1)]);
         let text = top.text(Style::PLAIN);
         let row: Vec<_> = text.lines().nth(1).unwrap().split_whitespace().collect();
