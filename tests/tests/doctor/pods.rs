@@ -182,7 +182,7 @@ async fn what_cannot_be_looked_at_at_all_is_exit_code_2() -> anyhow::Result<()> 
     let said = bed.run(&["doctor", "pod", "nobody"]).await?;
     assert_eq!(said.code, Some(2), "{said:?}");
     assert!(said.error.contains("there is no pod"), "{said:?}");
-    assert_eq!(bed.run(&["doctor", "identity"]).await?.code, Some(2));
+    assert_eq!(bed.run(&["doctor", "identity"]).await?.code, Some(64));
     bed.kubeconfig = "/does/not/exist".into();
     assert_eq!(bed.run(&["doctor"]).await?.code, Some(2));
     Ok(())
