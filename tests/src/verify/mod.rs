@@ -59,6 +59,10 @@ pub const STAGES: &[Stage] = &[
         run: |_| cargo(&["testbed", "conformance"]),
     },
     Stage {
+        name: "schemas",
+        run: |_| cargo(&CHART_SCHEMAS),
+    },
+    Stage {
         name: "static",
         run: |_| cargo(&["test", "--package", "akv2k8s-testbed", "--test", "statics"]),
     },
@@ -82,6 +86,17 @@ const NODE_TESTS: [&str; 10] = [
     "node",
     "--test",
     "injector_node",
+    "--",
+    "--show-output",
+];
+
+/// What it prints of versions is shown.
+const CHART_SCHEMAS: [&str; 7] = [
+    "test",
+    "--package",
+    "akv2k8s-testbed",
+    "--test",
+    "chart_schemas",
     "--",
     "--show-output",
 ];

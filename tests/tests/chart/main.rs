@@ -5,11 +5,19 @@
 
 mod coverage;
 mod effects;
+mod installing;
 mod render;
 mod rights;
+mod security;
+mod values;
+
+use std::time::Duration;
 
 use akv2k8s_testbed::helm::{CHART, Helm};
 use akv2k8s_testbed::provision::Program;
+
+/// How long what takes a second may take on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Helm for tests that have the same outcome with both; `render` shows that both render the same.
 fn helm() -> Helm {

@@ -2,23 +2,8 @@
 
 use akv2k8s_testbed::helm::{CHART, find, id, objects};
 
+use crate::values::{EVERYTHING, OLD, all};
 use crate::{both, helm};
-
-/// Values files that users of akv2k8s 2.x have, as their questions show them: names are made up.
-const OLD: &[(&str, &str)] = &[
-    ("defaults", include_str!("old/defaults.yaml")),
-    ("service principal in env", include_str!("old/service-principal.yaml")),
-    ("workload identity by hand", include_str!("old/workload-identity.yaml")),
-    ("pod identity", include_str!("old/pod-identity.yaml")),
-    ("managed identity in values", include_str!("old/managed-identity.yaml")),
-    ("restricted init container", include_str!("old/restricted.yaml")),
-    ("controllers of namespaces", include_str!("old/one-namespace.yaml")),
-    ("certificate manager", include_str!("old/cert-manager.yaml")),
-    ("monitored", include_str!("old/monitored.yaml")),
-];
-
-/// Values of ours that turn everything on.
-const EVERYTHING: &str = include_str!("everything.yaml");
 
 #[test]
 fn both_lint_it_without_a_warning() {
@@ -30,8 +15,7 @@ fn both_lint_it_without_a_warning() {
 
 #[test]
 fn rendered_twice_it_is_the_same_to_the_byte_and_both_render_the_same_objects() {
-    let all = OLD.iter().map(|(_, values)| *values).chain([EVERYTHING]);
-    for values in all {
+    for values in all() {
         let mut rendered = Vec::new();
         for helm in both() {
             let text = helm.template(values).unwrap();
@@ -212,4 +196,34 @@ fn an_old_cluster_is_told_the_version_it_needs() {
         render("1.30.0").unwrap();
         render("1.31.5-gke.100").unwrap();
     }
+}
+
+#[test]
+fn rules_and_dashboards_are_those_of_the_chart_without_alerts_of_what_shows_no_metrics() {
+    let groups = |values: &str| -> Vec<String> {
+        let objects = helm().objects(values).unwrap();
+        let rule = find(&objects, "PrometheusRule/akv2k8s-akv2k8s").unwrap();
+        let groups = rule["spec"]["groups"].as_array().unwrap().iter();
+        groups.map(|it| it["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let rules = "prometheusRule: {enabled: true}";
+    let all = groups(&format!("global: {{metrics: {{enabled: true, {rules}}}}}"));
+    assert_eq!(all, ["akv2k8s-controller", "akv2k8s-vaults", "akv2k8s-env-injector"]);
+    let alone = format!("{{global: {{metrics: {{enabled: true, {rules}}}}}, env_injector: {{enabled: false}}}}");
+    assert_eq!(groups(&alone), all[..2]);
+    let silent =
+        format!("{{global: {{metrics: {{enabled: true, {rules}}}}}, controller: {{metrics: {{enabled: false}}}}}}");
+    assert_eq!(groups(&silent), all[1..]);
+
+    // Rules and dashboards have braces of their own, which are not Helm's.
+    let objects = helm().objects(EVERYTHING).unwrap();
+    let file = |path: &str| std::fs::read_to_string(format!("{CHART}/files/{path}")).unwrap();
+    for name in ["controller", "env-injector"] {
+        let map = find(&objects, &format!("ConfigMap/akv2k8s-dashboard-{name}")).unwrap();
+        let text = map["data"][format!("{name}.json")].as_str().unwrap();
+        assert_eq!(text.trim_end(), file(&format!("dashboards/{name}.json")).trim_end());
+    }
+    let rule = find(&objects, "PrometheusRule/akv2k8s-akv2k8s").unwrap();
+    let rules: serde_json::Value = serde_yaml::from_str(&file("rules/akv2k8s.yaml")).unwrap();
+    assert_eq!(rule["spec"], rules);
 }

@@ -1,0 +1,306 @@
+//! Helm on a real API server without nodes: what is there after install, upgrade, rollback and uninstall, and what stays.
+
+use akv2k8s_testbed::controlplane::ControlPlane;
+use akv2k8s_testbed::helm::{Helm, RELEASE, id};
+use akv2k8s_testbed::provision::Program;
+use akv2k8s_testbed::wait::until;
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+
+use crate::PATIENCE;
+
+const VALUES: &str =
+    "{workloadIdentity: {enabled: true, clientId: an-id}, global: {env: {AZURE_ENVIRONMENT: AzurePublicCloud}}}";
+const WEBHOOK: &str = "mutatingwebhookconfiguration/akv2k8s-envinjector";
+const CRD: &str = "customresourcedefinition/azurekeyvaultsecrets.spv.no";
+
+/// A control plane of its own, and Helm for it.
+struct Bed {
+    cluster: ControlPlane,
+    helm: Helm,
+}
+
+impl Bed {
+    async fn new(program: Program) -> anyhow::Result<Self> {
+        let cluster = ControlPlane::start().await?;
+        let helm = Helm::of(program)?.with_cluster(cluster.kubeconfig());
+        Ok(Self { cluster, helm })
+    }
+
+    fn helm(&self, command: &str, values: &str) -> anyhow::Result<String> {
+        let mut line = vec![command, RELEASE];
+        match command {
+            "install" => line.extend(["CHART", "--create-namespace"]),
+            "upgrade" => line.push("CHART"),
+            _ => {}
+        }
+        line.extend(["--namespace", RELEASE]);
+        self.helm.run(&line, values).with_context(|| format!("helm {command}"))
+    }
+
+    async fn get(&self, what: &str) -> anyhow::Result<Option<Value>> {
+        let line = [
+            "--namespace",
+            RELEASE,
+            "get",
+            what,
+            "--ignore-not-found",
+            "--output",
+            "json",
+        ];
+        let text = self.cluster.kubectl(&line).await?.success()?;
+        Ok(if text.trim().is_empty() {
+            None
+        } else {
+            Some(serde_json::from_str(&text)?)
+        })
+    }
+
+    async fn there(&self, what: &str) -> anyhow::Result<Value> {
+        self.get(what).await?.with_context(|| format!("{what} is not there"))
+    }
+
+    /// What the env injector does to its webhook.
+    async fn keep_webhook(&self) -> anyhow::Result<()> {
+        let config = json!({"caBundle": *CA, "service": {"path": "/pods/a-token"}});
+        let patch =
+            json!({"webhooks": [{"name": "pods.env-injector.admission.spv.no", "clientConfig": config}]}).to_string();
+        let line = [
+            "patch",
+            WEBHOOK,
+            "--type=strategic",
+            "--patch",
+            &patch,
+            "--field-manager=akv2k8s-envinjector",
+        ];
+        self.cluster.kubectl(&line).await?.success()?;
+        Ok(())
+    }
+
+    async fn webhook_is_kept(&self, after: &str) -> anyhow::Result<()> {
+        let config = &self.there(WEBHOOK).await?["webhooks"][0]["clientConfig"];
+        ensure!(
+            config["caBundle"] == *CA,
+            "after {after} caBundle is {}",
+            config["caBundle"]
+        );
+        ensure!(
+            config["service"]["path"] == "/pods/a-token",
+            "after {after} path is {}",
+            config["service"]["path"]
+        );
+        Ok(())
+    }
+
+    async fn verbosity(&self) -> anyhow::Result<String> {
+        let deployment = self.there("deployment/akv2k8s-controller").await?;
+        let args = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+            .as_array()
+            .cloned();
+        let mut args = args
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|it| it.as_str().map(str::to_owned));
+        args.find(|it| it.starts_with("--v=")).context("no --v")
+    }
+}
+
+/// A certificate; the API server parses it.
+static CA: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+    use base64::Engine as _;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    base64::engine::general_purpose::STANDARD.encode(certificate.pem())
+});
+
+/// An AzureKeyVaultSecret, the Secret that was written for it, and the env injector's certificates.
+fn what_must_stay() -> String {
+    let akvs = json!({
+        "apiVersion": "spv.no/v2beta1", "kind": "AzureKeyVaultSecret",
+        "metadata": {"name": "db", "namespace": RELEASE},
+        "spec": {"vault": {"name": "kv1", "object": {"name": "db", "type": "secret"}}, "output": {"secret": {"name": "db", "dataKey": "v"}}},
+    });
+    let secret = |name: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": RELEASE}, "stringData": {"v": "one"}});
+    let items = [akvs, secret("db"), secret("akv2k8s-envinjector-pki")];
+    json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn helm_3_installs_upgrades_rolls_back_and_leaves_what_is_the_users() -> anyhow::Result<()> {
+    life(Program::Helm3).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn helm_4_installs_upgrades_rolls_back_and_leaves_what_is_the_users() -> anyhow::Result<()> {
+    life(Program::Helm4).await
+}
+
+async fn life(program: Program) -> anyhow::Result<()> {
+    let bed = Bed::new(program).await?;
+    let said = bed.helm("install", VALUES)?;
+    for next in [
+        "rollout status deployment/akv2k8s-controller",
+        "akv2k8s-controller doctor",
+        "kubectl label namespace",
+    ] {
+        ensure!(said.contains(next), "{next:?} is not in {said}");
+    }
+    let rendered = bed.helm.objects(VALUES)?;
+    for object in &rendered {
+        bed.there(&id(object).to_lowercase()).await?;
+    }
+    let definition = ["wait", "--for=condition=Established", CRD, "--timeout=60s"];
+    bed.cluster.kubectl(&definition).await?.success()?;
+    bed.cluster.kubectl_apply(&what_must_stay()).await?;
+    bed.keep_webhook().await?;
+
+    let more = format!("{VALUES}\n").replace(
+        "global: {",
+        "env_injector: {failurePolicy: Ignore}, global: {logLevel: debug, ",
+    );
+    bed.helm("upgrade", &more)?;
+    bed.webhook_is_kept("upgrade").await?;
+    ensure!(bed.verbosity().await? == "--v=4");
+    bed.there("validatingadmissionpolicy/akv2k8s-envinjector-guard").await?;
+
+    bed.helm.run(&["rollback", RELEASE, "1", "--namespace", RELEASE], "")?;
+    bed.webhook_is_kept("rollback").await?;
+    ensure!(bed.verbosity().await? == "--v=2");
+    ensure!(
+        bed.get("validatingadmissionpolicy/akv2k8s-envinjector-guard")
+            .await?
+            .is_none()
+    );
+
+    bed.helm("uninstall", "")?;
+    for object in &rendered {
+        let what = id(object).to_lowercase();
+        until(&format!("{what} to go"), PATIENCE, async || {
+            bed.get(&what).await.ok()?.is_none().then_some(())
+        })
+        .await?;
+    }
+    bed.there(CRD).await?;
+    for what in ["azurekeyvaultsecret/db", "secret/db", "secret/akv2k8s-envinjector-pki"] {
+        bed.there(what).await?;
+    }
+    // And again over what is left.
+    bed.helm("install", VALUES)?;
+    bed.there("azurekeyvaultsecret/db").await?;
+    Ok(())
+}
+
+/// One attempt of one of our ServiceAccounts, and words of the refusal, if it is to be refused.
+struct Attempt {
+    account: &'static str,
+    namespace: &'static str,
+    secret: Value,
+    refused: Option<&'static str>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_keep_our_own_accounts_from_what_they_never_do() -> anyhow::Result<()> {
+    let bed = Bed::new(Program::Helm3).await?;
+    bed.helm("install", VALUES)?;
+    let own = "of akv2k8s only the env injector writes the Secret akv2k8s-envinjector-pki";
+    let token = "akv2k8s writes no Secrets that are credentials";
+    let secret = |name: &str, kind: &str| json!({"metadata": {"name": name, "annotations": {"kubernetes.io/service-account.name": "default"}}, "type": kind});
+    let (injector, controller) = ("akv2k8s-envinjector", "akv2k8s-controller");
+    let attempts = [
+        Attempt {
+            account: injector,
+            namespace: RELEASE,
+            secret: secret("akv2k8s-envinjector-pki", "Opaque"),
+            refused: None,
+        },
+        Attempt {
+            account: injector,
+            namespace: RELEASE,
+            secret: secret("other", "Opaque"),
+            refused: Some(own),
+        },
+        Attempt {
+            account: injector,
+            namespace: RELEASE,
+            secret: secret("akv2k8s-envinjector-pki", "kubernetes.io/service-account-token"),
+            refused: Some(token),
+        },
+        Attempt {
+            account: controller,
+            namespace: "default",
+            secret: secret("db", "Opaque"),
+            refused: None,
+        },
+        Attempt {
+            account: controller,
+            namespace: "default",
+            secret: secret("akv2k8s-envinjector-pki", "Opaque"),
+            refused: None,
+        },
+        Attempt {
+            account: controller,
+            namespace: RELEASE,
+            secret: secret("akv2k8s-envinjector-pki", "Opaque"),
+            refused: Some(own),
+        },
+        Attempt {
+            account: controller,
+            namespace: "default",
+            secret: secret("db", "kubernetes.io/service-account-token"),
+            refused: Some(token),
+        },
+        Attempt {
+            account: controller,
+            namespace: "default",
+            secret: secret("db", "bootstrap.kubernetes.io/token"),
+            refused: Some(token),
+        },
+    ];
+    for attempt in &attempts {
+        let words = attempt.refused.unwrap_or("created");
+        // Rights and policies take effect a moment after they were written.
+        until(&format!("{}: {words}", attempt.secret), PATIENCE, async || {
+            let said = bed.try_to_create(attempt).await.ok()?;
+            said.contains(words).then_some(())
+        })
+        .await?;
+    }
+    // Nor may the controller delete it.
+    let pki = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "akv2k8s-envinjector-pki", "namespace": RELEASE}});
+    bed.cluster.kubectl_apply(&pki.to_string()).await?;
+    let user = format!("--as=system:serviceaccount:{RELEASE}:{controller}");
+    let line = [
+        "--namespace",
+        RELEASE,
+        "delete",
+        "secret",
+        "akv2k8s-envinjector-pki",
+        &user,
+    ];
+    let refusal = bed.cluster.kubectl(&line).await?.success().unwrap_err().to_string();
+    ensure!(refusal.contains(own), "{refusal}");
+    // Others are not concerned.
+    let others = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "others", "namespace": RELEASE}});
+    bed.cluster.kubectl_apply(&others.to_string()).await?;
+    Ok(())
+}
+
+impl Bed {
+    async fn try_to_create(&self, attempt: &Attempt) -> anyhow::Result<String> {
+        let mut secret = attempt.secret.clone();
+        secret["apiVersion"] = json!("v1");
+        secret["kind"] = json!("Secret");
+        let user = format!("--as=system:serviceaccount:{RELEASE}:{}", attempt.account);
+        let line = [
+            "--namespace",
+            attempt.namespace,
+            "create",
+            "--dry-run=server",
+            &user,
+            "-f",
+            "-",
+        ];
+        let output = self.cluster.kubectl_with_input(&line, &secret.to_string()).await?;
+        Ok(output.stdout + &output.stderr)
+    }
+}
