@@ -28,3 +28,5 @@ pub mod readers;
 pub mod reference;
 pub mod secret;
 pub mod single_flight;
+#[cfg(feature = "kube")]
+pub mod watching;

@@ -1,16 +1,13 @@
 //! Labels of namespaces, from a watch of their metadata.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 use akv2k8s_shared::diagnosis::{Diagnosis, case};
-use futures::StreamExt;
-use futures::stream::BoxStream;
+use akv2k8s_shared::watching::{KEPT, Watching};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::core::PartialObjectMeta;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use tokio::time::Instant;
 
 /// What the problem is called in `/readyz` and metrics.
@@ -45,10 +42,6 @@ pub(super) enum Seen {
     /// Nothing for too long: what was seen last counts no more.
     Expired(Diagnosis),
 }
-
-/// So long the labels seen last go on counting while the watch fails. Somebody may have changed them meanwhile, and grants nobody takes
-/// away for good would be no grants; but an API server that is being upgraded must not take them away from everybody.
-pub(super) const KEPT: Duration = Duration::from_mins(10);
 
 impl Labels {
     /// The labels of `namespace`, or why they are not known.
@@ -117,7 +110,7 @@ pub(super) fn expired() -> Seen {
 
 /// The watch; it goes on for ever, with back-off after errors.
 pub(super) struct Watcher {
-    events: BoxStream<'static, Result<Event<Meta>, watcher::Error>>,
+    watching: Watching<Meta>,
     /// The list that is being read.
     listing: HashMap<String, Pairs>,
 }
@@ -130,7 +123,7 @@ impl Watcher {
             config = config.fields(&format!("metadata.name={name}"));
         }
         Self {
-            events: watcher(Api::<Meta>::all(client), config).default_backoff().boxed(),
+            watching: Watching::new(Api::all(client), config),
             listing: HashMap::new(),
         }
     }
@@ -138,15 +131,13 @@ impl Watcher {
     /// The next thing it sees.
     pub(super) async fn next(&mut self) -> Seen {
         loop {
-            match self.events.next().await {
-                Some(Ok(event)) => {
+            match self.watching.next().await {
+                Ok(event) => {
                     if let Some(seen) = self.handle(event) {
                         return seen;
                     }
                 }
-                Some(Err(error)) => return Seen::Failed(problem(&error)),
-                // A watch has no end.
-                None => std::future::pending().await,
+                Err(error) => return Seen::Failed(problem(&error)),
             }
         }
     }

@@ -35,8 +35,6 @@ use crate::watch::enqueue;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long new rules wait for the labels they ask for; then they count without, which allows less.
 const LABELS: Duration = Duration::from_secs(10);
-/// How long a watch that failed may take to show that it works again. A quiet one shows nothing: then namespaces are listed anew.
-const RELIST: Duration = Duration::from_secs(30);
 /// What the problem is called in `/readyz` and metrics.
 const SUBJECT: &str = "vault grants";
 
@@ -149,19 +147,11 @@ impl VaultGrants {
         // The sender lives in `self`: waiting never fails.
         while wanted.wait_for(|wanted| *wanted).await.is_ok() {
             info!("a rule selects namespaces by label: watching namespaces");
-            let watch = || labels::Watcher::new(client.clone(), only.as_deref());
-            let (mut watcher, mut relist) = (watch(), None);
+            let mut watcher = labels::Watcher::new(client.clone(), only.as_deref());
             loop {
                 let expiry = self.labels.borrow().expiry();
-                relist = expiry.and(relist);
                 tokio::select! {
-                    seen = watcher.next() => {
-                        self.take(seen, &objects, &queue);
-                        if expiry.is_none() && self.labels.borrow().expiry().is_some() {
-                            relist = Some(Instant::now() + RELIST);
-                        }
-                    }
-                    () = until(relist) => (watcher, relist) = (watch(), None),
+                    seen = watcher.next() => self.take(seen, &objects, &queue),
                     () = until(expiry) => self.take(labels::expired(), &objects, &queue),
                     _ = wanted.wait_for(|wanted| !*wanted) => break,
                 }

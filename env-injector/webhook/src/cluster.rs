@@ -3,16 +3,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use akv2k8s_shared::api::AzureKeyVaultSecret;
-use futures::StreamExt;
+use akv2k8s_shared::watching::{KEPT, Watching, is_complete};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ApiResource, DynamicObject};
 use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::{WatchStreamExt, reflector};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -23,12 +21,6 @@ use tracing::warn;
 /// `AzureKeyVaultSecrets` of one namespace: name → `spec`, as it stands there, right or wrong.
 pub type Specs = BTreeMap<String, Arc<Value>>;
 type Meta = PartialObjectMeta<Namespace>;
-
-/// So long what was seen last counts while a watch fails: labels and AKVS that nobody takes away for good would be no protection, and an
-/// API server that is being upgraded must not keep pods from starting.
-const KEPT: Duration = Duration::from_mins(10);
-/// After so long without success, everything is listed anew: a watch that goes on where it broke off says nothing while nothing changes.
-const LIST_ANEW: Duration = Duration::from_mins(1);
 
 /// Both, as last seen. Cheap to clone.
 #[derive(Clone)]
@@ -80,10 +72,10 @@ impl Cluster {
         let all_namespaces = Api::<Meta>::all(client);
         let followed = async move {
             let mut listing = HashMap::new();
-            let akvs = follow("AzureKeyVaultSecrets", &all_akvs, akvs_sight, |event| {
+            let akvs = follow("AzureKeyVaultSecrets", all_akvs, akvs_sight, |event| {
                 akvs.take(event, &mut listing);
             });
-            let namespaces = follow("namespaces", &all_namespaces, namespaces_sight, |mut event| {
+            let namespaces = follow("namespaces", all_namespaces, namespaces_sight, |mut event| {
                 if let Event::Apply(namespace) | Event::InitApply(namespace) = &mut event {
                     // What nobody here needs, and most of what there is.
                     namespace.managed_fields_mut().clear();
@@ -169,33 +161,23 @@ fn remove(all: &mut ByNamespace, object: &DynamicObject) {
 }
 
 /// Watches for ever, with back-off after failures.
-async fn follow<K>(what: &'static str, api: &Api<K>, sight: watch::Sender<Sight>, mut take: impl FnMut(Event<K>))
+async fn follow<K>(what: &'static str, api: Api<K>, sight: watch::Sender<Sight>, mut take: impl FnMut(Event<K>))
 where
     K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
+    let mut watching = Watching::new(api, watcher::Config::default());
     loop {
-        let events = watcher(api.clone(), watcher::Config::default()).default_backoff();
-        futures::pin_mut!(events);
-        loop {
-            let is_broken = matches!(*sight.borrow(), Sight::Broken(_));
-            let event = if is_broken {
-                tokio::time::timeout(LIST_ANEW, events.next()).await.ok().flatten()
-            } else {
-                events.next().await
-            };
-            match event {
-                Some(Ok(event)) => {
-                    let complete = matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_));
-                    take(event);
-                    if complete {
-                        sight.send_replace(Sight::Current);
-                    }
+        match watching.next().await {
+            Ok(event) => {
+                let complete = is_complete(&event);
+                take(event);
+                if complete {
+                    sight.send_replace(Sight::Current);
                 }
-                Some(Err(error)) => {
-                    warn!(%error, "watching {what} failed; trying again");
-                    sight.send_modify(|sight| *sight = sight.after_failure(Instant::now()));
-                }
-                None => break,
+            }
+            Err(error) => {
+                warn!(%error, "watching {what} failed; trying again");
+                sight.send_modify(|sight| *sight = sight.after_failure(Instant::now()));
             }
         }
     }
@@ -253,8 +235,8 @@ mod tests {
         assert!(!Sight::Pending.counts(start), "half a list says nothing");
         assert_eq!(Sight::Pending.after_failure(start), Sight::Pending);
         let broken = Sight::Current.after_failure(start);
-        assert!(broken.counts(start + KEPT - LIST_ANEW));
-        let later = broken.after_failure(start + LIST_ANEW);
+        assert!(broken.counts(start + KEPT / 2));
+        let later = broken.after_failure(start + KEPT / 2);
         assert_eq!(later, broken, "it counts from the first failure");
         assert!(!later.counts(start + KEPT));
     }

@@ -75,6 +75,7 @@ pub(crate) struct Bed {
     pub(crate) stage: Stage,
     pub(crate) port: u16,
     pub(crate) cluster: Cluster,
+    pub(crate) vaults: KeyVault,
     registry: Registry,
     client: kube::Client,
     tls: TlsConnector,
@@ -156,12 +157,20 @@ impl Bed {
         let (cluster, watching) = Cluster::watch(own.clone());
         let rules = Arc::new(RuleFile::new(grants));
         rules.load().await?;
-        let (identity, vault, http) = azure(&stage, options.max_age)?;
+        let (identity, vaults, http) = azure(&stage, options.max_age)?;
         let accounts = identities.then(|| ServiceAccounts::new(own.clone(), identity.clone(), http));
         let mut registry = Registry::with_prefix("akv2k8s");
         let metrics = Metrics::new(&mut registry);
         let readers = Readers::new(identity, accounts);
-        let broker = Broker::new(counted, cluster.clone(), vault, readers, rules, metrics, &options);
+        let broker = Broker::new(
+            counted,
+            cluster.clone(),
+            vaults.clone(),
+            readers,
+            rules,
+            metrics,
+            &options,
+        );
         let broker = Arc::new(broker);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
@@ -185,6 +194,7 @@ impl Bed {
             stage,
             port,
             cluster,
+            vaults,
             registry,
             client,
             tls: trusting(&pki.bundle()),

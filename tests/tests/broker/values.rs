@@ -1,7 +1,14 @@
 //! What a prepared pod gets.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_shared::injection::names;
 use akv2k8s_testbed::emulator::SecretOptions;
+use akv2k8s_testbed::stage::PATIENCE;
+use akv2k8s_testbed::wait::until;
+use kube::api::DeleteParams;
 use serde_json::json;
 
 use crate::bed::{Bed, audited, log, prepared};
@@ -146,4 +153,37 @@ async fn each_refusal_leaves_a_line_that_says_who_was_refused_what() {
         }
     }
     assert!(!log().text().contains(&token));
+}
+
+#[tokio::test]
+async fn a_vault_that_no_akvs_names_any_more_is_forgotten() {
+    let bed = Bed::new("retain").await.unwrap();
+    let token = bed.token(&bed.pod("web").await.unwrap()).await.unwrap();
+    for (name, vault) in [("kept", "kv1"), ("gone", "kv2")] {
+        bed.stage
+            .vault(vault)
+            .set_secret(name, "value", SecretOptions::default())
+            .unwrap();
+        bed.akvs(name, vault, name).await.unwrap();
+    }
+    let answer = bed.ask(&token, &["kept@azurekeyvault", "gone@azurekeyvault"]).await;
+    assert_eq!(answer.unwrap().values().len(), 2);
+    let known = || {
+        let budgets = bed.vaults.stats().budgets;
+        let names = budgets.iter().filter_map(|it| it.vault.split('.').next());
+        names.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(known(), ["kv1", "kv2"].map(str::to_owned).into());
+
+    let akvs = bed.stage.api::<AzureKeyVaultSecret>();
+    akvs.delete("gone", &DeleteParams::default()).await.unwrap();
+    let unknown = async || (!bed.cluster.vaults().contains("kv2")).then_some(());
+    until("the broker to see that it went", PATIENCE, unknown)
+        .await
+        .unwrap();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_mins(6)).await;
+    tokio::time::resume();
+    let forgotten = async || known().iter().eq(["kv1"]).then_some(());
+    until("the vault to be forgotten", PATIENCE, forgotten).await.unwrap();
 }
