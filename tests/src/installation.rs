@@ -3,18 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use crate::controlplane::{ControlPlane, Namespace};
 use crate::emulator::{AppHandle, Emulator, FederatedCredential, Role, VaultHandle};
-use crate::image::{File, Format, Image};
+use crate::image::{Format, Image};
+use crate::images::{self, OurImage};
 use crate::node::Node;
 use crate::registry::{self, Registry};
-use crate::stack::{INJECTOR, NAMESPACE, Profile, injector_program, prepared_namespace};
-use crate::statics::{self, Architecture};
+use crate::stack::{INJECTOR, NAMESPACE, prepared_namespace};
+use crate::statics::Architecture;
 
 const MANIFESTS: [&str; 3] = [
     include_str!("../../examples/injector/namespace.yaml"),
@@ -22,18 +22,10 @@ const MANIFESTS: [&str; 3] = [
     include_str!("../../examples/injector/deployment.yaml"),
 ];
 const WEBHOOK: &str = include_str!("../../examples/injector/webhook.yaml");
-/// Builds a program and says where it is.
-type Build = fn() -> anyhow::Result<PathBuf>;
-/// What the examples call the images, the path of the program in it, and who builds it.
-const IMAGES: [(&str, &str, Build); 2] = [
-    ("example.org/akv2k8s/envinjector:0.1.0", "/akv2k8s-envinjector", || {
-        injector_program(Profile::Release)
-    }),
-    (
-        "example.org/akv2k8s/azure-keyvault-env:0.1.0",
-        "/usr/local/bin/azure-keyvault-env",
-        || statics::wrapper(Architecture::here()),
-    ),
+/// What the examples call our images.
+const IMAGES: [(&str, OurImage); 2] = [
+    ("example.org/akv2k8s/envinjector:0.1.0", images::INJECTOR),
+    ("example.org/akv2k8s/azure-keyvault-env:0.1.0", images::WRAPPER),
 ];
 /// Stands in the examples for what differs between installations.
 const TO_BE_REPLACED: &str = "value: 00000000-0000-0000-0000-000000000000";
@@ -60,11 +52,9 @@ impl<'n> Installation<'n> {
     /// # Errors
     /// A program cannot be built, or the Deployment does not become available: what became of its pods.
     pub async fn new(node: &'n Node) -> anyhow::Result<Self> {
-        for (name, path, build) in IMAGES {
-            let program = std::fs::read(tokio::task::spawn_blocking(build).await??)?;
-            let image = Image::scratch([File::program(path, program)]);
-            let image = image.entrypoint([path]).user("65532:65532");
-            node.add_image(name, &image).await?;
+        for (name, ours) in IMAGES {
+            let image = tokio::task::spawn_blocking(move || ours.build(Architecture::here()));
+            node.add_image(name, &image.await??).await?;
         }
         let emulator = node.emulator().await?;
         let app = emulator.entra().register_app();

@@ -13,6 +13,7 @@ pub mod fuzz;
 pub mod gate;
 pub mod helm;
 pub mod image;
+pub mod images;
 pub mod installation;
 pub mod load;
 pub mod log;

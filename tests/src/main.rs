@@ -4,7 +4,9 @@ use std::io;
 use std::process::ExitCode;
 
 use akv2k8s_testbed::provision::{Locations, Program};
-use akv2k8s_testbed::{conformance, controlplane, demo, docs, emulator, fuzz, node, provision, statics, verify};
+use akv2k8s_testbed::{
+    conformance, controlplane, demo, docs, emulator, fuzz, images, node, provision, statics, verify,
+};
 use clap::{Parser, Subcommand};
 
 /// The test bed of akv2k8s-rs.
@@ -32,6 +34,8 @@ enum Command {
     Docs,
     /// Build every program for users into target/static, for amd64 and arm64, and check that each is static
     Static(statics::Options),
+    /// Make the images that users get, for amd64 and arm64, with a bill of materials of each, in target/images
+    Images(images::Options),
     /// Run every fuzz target for a short time, from its seeds
     Fuzz(fuzz::Options),
     /// Check prerequisites, provision, run every test
@@ -76,6 +80,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Emulator(args) => emulator::cli::run(args, &mut io::stdout()).await?,
         Command::Docs => docs::write()?,
         Command::Static(options) => statics::build(&options, &mut io::stdout())?,
+        Command::Images(options) => images::make(&options, &mut io::stdout())?,
         Command::Fuzz(options) => fuzz::run(&options, &mut io::stdout())?,
         Command::Probe => node::probe_machine()?,
         Command::Verify => verify::verify(verify::STAGES, &mut io::stdout())?,

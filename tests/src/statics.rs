@@ -1,30 +1,38 @@
-//! `cargo testbed static`: the programs as users get them, in `target/static/ARCHITECTURE`.
+//! `cargo testbed static`: the programs as users get them, in `target/static/amd64` and `target/static/arm64`.
 //!
 //! A static program needs no file of the image it runs in. Whether it is one is read from its ELF headers ([`elf`]).
 
 mod elf;
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, bail, ensure};
 
-use crate::stack::build_program;
+use crate::stack::build_in;
 
 /// Package and binary.
-type Program = (&'static str, &'static str);
+pub type Program = (&'static str, &'static str);
 
 /// What starts users' programs.
 pub const WRAPPER: Program = ("akv2k8s-exec", "azure-keyvault-env");
+/// Webhook and broker.
+pub const INJECTOR: Program = ("akv2k8s-envinjector", "akv2k8s-envinjector");
+/// The controller.
+pub const CONTROLLER: Program = ("akv2k8s-controller", "akv2k8s-controller");
+/// kubectl's plugin.
+pub const CLI: Program = ("akv2k8s-cli", "kubectl-akv2k8s");
 
-/// What runs in pods of its own, or on people's machines.
-const PROGRAMS: &[Program] = &[
-    ("akv2k8s-envinjector", "akv2k8s-envinjector"),
-    ("akv2k8s-controller", "akv2k8s-controller"),
-    ("akv2k8s-cli", "kubectl-akv2k8s"),
-];
+/// What the test bed starts in containers.
+const GUEST: Program = ("akv2k8s-guest", "guest");
+/// What cargo's alias `static`, which is for this machine only, asks for on any.
+const STATIC: &str = "--config=target.'cfg(target_os = \"linux\")'.rustflags = ['-Ctarget-feature=+crt-static']";
+
+/// All there is for users.
+const PROGRAMS: [Program; 4] = [WRAPPER, INJECTOR, CONTROLLER, CLI];
 
 /// The wrapper is copied into every container that has a reference: 4 MiB.
 pub const WRAPPER_LIMIT: usize = 4 * 1024 * 1024;
@@ -38,7 +46,7 @@ pub struct Options {
 }
 
 /// What programs are built for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Architecture {
     /// In images: `amd64`.
     X86_64,
@@ -67,6 +75,14 @@ impl Architecture {
         }
     }
 
+    /// That of images and of Go: `amd64`, `arm64`.
+    pub fn of_images(self) -> &'static str {
+        match self {
+            Self::X86_64 => "amd64",
+            Self::Aarch64 => "arm64",
+        }
+    }
+
     /// Debian's name of its C compiler, on whatever machine.
     fn compiler(self) -> String {
         format!("{}-linux-gnu-gcc", self.name())
@@ -84,11 +100,10 @@ impl Architecture {
 /// Builds what is asked for, for every architecture, and prints the size of each program.
 pub fn build(options: &Options, out: &mut dyn Write) -> anyhow::Result<()> {
     for architecture in Architecture::ALL {
-        let path = wrapper(architecture)?;
-        tell(out, &path)?;
-        for program in PROGRAMS.iter().filter(|_| !options.wrapper) {
-            let path = install(&build_for_pods(architecture, *program)?, architecture)?;
-            tell(out, &path)?;
+        for program in PROGRAMS {
+            if program == WRAPPER || !options.wrapper {
+                tell(out, &self::program(architecture, program)?)?;
+            }
         }
     }
     Ok(())
@@ -103,28 +118,87 @@ fn tell(out: &mut dyn Write, path: &Path) -> anyhow::Result<()> {
 /// The path of the wrapper as users get it, built when it is not up to date.
 ///
 /// # Errors
-/// Something that builds it is absent (the error says how to install it), it needs files of the system, or it is larger than
-/// [`WRAPPER_LIMIT`].
+/// As [`program`], or it is larger than [`WRAPPER_LIMIT`].
 pub fn wrapper(architecture: Architecture) -> anyhow::Result<PathBuf> {
-    static BUILT: [OnceLock<Result<PathBuf, String>>; 2] = [OnceLock::new(), OnceLock::new()];
+    program(architecture, WRAPPER)
+}
+
+/// The path of a program as users get it, built when it is not up to date.
+///
+/// # Errors
+/// Something that builds it is absent (the error says how to install it), or it needs files of the system.
+pub fn program(architecture: Architecture, program: Program) -> anyhow::Result<PathBuf> {
+    type Built = HashMap<(Architecture, Program), Result<PathBuf, String>>;
+    static BUILT: Mutex<Option<Built>> = Mutex::new(None);
     // Tests ask for it side by side.
-    let built =
-        BUILT[architecture as usize].get_or_init(|| build_wrapper(architecture).map_err(|it| format!("{it:#}")));
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let built = built.get_or_insert_default().entry((architecture, program));
+    let built = built.or_insert_with(|| build_and_install(architecture, program).map_err(|it| format!("{it:#}")));
     built.clone().map_err(anyhow::Error::msg)
 }
 
-fn build_wrapper(architecture: Architecture) -> anyhow::Result<PathBuf> {
-    let target = format!("{}-unknown-linux-musl", architecture.name());
-    check_prerequisites(architecture, &target)?;
-    let built = build_program(&["wrapper", "--target", &target], WRAPPER).map_err(anyhow::Error::msg)?;
-    let size = usize::try_from(built.metadata()?.len())?;
-    ensure!(
-        size <= WRAPPER_LIMIT,
-        "{} has {size} bytes, {} more than its limit of {WRAPPER_LIMIT}",
-        built.display(),
-        size - WRAPPER_LIMIT
-    );
+fn build_and_install(architecture: Architecture, program: Program) -> anyhow::Result<PathBuf> {
+    let built = build_from(&workspace(), architecture, program)?;
+    if program == WRAPPER {
+        let size = usize::try_from(built.metadata()?.len())?;
+        ensure!(
+            size <= WRAPPER_LIMIT,
+            "{} has {size} bytes, {} more than its limit of {WRAPPER_LIMIT}",
+            built.display(),
+            size - WRAPPER_LIMIT
+        );
+    }
     install(&built, architecture)
+}
+
+/// Builds a program from the work tree in `folder`, and says where cargo left it. The same source gives the same bytes, wherever it is: the
+/// folders of this machine are in none of them.
+///
+/// # Errors
+/// As [`program`].
+pub fn build_from(folder: &Path, architecture: Architecture, program: Program) -> anyhow::Result<PathBuf> {
+    let target = target(architecture, program);
+    check_prerequisites(architecture, &target)?;
+    let flags = format!(
+        "--config=target.{target}.rustflags = ['--remap-path-prefix={}=/cargo']",
+        cargo_home()?
+    );
+    let target = format!("--target={target}");
+    if program == WRAPPER || program == GUEST {
+        return build_in(folder, &["build", "--profile=wrapper", &target, &flags], program);
+    }
+    if architecture == Architecture::here() {
+        return build_in(folder, &["static", &flags], program);
+    }
+    let linker = format!(
+        "--config={}.linker = '{}'",
+        target.replacen("--target=", "target.", 1),
+        architecture.compiler()
+    );
+    build_in(
+        folder,
+        &["build", "--release", &target, STATIC, &flags, &linker],
+        program,
+    )
+}
+
+/// Where cargo unpacks the crates: the paths of their sources are in what it compiles.
+fn cargo_home() -> anyhow::Result<String> {
+    if let Ok(folder) = std::env::var("CARGO_HOME") {
+        return Ok(folder);
+    }
+    let home = std::env::var("HOME").context("neither CARGO_HOME nor HOME is set")?;
+    Ok(format!("{home}/.cargo"))
+}
+
+/// What Rust calls what a program is built for: the wrapper with musl, all else with glibc.
+pub fn target(architecture: Architecture, program: Program) -> String {
+    let system = if program == WRAPPER || program == GUEST {
+        "musl"
+    } else {
+        "gnu"
+    };
+    format!("{}-unknown-linux-{system}", architecture.name())
 }
 
 /// The path of the test bed's guest, built as the wrapper is: most of what it takes is compiled already.
@@ -133,35 +207,9 @@ fn build_wrapper(architecture: Architecture) -> anyhow::Result<PathBuf> {
 /// Something that builds it is absent.
 pub fn guest() -> anyhow::Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| build_guest().map_err(|it| format!("{it:#}")));
+    let built = || build_from(&workspace(), Architecture::here(), GUEST).map_err(|it| format!("{it:#}"));
+    let built = BUILT.get_or_init(built);
     built.clone().map_err(anyhow::Error::msg)
-}
-
-fn build_guest() -> anyhow::Result<PathBuf> {
-    let architecture = Architecture::here();
-    let target = format!("{}-unknown-linux-musl", architecture.name());
-    check_prerequisites(architecture, &target)?;
-    let command = ["build", "--profile=wrapper", "--target", &target];
-    build_program(&command, ("akv2k8s-guest", "guest")).map_err(anyhow::Error::msg)
-}
-
-/// With glibc, linked statically; cargo's alias `static` does the same for this machine only.
-fn build_for_pods(architecture: Architecture, program: Program) -> anyhow::Result<PathBuf> {
-    let target = format!("{}-unknown-linux-gnu", architecture.name());
-    check_prerequisites(architecture, &target)?;
-    let flags = format!("target.{target}.rustflags = ['-Ctarget-feature=+crt-static']");
-    let linker = format!("target.{target}.linker = '{}'", architecture.compiler());
-    let command = [
-        "build",
-        "--release",
-        "--target",
-        &target,
-        "--config",
-        &flags,
-        "--config",
-        &linker,
-    ];
-    build_program(&command, program).map_err(anyhow::Error::msg)
 }
 
 /// Copies a program to where users find it, once it is known to be static.
@@ -172,8 +220,7 @@ fn install(built: &Path, architecture: Architecture) -> anyhow::Result<PathBuf> 
         "{} needs files of the system it runs on",
         built.display()
     );
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let folder = workspace.join("target/static").join(architecture.name());
+    let folder = workspace().join("target/static").join(architecture.of_images());
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let to = folder.join(built.file_name().context("a program has a name")?);
     // In one step: a running program cannot be overwritten.
@@ -197,6 +244,10 @@ fn check_prerequisites(architecture: Architecture, target: &str) -> anyhow::Resu
         architecture.compiler_package()
     );
     Ok(())
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 fn output(program: &str, arguments: &[&str]) -> Option<String> {

@@ -46,6 +46,14 @@ impl Format {
             Self::Docker => "application/vnd.docker.image.rootfs.diff.tar",
         }
     }
+
+    /// Media type of a layer compressed by gzip.
+    pub fn compressed_layer(self) -> &'static str {
+        match self {
+            Self::Oci => "application/vnd.oci.image.layer.v1.tar+gzip",
+            Self::Docker => "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        }
+    }
 }
 
 /// Bytes that are found by their digest.
@@ -69,7 +77,7 @@ impl Blob {
         }
     }
 
-    fn descriptor(&self) -> Value {
+    pub(super) fn descriptor(&self) -> Value {
         json!({"mediaType": self.media_type, "digest": self.digest, "size": self.bytes.len()})
     }
 }
@@ -96,10 +104,9 @@ pub(super) fn descriptor_with_platform(manifest: &Blob, platform: &Platform) -> 
     descriptor
 }
 
-/// The `index.json` of an OCI layout with one image. containerd takes the name from the first annotation, other tools from the
-/// second.
-pub(super) fn layout_index(manifest: &Blob, platform: &Platform, name: &str) -> Value {
-    let mut descriptor = descriptor_with_platform(manifest, platform);
+/// The `index.json` of an OCI layout with what `descriptor` describes. containerd takes the name from the first annotation, other tools from
+/// the second.
+pub(super) fn layout_index(mut descriptor: Value, name: &str) -> Value {
     descriptor["annotations"] = json!({
         "io.containerd.image.name": name,
         "org.opencontainers.image.ref.name": name,

@@ -9,11 +9,16 @@
 //! ```
 //!
 //! The formats are those of the OCI image specification 1.1 and, where [`Format::Docker`] is asked for, of Docker's image manifest
-//! version 2, schema 2. Layers are not compressed: both allow it, and a test has no network to spare.
+//! version 2, schema 2. Layers are compressed only when asked for: both formats allow either, and a test has no network to spare.
 
 mod manifest;
 mod tar;
 
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Map, Value, json};
 
 pub use self::manifest::{Blob, Format, digest};
@@ -69,6 +74,7 @@ pub struct Image {
     config: Map<String, Value>,
     /// Replaces the whole configuration.
     raw_config: Option<Vec<u8>>,
+    is_compressed: bool,
 }
 
 impl Image {
@@ -79,6 +85,7 @@ impl Image {
             platform: Platform::host(),
             config: Map::new(),
             raw_config: None,
+            is_compressed: false,
         }
     }
 
@@ -110,6 +117,19 @@ impl Image {
     #[must_use]
     pub fn working_dir(self, path: &str) -> Self {
         self.set("WorkingDir", path)
+    }
+
+    /// What is said of it: name → value.
+    #[must_use]
+    pub fn labels(self, labels: &BTreeMap<String, String>) -> Self {
+        self.set("Labels", json!(labels))
+    }
+
+    /// With a layer that is compressed by gzip, as it is published; the same bytes each time.
+    #[must_use]
+    pub fn compressed(mut self) -> Self {
+        self.is_compressed = true;
+        self
     }
 
     /// Which machines it is for.
@@ -149,7 +169,11 @@ impl Image {
     pub fn blobs(&self, format: Format) -> Result<[Blob; 3], TooLong> {
         let layer = tar::archive(&self.files)?;
         let config = Blob::new(format.config(), self.config_bytes(&layer));
-        let layer = Blob::new(format.layer(), layer);
+        let layer = if self.is_compressed {
+            Blob::new(format.compressed_layer(), gzip(&layer))
+        } else {
+            Blob::new(format.layer(), layer)
+        };
         let manifest = Blob::new(format.manifest(), manifest::of_image(format, &config, &layer));
         Ok([manifest, config, layer])
     }
@@ -160,18 +184,39 @@ impl Image {
     /// The path of a file does not fit a tar header.
     pub fn archive(&self, name: &str) -> Result<Vec<u8>, TooLong> {
         let blobs = self.blobs(Format::Oci)?;
-        let index = manifest::layout_index(&blobs[0], &self.platform, name);
-        let text = |path: &str, text: String| File::data(path, text.into_bytes());
-        let mut files = vec![
-            text("oci-layout", json!({"imageLayoutVersion": "1.0.0"}).to_string()),
-            text("index.json", index.to_string()),
-        ];
-        files.extend(blobs.into_iter().map(|blob| {
-            let path = format!("blobs/{}", blob.digest.replace(':', "/"));
-            File::data(&path, blob.bytes)
-        }));
-        tar::archive(&files)
+        let top = manifest::descriptor_with_platform(&blobs[0], &self.platform);
+        layout(top, blobs.into(), name)
     }
+}
+
+/// Images for several platforms as one: an OCI layout in a tar file, under one name.
+///
+/// # Errors
+/// The path of a file does not fit a tar header.
+pub fn archive(images: &[Image], name: &str) -> Result<Vec<u8>, TooLong> {
+    let blobs = index(images, Format::Oci)?;
+    layout(blobs[0].descriptor(), blobs, name)
+}
+
+/// `top` describes the blob that stands for all.
+fn layout(top: Value, blobs: Vec<Blob>, name: &str) -> Result<Vec<u8>, TooLong> {
+    let text = |path: &str, text: String| File::data(path, text.into_bytes());
+    let mut files = vec![
+        text("oci-layout", json!({"imageLayoutVersion": "1.0.0"}).to_string()),
+        text("index.json", manifest::layout_index(top, name).to_string()),
+    ];
+    files.extend(blobs.into_iter().map(|blob| {
+        let path = format!("blobs/{}", blob.digest.replace(':', "/"));
+        File::data(&path, blob.bytes)
+    }));
+    tar::archive(&files)
+}
+
+/// As small as it gets; no name, no time.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
+    written.expect("memory can be written")
 }
 
 /// A list of the manifests of `images`, one for each platform: the blob of the list first, then those of the images.

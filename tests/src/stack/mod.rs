@@ -20,7 +20,7 @@ pub use self::controller::Controller;
 pub use self::injector::{INJECTOR, Injector, prepared_namespace, prepares};
 pub use self::launch::Launch;
 pub use self::measured::{Connection, MeasuredInjector};
-pub(crate) use self::program::build as build_program;
+pub(crate) use self::program::build_in;
 pub use self::program::{Profile, cli_program, controller_program, guest_program, injector_program, wrapper_program};
 use crate::controlplane::ControlPlane;
 use crate::emulator::{AppHandle, Emulator, FederatedCredential, Options, Role, VaultHandle};

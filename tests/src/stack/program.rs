@@ -6,9 +6,8 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, bail};
 
-/// Package and binary.
-const CONTROLLER: (&str, &str) = ("akv2k8s-controller", "akv2k8s-controller");
-const INJECTOR: (&str, &str) = ("akv2k8s-envinjector", "akv2k8s-envinjector");
+use crate::statics::{self, Architecture, Program};
+
 /// Named together with the test bed, a program shares the features, and so the compiled dependencies, of all tests.
 const DEV_BUILD: &[&str] = &["build", "--package", "akv2k8s-testbed"];
 
@@ -24,36 +23,38 @@ pub enum Profile {
 /// The path of `akv2k8s-controller`, built by cargo from this work tree when it is not up to date.
 pub fn controller_program(profile: Profile) -> anyhow::Result<PathBuf> {
     static DEV: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    static RELEASE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = match profile {
-        Profile::Dev => DEV.get_or_init(|| build(DEV_BUILD, CONTROLLER)),
-        Profile::Release => RELEASE.get_or_init(|| build(&["static"], CONTROLLER)),
-    };
-    built.clone().map_err(anyhow::Error::msg)
+    match profile {
+        Profile::Dev => DEV
+            .get_or_init(|| build(DEV_BUILD, statics::CONTROLLER))
+            .clone()
+            .map_err(anyhow::Error::msg),
+        Profile::Release => statics::program(Architecture::here(), statics::CONTROLLER),
+    }
 }
 
 /// The path of `akv2k8s-envinjector`, built like the other.
 pub fn injector_program(profile: Profile) -> anyhow::Result<PathBuf> {
     static DEV: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    static RELEASE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = match profile {
-        Profile::Dev => DEV.get_or_init(|| build(DEV_BUILD, INJECTOR)),
-        Profile::Release => RELEASE.get_or_init(|| build(&["static"], INJECTOR)),
-    };
-    built.clone().map_err(anyhow::Error::msg)
+    match profile {
+        Profile::Dev => DEV
+            .get_or_init(|| build(DEV_BUILD, statics::INJECTOR))
+            .clone()
+            .map_err(anyhow::Error::msg),
+        Profile::Release => statics::program(Architecture::here(), statics::INJECTOR),
+    }
 }
 
 /// The path of `kubectl-akv2k8s`, built like the other.
 pub fn cli_program() -> anyhow::Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| build(DEV_BUILD, ("akv2k8s-cli", "kubectl-akv2k8s")));
+    let built = BUILT.get_or_init(|| build(DEV_BUILD, statics::CLI));
     built.clone().map_err(anyhow::Error::msg)
 }
 
 /// The path of the wrapper `azure-keyvault-env`, built like the other.
 pub fn wrapper_program() -> anyhow::Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| build(DEV_BUILD, ("akv2k8s-exec", "azure-keyvault-env")));
+    let built = BUILT.get_or_init(|| build(DEV_BUILD, statics::WRAPPER));
     built.clone().map_err(anyhow::Error::msg)
 }
 
@@ -64,18 +65,16 @@ pub fn guest_program() -> anyhow::Result<PathBuf> {
     built.clone().map_err(anyhow::Error::msg)
 }
 
-/// The path of a program (package and binary) after a command of cargo that builds it; or what cargo said.
-pub(crate) fn build(command: &[&str], program: (&str, &str)) -> Result<PathBuf, String> {
-    run_cargo(command, program).map_err(|error| format!("{error:#}"))
+/// The path of a program after a command of cargo that builds it from this work tree; or what cargo said.
+fn build(command: &[&str], program: Program) -> Result<PathBuf, String> {
+    let workspace = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    build_in(workspace, command, program).map_err(|error| format!("{error:#}"))
 }
 
-/// `command` is cargo's, or an alias of `.cargo/config.toml`; `package` and `binary` name the program.
-fn run_cargo(command: &[&str], (package, binary): (&str, &str)) -> anyhow::Result<PathBuf> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("the test bed is in a workspace")?;
+/// The same from the work tree in `folder`. `command` is cargo's, or an alias of `.cargo/config.toml`.
+pub(crate) fn build_in(folder: &Path, command: &[&str], (package, binary): Program) -> anyhow::Result<PathBuf> {
     let output = crate::cargo::command()
-        .current_dir(workspace)
+        .current_dir(folder)
         .args(command)
         .args(["--quiet", "--package", package, "--bin", binary])
         .args(["--message-format", "json-render-diagnostics"])

@@ -6,6 +6,7 @@
 mod bed;
 mod empty_root;
 mod foreign;
+mod reproducible;
 #[path = "../wrapper/stub.rs"]
 #[expect(dead_code, reason = "tests of the wrapper need more of it")]
 mod stub;
