@@ -22,6 +22,7 @@ use tracing::{info, warn};
 
 use crate::background::Background;
 use crate::config::Config;
+use crate::definition::Definition;
 use crate::events::Events;
 use crate::grants::VaultGrants;
 use crate::health::{Health, Phase};
@@ -237,6 +238,12 @@ async fn work(
     workers: &mut JoinSet<()>,
 ) {
     context.health.set_phase(Phase::Syncing);
+    if config.upgrades_definition {
+        let definition = Definition::new(context.client.clone(), Arc::clone(&context.health));
+        if !definition.upgrade().await {
+            background.keep("definition", definition.follow());
+        }
+    }
     let selection = Selection {
         namespace: config.namespace.clone(),
         labels: config.labels.clone(),

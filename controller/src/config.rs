@@ -23,6 +23,8 @@ pub struct Config {
     pub http_port: u16,
     /// Whether `/metrics` is served.
     pub metrics: bool,
+    /// `CRD_UPGRADE`: whether an older definition of `AzureKeyVaultSecret` is replaced.
+    pub upgrades_definition: bool,
     /// `AUTH_TYPE`: how to authenticate.
     pub auth_type: AuthType,
 }
@@ -49,11 +51,13 @@ impl Config {
                 .with_context(|| format!("HTTP_PORT={port:?} is not a port: write 0 to 65535"))?,
         };
         let labels = environment.get("OBJECT_LABELS").map(label_selector).transpose()?;
-        let metrics = match environment.get("METRICS_ENABLED") {
-            None => false,
-            Some(text) => parse_bool(text)
-                .with_context(|| format!("METRICS_ENABLED={text:?} is no boolean: write true or false"))?,
+        let boolean = |variable: &str| match environment.get(variable) {
+            None => Ok(false),
+            Some(text) => {
+                parse_bool(text).with_context(|| format!("{variable}={text:?} is no boolean: write true or false"))
+            }
         };
+        let (metrics, upgrades_definition) = (boolean("METRICS_ENABLED")?, boolean("CRD_UPGRADE")?);
         let auth_type = AuthType::from_environment(&environment)?;
         Ok(Self {
             args,
@@ -63,6 +67,7 @@ impl Config {
             labels,
             http_port,
             metrics,
+            upgrades_definition,
             auth_type,
         })
     }

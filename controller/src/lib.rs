@@ -12,6 +12,7 @@ mod app;
 pub mod args;
 mod background;
 pub mod config;
+mod definition;
 pub mod doctor;
 mod events;
 mod expiry;

@@ -12,9 +12,15 @@ use super::{v1, v1alpha1, v2alpha1, v2beta1};
 /// First line of the YAML: how it came to be.
 const HEADER: &str = "# Generated from the Rust types by `akv2k8s-controller crd`. Do not edit.\n";
 
+/// Annotation of the definition: its [`REVISION`]. What has none is older, or another program's.
+pub const REVISION_ANNOTATION: &str = "akv2k8s.spv.no/revision";
+/// Counts the changes of the definition. A program never replaces a definition by an older one.
+pub const REVISION: u32 = 1;
+
 /// The `CustomResourceDefinition` of `azurekeyvaultsecrets.spv.no` with all its versions.
 pub fn crd() -> CustomResourceDefinition {
     let mut crd = v2beta1::AzureKeyVaultSecret::crd();
+    crd.metadata.annotations = Some([(REVISION_ANNOTATION.to_owned(), REVISION.to_string())].into());
     crd.spec.versions = [
         finish(v1alpha1::AzureKeyVaultSecret::crd(), &v1alpha1::COLUMNS),
         finish(v1::AzureKeyVaultSecret::crd(), &v1::COLUMNS),
@@ -85,6 +91,21 @@ mod tests {
         assert!(
             crd_yaml() == COMMITTED,
             "regenerate: cargo run -p akv2k8s-controller -- crd > charts/akv2k8s/crds/azurekeyvaultsecrets.spv.no.yaml"
+        );
+    }
+
+    /// What revision 1 said. Once published, a change takes a new revision, and so a new line here.
+    const SAID: [(u32, &str); 1] = [(1, "1cceaea15ff44ed0f180e74402378a1bdd23f4f7a87552c8dc207ef59d4ca147")];
+
+    #[test]
+    fn whoever_changes_the_definition_counts() {
+        use sha2::{Digest, Sha256};
+        let digest = Sha256::digest(serde_json::to_vec(&crd().spec).unwrap());
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            SAID.last(),
+            Some(&(REVISION, digest.as_str())),
+            "raise REVISION and add a line to SAID"
         );
     }
 

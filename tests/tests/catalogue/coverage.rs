@@ -36,6 +36,7 @@ const ELSEWHERE: &[(&str, &[Code])] = &[
     ]),
     ("tests/tests/output/ownership.rs", &[Code::OutputConflict]),
     ("tests/tests/doctor/controller.rs", &[Code::TokenRequestsUnrestricted]),
+    ("tests/tests/controller/definition.rs", &[Code::CrdNotUpgraded]),
     ("tests/tests/doctor/installation.rs", &[Code::CrdNotInstalled, Code::ControllerNotRunning]),
     ("shared/src/identity/auth_type.rs", &[Code::AuthTypeUnknown]),
     ("tests/tests/identity/cloud_config.rs", &[Code::CloudConfigUnreadable, Code::CloudConfigMsiPlaceholder]),

@@ -2,6 +2,7 @@
 
 mod claims;
 mod daily;
+mod definition;
 mod drift;
 mod failures;
 mod kinds;

@@ -15,20 +15,20 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
-const EVERYWHERE: &str = include_str!("../../../examples/install/controller-rbac.yaml");
+pub(crate) const EVERYWHERE: &str = include_str!("../../../examples/install/controller-rbac.yaml");
 const ONE_NAMESPACE: &str = include_str!("../../../examples/install/one-namespace-rbac.yaml");
 const NOT_WATCHING: &str = include_str!("../../../examples/install/without-watching-secrets-rbac.yaml");
 
 /// A stack with these rights, and what is done in its one namespace.
-struct Bed {
-    stack: Stack,
+pub(crate) struct Bed {
+    pub(crate) stack: Stack,
     vault: VaultHandle,
-    objects: Api<AzureKeyVaultSecret>,
+    pub(crate) objects: Api<AzureKeyVaultSecret>,
     secrets: Api<Secret>,
 }
 
 impl Bed {
-    async fn with(rights: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn with(rights: &str) -> anyhow::Result<Self> {
         let stack = Stack::with_rights(rights).await?;
         let vault = stack.vault("kv1");
         vault.set_secret("db", "one", SecretOptions::default())?;
@@ -46,7 +46,7 @@ impl Bed {
         flags.iter().fold(launch, |launch, flag| launch.arg(flag)).start().await
     }
 
-    async fn wait_for_reason(&self, name: &str, reason: &str) -> anyhow::Result<()> {
+    pub(crate) async fn wait_for_reason(&self, name: &str, reason: &str) -> anyhow::Result<()> {
         let what = format!("{name} to become {reason}");
         let told = async || {
             let akvs = self.objects.get(name).await.ok()?;
@@ -102,7 +102,12 @@ impl Bed {
 }
 
 /// Creates or changes the AKVS `name` as whoever the API's client is.
-async fn apply(objects: &Api<AzureKeyVaultSecret>, name: &str, secret: &str, secret_type: &str) -> anyhow::Result<()> {
+pub(crate) async fn apply(
+    objects: &Api<AzureKeyVaultSecret>,
+    name: &str,
+    secret: &str,
+    secret_type: &str,
+) -> anyhow::Result<()> {
     let object = json!({
         "apiVersion": "spv.no/v2beta1", "kind": "AzureKeyVaultSecret", "metadata": {"name": name},
         "spec": {
@@ -116,14 +121,14 @@ async fn apply(objects: &Api<AzureKeyVaultSecret>, name: &str, secret: &str, sec
 }
 
 /// The API server refused nothing.
-fn nothing_was_forbidden(controller: &Controller) -> anyhow::Result<()> {
+pub(crate) fn nothing_was_forbidden(controller: &Controller) -> anyhow::Result<()> {
     let log = controller.log();
     let line = log.lines().find(|line| line.to_lowercase().contains("forbidden"));
     ensure!(line.is_none(), "a right is missing: {line:?}");
     Ok(())
 }
 
-async fn readiness(controller: &Controller) -> anyhow::Result<(u16, String)> {
+pub(crate) async fn readiness(controller: &Controller) -> anyhow::Result<(u16, String)> {
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<hyper::body::Bytes>>();
     let answer = client.get(format!("{}/readyz", controller.http()).parse()?).await?;
     let status = answer.status().as_u16();

@@ -9,6 +9,14 @@ section! {
         DefinitionForeign: "Its definition is from another program or time.";
         DefinitionCollides: "Its names collide with another resource's.";
     }
+    CrdNotUpgraded, Itself, "soon" {
+        "The cluster's definition of AzureKeyVaultSecret is older than the controller, which cannot replace it. Fields that it does not know are lost.",
+        "The controller may not read and patch the definition, or the API server refuses the new one.",
+        "Apply it: `akv2k8s-controller crd | kubectl apply --server-side --force-conflicts -f -`";
+        DefinitionNotOurs: "The controller may not get or patch customresourcedefinitions/azurekeyvaultsecrets.spv.no.",
+            "Give it the right (the chart does, with crds.upgrade=true), or set CRD_UPGRADE=false and apply the definition yourself: `akv2k8s-controller crd | kubectl apply --server-side --force-conflicts -f -`";
+        DefinitionRefused { error }: "{error}";
+    }
     ControllerNotRunning, Itself, "" {
         "No controller holds the Lease, its Deployment has no available replica, or nobody has worked on an object.",
         "No controller is running, or it does not watch that namespace or label.",

@@ -106,7 +106,7 @@ pub struct Case {
 
 codes! {
     "The installation", installation {
-        CrdNotInstalled, ControllerNotRunning,
+        CrdNotInstalled, CrdNotUpgraded, ControllerNotRunning,
     }
     "The specification", specification {
         InvalidSpec, DataKeyMissing, DataKeyInvalid,
