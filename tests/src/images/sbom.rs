@@ -1,4 +1,4 @@
-//! What a program is made of, as CycloneDX 1.6 in JSON: each crate that is compiled into it, with licence, checksum and what it depends on.
+//! What a program is made of, as `CycloneDX` 1.6 in JSON: each crate that is compiled into it, with licence, checksum and what it depends on.
 //!
 //! cargo says which crates those are, for just this program, features and target: macros, build scripts and tests are not among them. There is
 //! no time and no random number in it, so the same tree gives the same bytes. Format: <https://cyclonedx.org/docs/1.6/json/>.
