@@ -169,8 +169,8 @@ async fn a_vault_that_no_akvs_names_any_more_is_forgotten() {
     let answer = bed.ask(&token, &["kept@azurekeyvault", "gone@azurekeyvault"]).await;
     assert_eq!(answer.unwrap().values().len(), 2);
     let known = || {
-        let budgets = bed.vaults.stats().budgets;
-        let names = budgets.iter().filter_map(|it| it.vault.split('.').next());
+        let known = bed.vaults.stats().vaults;
+        let names = known.iter().filter_map(|it| it.vault.split('.').next());
         names.map(str::to_owned).collect::<BTreeSet<_>>()
     };
     assert_eq!(known(), ["kv1", "kv2"].map(str::to_owned).into());
