@@ -40,8 +40,8 @@ pub struct Injector {
 }
 
 impl Injector {
-    /// Installs the env injector of `stack`, starts it with these variables besides the usual ones, and has the API server call it.
-    pub(super) async fn start(stack: &Stack, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
+    /// Installs the env injector of `stack`, starts it with these flags and variables besides the usual ones, and has the API server call it.
+    pub(super) async fn start(stack: &Stack, flags: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<Self> {
         let cluster = &stack.cluster;
         cluster.kubectl_apply(RIGHTS).await?;
         stack.federate_with(INJECTOR).await?;
@@ -57,6 +57,7 @@ impl Injector {
             ("DRAIN_SECONDS", "0"),
         ];
         let launch = stack.launch(PROGRAM, &account);
+        let launch = flags.iter().fold(launch, |launch, flag| launch.arg(flag));
         let variables = usual.iter().chain(variables);
         let launch = variables.fold(launch, |launch, (name, value)| launch.env(name, value));
 

@@ -123,7 +123,12 @@ impl Stack {
     /// Installs and starts the env injector with these variables besides the usual ones; the API server calls it from then on. One at a
     /// time.
     pub async fn injector(&self, variables: &[(&str, &str)]) -> anyhow::Result<Injector> {
-        Injector::start(self, variables).await
+        self.injector_with(&[], variables).await
+    }
+
+    /// The same with these flags, too.
+    pub async fn injector_with(&self, flags: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<Injector> {
+        Injector::start(self, flags, variables).await
     }
 
     /// What both programs are told.

@@ -18,6 +18,8 @@ use tokio::runtime::Runtime;
 
 /// Prometheus' rules, below the repository's root.
 pub(crate) const RULES: &str = "charts/akv2k8s/files/rules/akv2k8s.yaml";
+/// JSON, and nearly everything.
+const LOGGING: [&str; 2] = ["--logging-format=json", "--v=6"];
 /// For what takes a moment on a machine with nothing else to do.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 /// The value of every secret: it must be seen nowhere.
@@ -63,8 +65,13 @@ impl World {
         stack.vault("kv1");
         // A vault that nobody may list: a trouble of the vault as a whole.
         stack.emulator.vault("kv2");
-        let controller = stack.controller().arg("--azure-resync-period=1").start().await?;
-        let injector = stack.injector(&[]).await?;
+        let controller = stack.controller().arg("--azure-resync-period=1");
+        let controller = LOGGING
+            .iter()
+            .fold(controller, |launch, flag| launch.arg(flag))
+            .start()
+            .await?;
+        let injector = stack.injector_with(&LOGGING, &[]).await?;
         let controller_url = controller.http().to_owned();
         let targets = [
             ("controller", controller_url.as_str()),

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod bed;
+mod logging;
 mod metrics;
 mod page;
 mod queries;
