@@ -45,6 +45,7 @@ pub mod decisions {
 
 use std::process::ExitCode;
 
+use akv2k8s_program::traces::Traces;
 use akv2k8s_program::{logging, stop_signal};
 use akv2k8s_shared::environment::Environment;
 use args::{Args, Command};
@@ -64,15 +65,21 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             let config = Config::new(args, Environment::from_process())?;
             return Ok(doctor::run(&doctor, &config).await);
         }
-        None => logging::init("akv2k8s_controller", args.logging_format, args.verbosity),
+        None => {}
     }
-    let config = Config::new(args, Environment::from_process())?;
+    let environment = Environment::from_process();
+    let traces = Traces::from_environment(&environment, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    logging::init("akv2k8s_controller", args.logging_format, args.verbosity, &traces);
+    let config = Config::new(args, environment)?;
     tracing::info!(
         program = env!("CARGO_PKG_VERSION"),
         deployment = config.args.version,
         "starting"
     );
+    traces.tell();
     let stop = stop_signal()?;
-    Box::pin(Controller::new(config).await?.run(stop)).await?;
-    Ok(ExitCode::SUCCESS)
+    let run = async { Box::pin(Controller::new(config).await?.run(stop)).await };
+    let ended = Box::pin(run).await;
+    traces.end().await;
+    ended.map(|()| ExitCode::SUCCESS)
 }

@@ -40,6 +40,11 @@ impl Cause {
     /// The vault changed, or it was time to look.
     pub(crate) const SYNC: Self = Self::new("sync", "AzureKeyVault");
 
+    /// What happened, as in the label.
+    pub(crate) fn operation(self) -> &'static str {
+        self.operation
+    }
+
     const fn new(operation: &'static str, object: &'static str) -> Self {
         Self { operation, object }
     }

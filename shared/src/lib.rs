@@ -28,5 +28,6 @@ pub mod readers;
 pub mod reference;
 pub mod secret;
 pub mod single_flight;
+pub mod span;
 #[cfg(feature = "kube")]
 pub mod watching;

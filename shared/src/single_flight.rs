@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
+use tracing::Instrument;
 
 /// The shared outcome of one task. `None`: the task panicked.
 pub type Flight<T> = Shared<BoxFuture<'static, Option<T>>>;
@@ -16,7 +17,8 @@ pub fn launch<T>(work: impl Future<Output = T> + Send + 'static) -> Flight<T>
 where
     T: Clone + Send + Sync + 'static,
 {
-    let task = tokio::spawn(work);
+    // Traces have it below the first who asked.
+    let task = tokio::spawn(work.in_current_span());
     async move { task.await.ok() }.boxed().shared()
 }
 

@@ -20,7 +20,10 @@ use akv2k8s_shared::api::{self, AzureKeyVaultSecret};
 use akv2k8s_shared::diagnosis::Diagnosis;
 use akv2k8s_shared::keyvault::KeyVault;
 use akv2k8s_shared::readers::Readers;
+use akv2k8s_shared::span;
+use futures::FutureExt;
 use tokio::sync::Semaphore;
+use tracing::Span;
 
 use decide::{Next, View, decide, recorded};
 pub(crate) use decide::{is_ready, status_of};
@@ -112,11 +115,13 @@ impl Context {
 
     async fn sync_valid(&self, akvs: &AzureKeyVaultSecret, job: &Job<Key>) -> Again {
         let start = Instant::now();
+        let cause = cause(akvs, job.lane);
+        let traced = |work| span::within(span_of(job, cause), |failure: &Failure| failure.diagnosis.code, work);
         let result = match self.next(akvs, job) {
             Next::Nothing => return Again::Done,
             // Those of a whole cluster are spread over one period.
             Next::TakeOverLater => return Again::Later(slot(&job.key.to_string(), self.period)),
-            Next::Withdraw => self.withdraw(akvs).await,
+            Next::Withdraw => traced(self.withdraw(akvs).boxed()).await,
             // Whatever could change the answer asks for another sync.
             Next::Deny(denied) => Err(Failure::by_user(denied, Again::Done)),
             Next::Fetch { why, priority, reapply } => {
@@ -124,11 +129,10 @@ impl Context {
                     priority,
                     since: job.since,
                 };
-                self.fetch_and_write(akvs, &why, read, reapply).await
+                traced(self.fetch_and_write(akvs, &why, read, reapply).boxed()).await
             }
         };
         let failure = result.as_ref().err().map(|failure| failure.diagnosis.code.as_str());
-        let cause = cause(akvs, job.lane);
         self.metrics.synced(cause, start.elapsed().as_secs_f64(), failure);
         self.conclude(akvs, result).await
     }
@@ -173,6 +177,11 @@ impl Context {
         };
         wanted(akvs).into_iter().map(state).collect()
     }
+}
+
+fn span_of(job: &Job<Key>, cause: Cause) -> Span {
+    let (namespace, name) = (&*job.key.namespace, &*job.key.name);
+    span!("sync", namespace, akvs = name, operation = cause.operation())
 }
 
 fn cause(akvs: &AzureKeyVaultSecret, lane: Lane) -> Cause {

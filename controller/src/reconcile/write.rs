@@ -9,6 +9,7 @@ use akv2k8s_shared::identity::{Identity, IdentityInfo};
 use akv2k8s_shared::keyvault::{Fetched, Priority, Retry};
 use akv2k8s_shared::readers::Reader;
 use akv2k8s_shared::reference::ObjectRef;
+use akv2k8s_shared::span;
 use tracing::info;
 
 use super::Context;
@@ -137,6 +138,15 @@ impl Context {
 
     /// Observes, plans and applies; again at once when an output changed in between.
     async fn write(&self, akvs: &AzureKeyVaultSecret, desired: &[output::Desired]) -> Result<Written, Failure> {
+        let work = self.observe_and_apply(akvs, desired);
+        span::within(span!("apply"), |failure: &Failure| failure.diagnosis.code, work).await
+    }
+
+    async fn observe_and_apply(
+        &self,
+        akvs: &AzureKeyVaultSecret,
+        desired: &[output::Desired],
+    ) -> Result<Written, Failure> {
         let akvs_id = id(&akvs.metadata);
         let recorded = status_of(akvs).outputs;
         let targets: Vec<_> = desired.iter().map(|it| it.target.clone()).collect();

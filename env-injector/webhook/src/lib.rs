@@ -26,6 +26,7 @@ pub mod registry;
 mod routes;
 pub mod server;
 
+use akv2k8s_program::traces::Traces;
 use akv2k8s_program::{logging, stop_signal};
 use akv2k8s_shared::environment::Environment;
 
@@ -38,8 +39,10 @@ use config::Config;
 /// # Errors
 /// A configuration nobody can work with: the process should exit with a failure.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    logging::init("akv2k8s_envinjector", args.logging_format, args.verbosity);
-    let config = Config::new(args, Environment::from_process())?;
+    let environment = Environment::from_process();
+    let traces = Traces::from_environment(&environment, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    logging::init("akv2k8s_envinjector", args.logging_format, args.verbosity, &traces);
+    let config = Config::new(args, environment)?;
     tracing::info!(
         program = env!("CARGO_PKG_VERSION"),
         deployment = config.args.version,
@@ -47,5 +50,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     );
     server::raise_limit();
     let stop = stop_signal()?;
-    Box::pin(EnvInjector::new(config).await?.run(stop)).await
+    traces.tell();
+    let run = async { Box::pin(EnvInjector::new(config).await?.run(stop)).await };
+    let ended = Box::pin(run).await;
+    traces.end().await;
+    ended
 }

@@ -1,4 +1,4 @@
-//! What programs that run in a cluster have in common, and what is no library's business: command line, logs, metrics, ports, signals, and
+//! What programs that run in a cluster have in common, and what is no library's business: command line, logs, metrics, traces, ports, signals, and
 //! how the API server is found.
 
 pub mod api_server;
@@ -7,5 +7,6 @@ pub mod listen;
 pub mod logging;
 pub mod metrics;
 mod stop;
+pub mod traces;
 
 pub use stop::stop_signal;

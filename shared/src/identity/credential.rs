@@ -31,6 +31,7 @@ use crate::diagnosis::{AssertionClaims, Diagnosis, Retry, TokenRefusal, case, ex
 use crate::environment::Environment;
 use crate::http::{Failure, HttpClient, find};
 use crate::secret::SecretBytes;
+use crate::span;
 
 /// How to obtain a token, with what it takes. No `Debug`: it holds secrets.
 pub(super) enum Credential {
@@ -123,14 +124,17 @@ impl Exchange {
             .with_max_delay(Duration::from_secs(3))
             .with_max_times(2)
             .with_jitter();
-        let outcome = (|| self.attempt(&audience))
+        let attempts = (|| self.attempt(&audience))
             .retry(pauses)
-            .when(|error| error.retry == Retry::Soon && !matches!(*self.credential, Credential::Managed(_)))
-            .await
-            .map_err(|error| TokenError {
+            .when(|error| error.retry == Retry::Soon && !matches!(*self.credential, Credential::Managed(_)));
+        let attempts = async {
+            attempts.await.map_err(|error| TokenError {
                 diagnosis: self.caveat.explain(error.diagnosis),
                 ..error
-            });
+            })
+        };
+        let span = span!("token", method = self.info.method.as_str());
+        let outcome = span::within(span, |error: &TokenError| error.diagnosis.code, attempts).await;
         counts::count(self.info.method, &outcome);
         outcome
     }

@@ -22,6 +22,7 @@ use super::gate::Gate;
 use super::{Collection, Priority, RequestCount, Settings, VaultError, VaultState};
 use crate::diagnosis::{Diagnosis, Retry, VaultRefusal};
 use crate::identity::{self, Cloud, Identity, Token};
+use crate::span;
 
 /// The status class of answers that give what was asked for.
 const SUCCESS: &str = "2xx";
@@ -347,7 +348,9 @@ impl Policy for Shared {
                 "a request without its call is not sent",
             ));
         };
-        let outcome = self.0.run(call, ctx, request, next).await;
+        let span = span!("vault", vault = self.0.vault, operation = operation(call));
+        let run = self.0.run(call, ctx, request, next);
+        let outcome = span::within(span, |error: &VaultError| error.diagnosis.code, run).await;
         outcome.map_err(|error| azure_core::Error::with_error(ErrorKind::Other, error, "the vault call failed"))
     }
 }

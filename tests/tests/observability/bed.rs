@@ -16,6 +16,8 @@ use kube::Api;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use crate::traces::Receiver;
+
 /// Prometheus' rules, below the repository's root.
 pub(crate) const RULES: &str = "charts/akv2k8s/files/rules/akv2k8s.yaml";
 /// JSON, and nearly everything.
@@ -42,6 +44,7 @@ pub(crate) struct World {
     pub(crate) controller: Controller,
     pub(crate) injector: Injector,
     pub(crate) prometheus: Prometheus,
+    pub(crate) traces: Receiver,
     stack: Stack,
 }
 
@@ -66,12 +69,17 @@ impl World {
         // A vault that nobody may list: a trouble of the vault as a whole.
         stack.emulator.vault("kv2");
         let controller = stack.controller().arg("--azure-resync-period=1");
-        let controller = LOGGING
+        let controller = LOGGING.iter().fold(controller, |launch, flag| launch.arg(flag));
+        let (traces, endpoint) = Receiver::start().await?;
+        let tracing = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
+            ("OTEL_BSP_SCHEDULE_DELAY", "200"),
+        ];
+        let controller = tracing
             .iter()
-            .fold(controller, |launch, flag| launch.arg(flag))
-            .start()
-            .await?;
-        let injector = stack.injector_with(&LOGGING, &[]).await?;
+            .fold(controller, |launch, (name, value)| launch.env(name, value));
+        let controller = controller.start().await?;
+        let injector = stack.injector_with(&LOGGING, &tracing).await?;
         let controller_url = controller.http().to_owned();
         let targets = [
             ("controller", controller_url.as_str()),
@@ -82,6 +90,7 @@ impl World {
             controller,
             injector,
             prometheus,
+            traces,
             stack,
         };
         world.live().await?;

@@ -1,4 +1,4 @@
-//! Metrics, alerts, dashboards and logs, as the real programs and a real Prometheus have them.
+//! Metrics, alerts, dashboards, logs and traces, as the real programs and a real Prometheus have them.
 
 mod alerts;
 mod bed;
@@ -6,3 +6,4 @@ mod logging;
 mod metrics;
 mod page;
 mod queries;
+mod traces;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_shared::diagnosis::{Code, Diagnosis, Explanation, case};
 use akv2k8s_shared::injection::names;
+use akv2k8s_shared::span;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
@@ -61,7 +62,9 @@ impl Webhook {
     pub async fn answer(&self, body: &[u8]) -> Result<Value, String> {
         let start = Instant::now();
         let review = Review::read(body)?;
-        let answer = match self.decide(&review).await {
+        let span = span!("admission", namespace = review.namespace);
+        let decided = span::within(span, |denial: &Denial| denial.0.code, self.decide(&review));
+        let answer = match decided.await {
             Ok(outcome) => {
                 self.metrics.inspected(outcome.containers > 0);
                 tell(&review, &outcome);

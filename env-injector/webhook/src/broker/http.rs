@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use akv2k8s_shared::injection::wire::{self, Ask};
 use akv2k8s_shared::secret::SecretBytes;
+use akv2k8s_shared::span;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use tracing::warn;
+use tracing::field::Empty;
+use tracing::{Span, warn};
 
 use super::Broker;
 use super::refusal::{Refused, gone};
@@ -52,8 +54,12 @@ impl Broker {
 
     async fn values(&self, request: Request<Body>) -> Response<Body> {
         let start = Instant::now();
-        let answer = tokio::time::timeout(ANSWER, self.answer(request));
-        let answer = answer.await.unwrap_or_else(|_| Err(too_slow()));
+        let span = span!("release", namespace = Empty, pod = Empty);
+        let answer = async {
+            let answer = tokio::time::timeout(ANSWER, self.answer(request)).await;
+            answer.unwrap_or_else(|_| Err(too_slow()))
+        };
+        let answer = span::within(span, |refused: &Refused| refused.code, answer).await;
         self.metrics
             .answered(start.elapsed(), answer.as_ref().err().map(|refused| refused.code));
         match answer {
@@ -67,6 +73,9 @@ impl Broker {
         let unknown = Peer(Ipv4Addr::UNSPECIFIED.into());
         let peer = request.extensions().get().copied().unwrap_or(unknown);
         let caller = self.admit(token, peer).await?;
+        Span::current()
+            .record("namespace", &caller.namespace)
+            .record("pod", &caller.pod);
         let body = self.bodies.read(request.into_body()).await.map_err(no_body)?;
         let ask = read(&body.bytes)?;
         let released = self.release(&caller, ask).await;
