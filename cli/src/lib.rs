@@ -29,6 +29,7 @@ mod progress;
 mod render;
 mod run;
 pub mod style;
+mod support;
 mod survey;
 mod top;
 mod vault;
@@ -97,6 +98,10 @@ pub async fn run(args: &Args, environment: &Environment, style: Style) -> anyhow
             let top = during("asking the controller", Box::pin(top::top(top, &connect().await?))).await?;
             Ok(Outcome::said(output.render(style, &top)?, 0))
         }
+        Command::Support(support) => {
+            let told = during("collecting", Box::pin(support::support(support, &connect().await?))).await?;
+            Ok(Outcome::said(told, 0))
+        }
         Command::Completion(completion) => Ok(Outcome::said(help::completion(completion.shell), 0)),
         Command::Man(man) => help::man(&man.folder).map(|()| Outcome::said("", 0)),
         Command::Convert(convert) => converted(convert, output),
@@ -108,8 +113,8 @@ pub async fn run(args: &Args, environment: &Environment, style: Style) -> anyhow
 fn converted(convert: &args::Convert, output: Output) -> anyhow::Result<Outcome> {
     let documents = manifests::documents(&convert.files)?;
     let converted = match convert.to {
-        args::Into::Akvs => convert::to_akvs(&documents, convert.vault.as_ref().map(VaultName::as_str)),
-        args::Into::ExternalSecret => convert::to_external_secrets(&documents, convert.store.as_deref()),
+        args::Made::Akvs => convert::to_akvs(&documents, convert.vault.as_ref().map(VaultName::as_str)),
+        args::Made::ExternalSecret => convert::to_external_secrets(&documents, convert.store.as_deref()),
     };
     for note in &converted.notes {
         let mark = if note.is_lost { '✗' } else { '!' };

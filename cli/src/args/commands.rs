@@ -64,8 +64,8 @@ pub struct Convert {
     pub files: Vec<PathBuf>,
 
     /// What is made.
-    #[arg(long, value_enum, default_value_t = Into::Akvs)]
-    pub to: Into,
+    #[arg(long, value_enum, default_value_t = Made::Akvs)]
+    pub to: Made,
 
     /// Vault of what names none: of ExternalSecrets whose store is not among the manifests, and of references vault:PATH#KEY.
     #[arg(long, value_parser = VaultName::parse)]
@@ -78,7 +78,7 @@ pub struct Convert {
 
 /// What manifests are converted into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Into {
+pub enum Made {
     /// AzureKeyVaultSecrets, of ExternalSecrets, SecretProviderClasses and references of bank-vaults.
     Akvs,
     /// ExternalSecrets, of AzureKeyVaultSecrets.
@@ -91,6 +91,18 @@ pub struct Top {
     /// Price of 10,000 operations in US dollars; default: the list price.
     #[arg(long, value_name = "DOLLARS")]
     pub price: Option<f64>,
+
+    /// Where the controller is.
+    #[command(flatten)]
+    pub installation: Installation,
+}
+
+/// `support`
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Support {
+    /// The archive to write; default: akv2k8s-support-TIME.tar in this folder. What exists is not overwritten.
+    #[arg(long, value_name = "FILE")]
+    pub to: Option<PathBuf>,
 
     /// Where the controller is.
     #[command(flatten)]

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use akv2k8s_shared::reference::VaultName;
 use clap::{Args as ClapArgs, Parser, Subcommand};
-pub use commands::{Completion, Convert, Get, Into, Man, Plan, Render, Run, Top};
+pub use commands::{Completion, Convert, Get, Made, Man, Plan, Render, Run, Support, Top};
 
 pub use crate::output::Output;
 
@@ -54,6 +54,8 @@ pub enum Command {
     Convert(Convert),
     /// Says what each vault is asked, how much of its budget that is, and what it costs.
     Top(Top),
+    /// Collects what somebody else needs to help, without any value.
+    Support(Support),
     /// Prints a script by which a shell completes this command line.
     Completion(Completion),
     /// Writes a man page for each command.
@@ -190,6 +192,7 @@ mod tests {
             "convert -f dir --vault kv1",
             "convert -f a.yaml --to external-secret --store s -o json",
             "top --price 0.02 --controller-namespace ns",
+            "support --to /tmp/a.tar --controller-namespace ns",
             "completion zsh",
             "man /tmp/man1",
             "run --env-file .env -n shop -- app --flag",

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::akvs::{Pairs, Source, Target, manifest};
 use super::store::{Store, Stores};
-use super::{Converted, list, slug, some_text, text, unique};
+use super::{Converted, list, some_text, suffixed, text, unique};
 
 /// One entry that has an equivalent.
 struct Entry {
@@ -44,7 +44,7 @@ pub(super) fn convert(document: &Value, stores: &Stores, vault: Option<&str>, co
         secret.clone_into(&mut entry.target.secret);
         entry.target.secret_type.clone_from(&secret_type);
         let name = if several {
-            format!("{name}-{}", entry.suffix)
+            suffixed(name, &entry.suffix)
         } else {
             name.to_owned()
         };
@@ -210,7 +210,7 @@ fn one(document: &Value, data: &Value, source: Source, converted: &mut Converted
             transform,
             ..Target::default()
         },
-        suffix: slug(secret_key),
+        suffix: secret_key.to_owned(),
     })
 }
 
@@ -239,7 +239,7 @@ fn all(document: &Value, from: &Value, source: Source, converted: &mut Converted
             ..source
         },
         target: Target::default(),
-        suffix: slug(name),
+        suffix: name.to_owned(),
     })
 }
 

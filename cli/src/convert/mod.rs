@@ -140,6 +140,14 @@ fn slug(text: &str) -> String {
     words.join("-")
 }
 
+/// `name` with `suffix` behind it, as far as there is anything of that.
+fn suffixed(name: &str, suffix: &str) -> String {
+    match slug(suffix).as_str() {
+        "" => name.to_owned(),
+        suffix => format!("{name}-{suffix}"),
+    }
+}
+
 /// `name`, or with a number behind it when it is taken.
 fn unique(name: &str, taken: &mut BTreeSet<String>) -> String {
     let numbered = (2..).map(|number| format!("{name}-{number}"));

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::akvs::{Pairs, Source, Target, manifest};
-use super::{Converted, list, slug, some_text, text, unique};
+use super::{Converted, list, some_text, suffixed, text, unique};
 
 const TLS: &str = "kubernetes.io/tls";
 
@@ -38,7 +38,7 @@ pub(super) fn convert(document: &Value, converted: &mut Converted) {
     }
     let name = text(document, "/metadata/name");
     for object in mounted.iter().filter(|object| !used.contains(&object.alias)) {
-        let akvs = unique(&format!("{name}-{}", slug(&object.alias)), &mut taken);
+        let akvs = unique(&suffixed(name, &object.alias), &mut taken);
         converted.lost(
             document,
             format!(
@@ -134,7 +134,7 @@ fn secret_object(
     let pairs = Pairs::of(secret);
     let mut add = |object: &Mounted, target: &Target, suffix: Option<&str>| {
         used.insert(object.alias.clone());
-        let name = suffix.map_or(secret_name.to_owned(), |suffix| format!("{secret_name}-{suffix}"));
+        let name = suffix.map_or_else(|| secret_name.to_owned(), |suffix| suffixed(secret_name, suffix));
         let name = unique(&name, taken);
         converted
             .documents
@@ -171,7 +171,7 @@ fn secret_object(
                     ..target.clone()
                 };
                 let several = entries.len() > 1;
-                add(object, &target, several.then(|| slug(key)).as_deref());
+                add(object, &target, several.then_some(key));
             }
         }
         _ => converted.lost(

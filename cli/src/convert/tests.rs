@@ -341,6 +341,10 @@ fn what_is_nothing_of_the_kind_is_told() {
 #[test]
 fn names_are_made_of_what_is_there_and_told_apart() {
     assert_eq!(slug("DB_Pass.word--1_"), "db-pass-word-1");
+    assert_eq!(
+        (suffixed("db", "P_W"), suffixed("db", "__")),
+        ("db-p-w".to_owned(), "db".to_owned())
+    );
     let mut taken = BTreeSet::new();
     let names: Vec<_> = ["a", "a", "b", "a"]
         .iter()

@@ -69,6 +69,7 @@ async fn rights(client: &Client, account: &Account, user: &str) -> (Check, bool)
         resource: "serviceaccounts",
         subresource,
         namespace: Some(namespace.clone()),
+        name: None,
     };
     let mut missing = Vec::new();
     for right in [right("get", None), right("create", Some("token"))] {

@@ -22,6 +22,8 @@ pub(super) struct Right {
     pub(super) subresource: Option<&'static str>,
     /// `None`: in all namespaces.
     pub(super) namespace: Option<String>,
+    /// `None`: any object.
+    pub(super) name: Option<String>,
 }
 
 impl fmt::Display for Right {
@@ -76,6 +78,7 @@ fn of_labels() -> Vec<Right> {
         resource: "namespaces",
         subresource: None,
         namespace: None,
+        name: None,
     };
     ["list", "watch"].map(right).into()
 }
@@ -91,6 +94,7 @@ pub(super) async fn is_allowed(client: &Client, right: &Right) -> kube::Result<b
                 resource: Some(right.resource.to_owned()),
                 subresource: right.subresource.map(str::to_owned),
                 namespace: right.namespace.clone(),
+                name: right.name.clone(),
                 ..ResourceAttributes::default()
             }),
             ..SelfSubjectAccessReviewSpec::default()
@@ -143,6 +147,7 @@ fn needed(config: &Config, default_namespace: &str) -> Vec<Right> {
         resource,
         subresource,
         namespace: namespace.cloned(),
+        name: None,
     };
     let mut needed: Vec<_> = ["get", "list", "watch"]
         .map(|verb| right(verb, AKVS, None, scope))
@@ -167,7 +172,12 @@ fn needed(config: &Config, default_namespace: &str) -> Vec<Right> {
             .or_else(|| config.own_namespace.clone());
         let namespace = namespace.unwrap_or_else(|| default_namespace.to_owned());
         let lease = ("coordination.k8s.io", "leases");
-        needed.extend(["get", "create", "update"].map(|verb| right(verb, lease, None, Some(&namespace))));
+        // RBAC cannot say which one may be created.
+        needed.push(right("create", lease, None, Some(&namespace)));
+        needed.extend(["get", "update"].map(|verb| Right {
+            name: Some(config.args.lease_name.clone()),
+            ..right(verb, lease, None, Some(&namespace))
+        }));
     }
     needed
 }

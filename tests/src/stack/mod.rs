@@ -8,6 +8,7 @@ mod controller;
 mod injector;
 mod launch;
 mod measured;
+mod pod;
 mod program;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub use self::controller::Controller;
 pub use self::injector::{INJECTOR, Injector, prepared_namespace, prepares};
 pub use self::launch::Launch;
 pub use self::measured::{Connection, MeasuredInjector};
+pub use self::pod::{CONTROLLER_POD, install_controller_pod, own_address};
 pub(crate) use self::program::build_in;
 pub use self::program::{Profile, cli_program, controller_program, guest_program, injector_program, wrapper_program};
 use crate::controlplane::ControlPlane;

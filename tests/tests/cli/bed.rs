@@ -1,7 +1,7 @@
 //! A stage on which the program is run.
 
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
 
 use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_testbed::emulator::{SecretOptions, VaultHandle};
@@ -33,6 +33,31 @@ pub(crate) struct Said {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
+}
+
+impl Said {
+    fn of(output: Output) -> anyhow::Result<Self> {
+        let said = Self {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout)?,
+            err: String::from_utf8(output.stderr)?,
+        };
+        assert!(!said.err.contains(CANARY), "{said:?}");
+        Ok(said)
+    }
+}
+
+/// Runs the program with a cluster and nothing else. What it says on standard error never holds a value, here and below.
+pub(crate) async fn program(arguments: &[&str], kubeconfig: &Path) -> anyhow::Result<Said> {
+    let program = tokio::task::spawn_blocking(cli_program).await??;
+    let output = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .env("KUBECONFIG", kubeconfig)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    Said::of(output.await.context("cannot run kubectl-akv2k8s")?)
 }
 
 impl Bed {
@@ -138,7 +163,7 @@ subjects: [{{kind: ServiceAccount, name: reader, namespace: {ns}}}]
         Ok(command)
     }
 
-    /// Runs it. What it says on standard error never holds a value.
+    /// Runs it.
     pub(crate) async fn run(&self, arguments: &[&str]) -> anyhow::Result<Said> {
         let output = self
             .command(arguments)
@@ -146,13 +171,7 @@ subjects: [{{kind: ServiceAccount, name: reader, namespace: {ns}}}]
             .output()
             .await
             .context("cannot run kubectl-akv2k8s")?;
-        let said = Said {
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout)?,
-            err: String::from_utf8(output.stderr)?,
-        };
-        assert!(!said.err.contains(CANARY), "{said:?}");
-        Ok(said)
+        Said::of(output)
     }
 
     /// Runs it, and reads its JSON; with its exit code. No value is in it.

@@ -68,6 +68,8 @@ async fn values_are_printed_only_for_who_agrees() -> anyhow::Result<()> {
         (&json!("text"), &json!("canary")),
         "{shown:#}"
     );
+    let yaml = bed.run(&["get", "db", "--show", "--yes", "-o", "yaml"]).await?;
+    assert_eq!(serde_yaml::from_str::<Value>(&yaml.out)?, shown);
     let text = bed.run(&["get", "db", "--show", "--yes"]).await?;
     assert!(text.out.lines().any(|line| line.ends_with("  canary")), "{}", text.out);
     Ok(())

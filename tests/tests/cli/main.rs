@@ -2,7 +2,11 @@
 
 mod bed;
 mod get;
+mod kubelet;
 mod plan;
 mod render;
 mod run;
+mod steps;
+mod support;
 mod terminal;
+mod top;

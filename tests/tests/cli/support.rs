@@ -1,0 +1,105 @@
+//! `support`: what is in the archive, and that no value is.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+
+use akv2k8s_testbed::emulator::SecretOptions;
+use akv2k8s_testbed::stack::{Stack, install_controller_pod};
+use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::bed::program;
+use crate::kubelet::{Kubelet, NODE};
+
+/// The vault's value; every other secret of the test has `canary` in it, too.
+const VALUE: &str = "canary-of-the-vault";
+
+const AKVS: &str = "
+apiVersion: spv.no/v2beta1
+kind: AzureKeyVaultSecret
+metadata: {name: db, namespace: default, annotations: {note: canary-in-an-annotation}}
+spec: {vault: {name: kv1, object: {name: db, type: secret}}, output: {secret: {name: db, dataKey: v}}}
+";
+
+fn unpacked(path: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut archive = tar::Archive::new(std::fs::File::open(path)?);
+    let mut files = BTreeMap::new();
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let name = entry.path()?.display().to_string();
+        let mut text = String::new();
+        entry.read_to_string(&mut text)?;
+        files.insert(name.trim_start_matches("akv2k8s-support/").to_owned(), text);
+    }
+    Ok(files)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_archive_holds_what_helps_and_no_value_wherever_one_was_put() -> anyhow::Result<()> {
+    let stack = Stack::start().await?;
+    stack.vault("kv1").set_secret("db", VALUE, SecretOptions::default())?;
+    let log = format!(
+        "2026-11-29T12:00:00Z starting\nread {VALUE} and {} of eyJhbGciOiJub25lIn0.canary-in-a-token.x\nclient_secret=canary-of-entra\n",
+        STANDARD.encode(VALUE)
+    );
+    let _kubelet = Kubelet::start(&stack.cluster, &log).await?;
+    install_controller_pod(&stack.cluster, Some(NODE)).await?;
+    let secret = "deployment/akv2k8s-controller";
+    let set = [
+        "set",
+        "env",
+        secret,
+        "--namespace=akv2k8s",
+        "AZURE_CLIENT_SECRET=canary-in-a-variable",
+        "AUTH_TYPE=clientSecret",
+    ];
+    stack.cluster.kubectl(&set).await?.success()?;
+    stack.cluster.kubectl_apply(AKVS).await?;
+    let controller = stack.controller().start().await?;
+    let (_, port) = controller.http().rsplit_once(':').context("an address has a port")?;
+    let synced = ["wait", "--for=condition=Ready", "akvs/db", "--timeout=60s"];
+    stack.cluster.kubectl(&synced).await?.success()?;
+
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("bundle.tar").display().to_string();
+    let arguments = ["support", "--to", &path, "--health-port", port];
+    let said = program(&arguments, stack.cluster.kubeconfig()).await?;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let files = unpacked(&path)?;
+    for (name, text) in &files {
+        assert!(
+            !text.contains("canary") && !text.contains(&STANDARD.encode(VALUE)),
+            "{name}: {text}"
+        );
+    }
+    for (name, expected) in [
+        ("akvs.json", "\"Synced\""),
+        ("deployments.json", "\"clientSecret\""),
+        ("pods.json", "\"controller-0\""),
+        ("versions.json", "\"kubernetes\": \"v1."),
+        ("controller-0/readyz.txt", ""),
+        ("controller-0/metrics.txt", "akv2k8s_vault_requests_total"),
+        (
+            "controller-0/log.txt",
+            "starting\nread [REDACTED] and [REDACTED] of [REDACTED]\nclient_secret=[REDACTED]\n",
+        ),
+        ("README.txt", "Not here:\n"),
+    ] {
+        let text = files
+            .get(name)
+            .with_context(|| format!("no {name} in {:?}", files.keys()))?;
+        assert!(text.contains(expected), "{name}: {text}");
+        assert!(said.out.contains(name), "{said:?}");
+    }
+    let again = program(&arguments, stack.cluster.kubeconfig()).await?;
+    assert!(
+        again.code == Some(1) && again.err.contains("bundle.tar"),
+        "nothing is overwritten: {again:?}"
+    );
+    controller.stop().await?;
+    let mode = std::fs::metadata(&path)?.permissions().mode();
+    assert_eq!(mode & 0o077, 0, "it is its owner's alone");
+    Ok(())
+}
