@@ -15,6 +15,10 @@ pub struct Plan {
     /// File or folder of manifests, or - for standard input; may be repeated.
     #[arg(long = "filename", short = 'f', value_name = "FILE|DIR", required = true)]
     pub files: Vec<PathBuf>,
+
+    /// Where the controller is.
+    #[command(flatten)]
+    pub installation: Installation,
 }
 
 /// `get`

@@ -15,4 +15,4 @@ pub(crate) use identity::{Identity, identity};
 pub(crate) use installation::{Installation, ask_pod, controller_pods, installation};
 pub(crate) use pod::{Pod, pod};
 pub(crate) use prepared::Prepared;
-pub(crate) use way::{POLICY, Rules, Way, way};
+pub(crate) use way::{POLICY, Rules, Way, rules, way};

@@ -74,6 +74,21 @@ pub(crate) async fn way(cluster: &Cluster, account: &ServiceAccountName, at: &In
     })
 }
 
+/// The grants of the controller at `at`.
+///
+/// # Errors
+/// The API server failed in another way than 403 or 404.
+pub(crate) async fn rules(cluster: &Cluster, at: &Installation) -> anyhow::Result<Rules> {
+    let namespace = &at.controller_namespace;
+    Ok(match deployment(&cluster.client, namespace).await? {
+        Seen::Found(deployment) => described(&cluster.client, namespace, &deployment).await?.grants,
+        Seen::Missing => Rules::Unknown(format!(
+            "there is no controller in namespace {namespace} (--controller-namespace names another)"
+        )),
+        Seen::NotAllowed => Rules::Unknown(format!("no right to read the Deployments in namespace {namespace}")),
+    })
+}
+
 async fn asks(client: &Client, account: &ServiceAccountName) -> anyhow::Result<Seen<Vec<String>>> {
     let objects: Api<AzureKeyVaultSecret> = Api::namespaced(client.clone(), &account.namespace);
     let all = objects.list(&ListParams::default()).await;
@@ -98,7 +113,7 @@ async fn described(client: &Client, namespace: &str, deployment: &Deployment) ->
         None => Rules::None,
         Some(path) => match pod.and_then(|pod| config_map(pod, path)) {
             None => Rules::Unknown(format!("{path} comes from no ConfigMap")),
-            Some((map, key)) => rules(client, namespace, &map, &key).await?,
+            Some((map, key)) => rules_in(client, namespace, &map, &key).await?,
         },
     };
     Ok(Controller {
@@ -108,7 +123,7 @@ async fn described(client: &Client, namespace: &str, deployment: &Deployment) ->
     })
 }
 
-async fn rules(client: &Client, namespace: &str, name: &str, key: &str) -> anyhow::Result<Rules> {
+async fn rules_in(client: &Client, namespace: &str, name: &str, key: &str) -> anyhow::Result<Rules> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let place = format!("ConfigMap {namespace}/{name}");
     Ok(match seen(maps.get(name).await, &place)? {

@@ -7,6 +7,7 @@ use akv2k8s_controller::output::{
     Action, Application, Claimant, Desired, Kind, Names, Observed, OutputMeta, Target, plan as steps,
 };
 use akv2k8s_shared::api;
+use akv2k8s_shared::diagnosis::Diagnosis;
 use akv2k8s_shared::doctor::Seen;
 use akv2k8s_shared::object::SecretData;
 
@@ -17,8 +18,8 @@ use crate::survey::{Asked, Survey};
 /// What a Secret's type is when none is asked for.
 const OPAQUE: &str = "Opaque";
 
-/// What would happen with one AKVS and its outputs.
-pub(crate) fn object(survey: &Survey) -> ObjectPlan {
+/// What would happen with one AKVS and its outputs; `denied`: why the controller would not read its object.
+pub(crate) fn object(survey: &Survey, denied: Option<&Diagnosis>) -> ObjectPlan {
     let metadata = &survey.akvs.metadata;
     let resource = match &survey.existing {
         None => Resource::New,
@@ -42,9 +43,10 @@ pub(crate) fn object(survey: &Survey) -> ObjectPlan {
         Ok(asked) => {
             plan.source = Some(asked.request.object.to_string());
             plan.warnings.clone_from(&asked.request.warnings);
-            match &asked.read {
-                Err(diagnosis) => plan.failure = Some((&**diagnosis).into()),
-                Ok(read) => {
+            match (denied, &asked.read) {
+                (Some(diagnosis), _) => plan.failure = Some(diagnosis.into()),
+                (None, Err(diagnosis)) => plan.failure = Some((&**diagnosis).into()),
+                (None, Ok(read)) => {
                     plan.vault_version = Some(version(&read.fetched.object).to_owned());
                     plan.outputs = outputs(survey, &read.desired);
                 }

@@ -1,6 +1,7 @@
 //! `plan`: what manifests would change in the cluster. The steps are the controller's own plan; nothing is written, and no value is printed.
 
 mod decide;
+mod grants;
 mod report;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_shared::environment::Environment;
 use futures::{StreamExt, TryStreamExt, stream};
 
+use grants::Rulebook;
 pub(crate) use report::{Failure, Planned};
 
 use crate::args::Plan;
@@ -31,15 +33,19 @@ pub(crate) async fn plan(args: &Plan, cluster: &Cluster, environment: &Environme
         akvs.metadata.namespace.get_or_insert_with(|| cluster.namespace.clone());
     }
     let present = present(cluster, &wanted).await?;
+    let rulebook = Rulebook::read(cluster, &args.installation, present.keys().cloned().collect()).await?;
     let vaults = Vaults::new(environment)?;
     let one = async |akvs: AzureKeyVaultSecret| {
         let namespace = akvs.metadata.namespace.clone().unwrap_or_default();
         let survey = survey(cluster, &vaults, akvs, &present[&namespace]).await?;
-        anyhow::Ok((decide::object(&survey), decide::role(&survey)))
+        let denied = survey.asked.as_ref().ok();
+        let denied = denied.and_then(|asked| rulebook.denied(&namespace, &asked.request.object));
+        anyhow::Ok((decide::object(&survey, denied.as_ref()), decide::role(&survey)))
     };
     let planned: Vec<_> = stream::iter(wanted).map(one).buffered(AT_ONCE).try_collect().await?;
     let (objects, roles): (Vec<_>, Vec<_>) = planned.into_iter().unzip();
-    Ok(Planned::new(objects, roles.into_iter().flatten().collect()))
+    let roles = roles.into_iter().flatten().collect();
+    Ok(Planned::new(objects, roles, rulebook.unknown))
 }
 
 /// The AKVS of every namespace that `wanted` names.

@@ -23,6 +23,8 @@ pub(crate) struct Planned {
     objects: Vec<ObjectPlan>,
     /// What identities need in vaults, each once.
     roles: Vec<Role>,
+    /// What was not looked at, and could make a difference: one sentence each.
+    unknown: Vec<String>,
 }
 
 /// One AKVS.
@@ -168,7 +170,7 @@ impl Failure {
 
 impl Planned {
     /// A plan of these parts.
-    pub(crate) fn new(objects: Vec<ObjectPlan>, mut roles: Vec<Role>) -> Self {
+    pub(crate) fn new(objects: Vec<ObjectPlan>, mut roles: Vec<Role>, unknown: Vec<String>) -> Self {
         roles.sort();
         roles.dedup();
         Self {
@@ -177,6 +179,7 @@ impl Planned {
             failed: objects.iter().any(ObjectPlan::failed),
             objects,
             roles,
+            unknown,
         }
     }
 
@@ -216,6 +219,12 @@ impl Text for Planned {
                 ]
             };
             text += &style.table(2, &self.roles.iter().map(row).collect::<Vec<_>>());
+            text.push('\n');
+        }
+        if !self.unknown.is_empty() {
+            text += &style.paint(Paint::Head, "Not looked at");
+            text.push('\n');
+            text.extend(self.unknown.iter().map(|what| format!("  {what}\n")));
             text.push('\n');
         }
         text += match (self.failed, self.changes) {

@@ -117,6 +117,37 @@ subjects: [{{kind: ServiceAccount, name: reader, namespace: {ns}}}]
         Ok(())
     }
 
+    /// A controller's Deployment in the namespace, with grants that let this namespace use `vault` and no other.
+    pub(crate) async fn grant_only(&self, vault: &str) -> anyhow::Result<()> {
+        let ns = self.stage.namespace.name();
+        let manifests = format!(
+            "
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: grants, namespace: {ns}}}
+data: {{grants.yaml: 'grants: [{{namespaces: [{ns}], vaults: [{vault}]}}]'}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: akv2k8s-controller, namespace: {ns}}}
+spec:
+  replicas: 0
+  selector: {{matchLabels: {{app: akv2k8s}}}}
+  template:
+    metadata: {{labels: {{app: akv2k8s}}}}
+    spec:
+      containers:
+      - name: controller
+        image: example.org/controller
+        args: [--vault-grants=/etc/akv2k8s/grants.yaml]
+        volumeMounts: [{{name: grants, mountPath: /etc/akv2k8s}}]
+      volumes: [{{name: grants, configMap: {{name: grants}}}}]
+"
+        );
+        self.stage.cluster.kubectl_apply(&manifests).await?;
+        Ok(())
+    }
+
     /// Sets a secret of the vault.
     pub(crate) fn set(&self, name: &str, value: &str) -> anyhow::Result<()> {
         self.vault.set_secret(name, value, SecretOptions::default())?;

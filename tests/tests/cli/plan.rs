@@ -156,6 +156,33 @@ async fn what_the_controller_would_refuse_and_what_cannot_be_read_is_told_with_i
         };
         assert_eq!(failure["code"], code, "{plan:#}");
     }
+    bed.grant_only("kv2").await?;
+    let good = bed.manifest(
+        "good",
+        "{vault: {name: kv1, object: {name: db, type: secret}}, output: {secret: {name: o, dataKey: v}}}",
+    )?;
+    let unknown = bed.json(&["plan", "-f", &good]).await?.1;
+    assert!(
+        unknown["unknown"][0]
+            .to_string()
+            .contains("there is no controller in namespace akv2k8s"),
+        "{unknown:#}"
+    );
+    assert_eq!(unknown["failed"], false, "{unknown:#}");
+    let at = [
+        "plan",
+        "-f",
+        &good,
+        "--controller-namespace",
+        bed.stage.namespace.name(),
+    ];
+    let (exit, denied) = bed.json(&at).await?;
+    assert_eq!((exit, &denied["unknown"]), (Some(1), &json!([])), "{denied:#}");
+    assert_eq!(denied["objects"][0]["failure"]["code"], "VaultNotGranted", "{denied:#}");
+    bed.grant_only("kv1").await?;
+    let (exit, granted) = bed.json(&at).await?;
+    assert_eq!(exit, Some(2), "{granted:#}");
+
     let none = bed.run(&["plan", "-f", "/does/not/exist"]).await?;
     assert_eq!(none.code, Some(1), "{none:?}");
     assert!(none.err.contains("/does/not/exist"), "{none:?}");
