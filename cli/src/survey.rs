@@ -10,6 +10,8 @@ use akv2k8s_shared::api::{self, AzureKeyVaultSecret, Request, StatusOutput};
 use akv2k8s_shared::diagnosis::Diagnosis;
 use akv2k8s_shared::doctor::Seen;
 use akv2k8s_shared::keyvault::Fetched;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 use kube::api::ListParams;
 
@@ -76,7 +78,9 @@ pub(crate) async fn survey(
     let existing = neighbours.iter().find(same).cloned();
     let found = existing.as_ref().map(|it| &it.metadata);
     akvs.metadata.uid = found.and_then(|it| it.uid.clone());
-    akvs.metadata.creation_timestamp = found.and_then(|it| it.creation_timestamp.clone());
+    // One that is not there yet will be the youngest, and lose against all others.
+    let created = found.map_or_else(|| Some(Time(Timestamp::now())), |it| it.creation_timestamp.clone());
+    akvs.metadata.creation_timestamp = created;
     let named = wanted(&akvs);
     let siblings = neighbours
         .iter()
