@@ -7,15 +7,24 @@ use serde::{Serialize, Serializer};
 use crate::args::{Doctor, Installation, Mint, ServiceAccountName, Subject};
 use crate::cluster::Cluster;
 use crate::output::Text;
-use crate::style::Style;
+use crate::style::{Paint, Style};
 use crate::{checks, gather, mint};
 
 /// A report as it is printed.
 pub(crate) struct Told(pub(crate) Report);
 
 impl Text for Told {
-    fn text(&self, _: Style) -> String {
-        self.0.to_string()
+    fn text(&self, style: Style) -> String {
+        let line = |line: &str| {
+            let paint = match line.chars().next() {
+                Some('✓') => Paint::Good,
+                Some('✗') => Paint::Bad,
+                Some('–') => Paint::Faint,
+                _ => Paint::Plain,
+            };
+            style.paint(paint, line) + "\n"
+        };
+        self.0.to_string().lines().map(line).collect()
     }
 }
 

@@ -41,6 +41,11 @@ async fn there_are_colours_unless_no_color_is_set() -> anyhow::Result<()> {
     let (code, shown) = on_a_terminal(&bed, &["plan", "-f", &file], "").await?;
     assert_eq!(code, Some(2), "{shown}");
     assert!(shown.contains("\x1b[32m+ create Secret db\x1b[0m"), "{shown:?}");
+    let (_, shown) = on_a_terminal(&bed, &["doctor"], "").await?;
+    assert!(
+        shown.contains("\x1b[32m✓ The resource AzureKeyVaultSecret is known"),
+        "{shown:?}"
+    );
     bed.variables.push(("NO_COLOR", "1".to_owned()));
     let (_, shown) = on_a_terminal(&bed, &["plan", "-f", &file], "").await?;
     assert!(
