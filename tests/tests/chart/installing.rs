@@ -15,19 +15,19 @@ const WEBHOOK: &str = "mutatingwebhookconfiguration/akv2k8s-envinjector";
 const CRD: &str = "customresourcedefinition/azurekeyvaultsecrets.spv.no";
 
 /// A control plane of its own, and Helm for it.
-struct Bed {
-    cluster: ControlPlane,
-    helm: Helm,
+pub(crate) struct Bed {
+    pub(crate) cluster: ControlPlane,
+    pub(crate) helm: Helm,
 }
 
 impl Bed {
-    async fn new(program: Program) -> anyhow::Result<Self> {
+    pub(crate) async fn new(program: Program) -> anyhow::Result<Self> {
         let cluster = ControlPlane::start().await?;
         let helm = Helm::of(program)?.with_cluster(cluster.kubeconfig());
         Ok(Self { cluster, helm })
     }
 
-    fn helm(&self, command: &str, values: &str) -> anyhow::Result<String> {
+    pub(crate) fn helm(&self, command: &str, values: &str) -> anyhow::Result<String> {
         let mut line = vec![command, RELEASE];
         match command {
             "install" => line.extend(["CHART", "--create-namespace"]),
@@ -38,7 +38,7 @@ impl Bed {
         self.helm.run(&line, values).with_context(|| format!("helm {command}"))
     }
 
-    async fn get(&self, what: &str) -> anyhow::Result<Option<Value>> {
+    pub(crate) async fn get(&self, what: &str) -> anyhow::Result<Option<Value>> {
         let line = [
             "--namespace",
             RELEASE,
@@ -56,8 +56,16 @@ impl Bed {
         })
     }
 
-    async fn there(&self, what: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn there(&self, what: &str) -> anyhow::Result<Value> {
         self.get(what).await?.with_context(|| format!("{what} is not there"))
+    }
+
+    /// Writes what must stay as it is.
+    pub(crate) async fn apply_what_is_the_users(&self) -> anyhow::Result<()> {
+        let definition = ["wait", "--for=condition=Established", CRD, "--timeout=60s"];
+        self.cluster.kubectl(&definition).await?.success()?;
+        self.cluster.kubectl_apply(&what_must_stay()).await?;
+        Ok(())
     }
 
     /// What the env injector does to its webhook.
@@ -105,15 +113,17 @@ impl Bed {
     }
 }
 
-/// A certificate; the API server parses it.
-static CA: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+/// The certificate of an authority, as objects have it; the API server parses it.
+pub(crate) fn authority() -> String {
     use base64::Engine as _;
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
     base64::engine::general_purpose::STANDARD.encode(certificate.pem())
-});
+}
 
-/// An AzureKeyVaultSecret, the Secret that was written for it, and the env injector's certificates.
+static CA: std::sync::LazyLock<String> = std::sync::LazyLock::new(authority);
+
+/// An AzureKeyVaultSecret, the Secret that was written for it, the env injector's certificates, and credentials.
 fn what_must_stay() -> String {
     let akvs = json!({
         "apiVersion": "spv.no/v2beta1", "kind": "AzureKeyVaultSecret",
@@ -121,7 +131,8 @@ fn what_must_stay() -> String {
         "spec": {"vault": {"name": "kv1", "object": {"name": "db", "type": "secret"}}, "output": {"secret": {"name": "db", "dataKey": "v"}}},
     });
     let secret = |name: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": RELEASE}, "stringData": {"v": "one"}});
-    let items = [akvs, secret("db"), secret("akv2k8s-envinjector-pki")];
+    let secrets = ["db", "akv2k8s-envinjector-pki", "akv2k8s-credentials"].map(secret);
+    let items = [vec![akvs], secrets.to_vec()].concat();
     json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
 }
 
@@ -149,9 +160,7 @@ async fn life(program: Program) -> anyhow::Result<()> {
     for object in &rendered {
         bed.there(&id(object).to_lowercase()).await?;
     }
-    let definition = ["wait", "--for=condition=Established", CRD, "--timeout=60s"];
-    bed.cluster.kubectl(&definition).await?.success()?;
-    bed.cluster.kubectl_apply(&what_must_stay()).await?;
+    bed.apply_what_is_the_users().await?;
     bed.keep_webhook().await?;
 
     let more = format!("{VALUES}\n").replace(
@@ -303,4 +312,33 @@ impl Bed {
         let output = self.cluster.kubectl_with_input(&line, &secret.to_string()).await?;
         Ok(output.stdout + &output.stderr)
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_notes_say_what_comes_next_and_what_is_half_set_up() -> anyhow::Result<()> {
+    // Helm 3 asks a cluster for its version even so.
+    let cluster = ControlPlane::shared().await?;
+    let label = "podLabels: {azure.workload.identity/use: 'true'}";
+    let annotation = "serviceAccount: {annotations: {azure.workload.identity/client-id: a}}";
+    for (values, told, untold) in [
+        (String::new(), "run as root and mount that one file", "WARNING"),
+        ("global: {keyVaultAuth: environment}".to_owned(), "rollout status deployment/akv2k8s-envinjector", "NOTE"),
+        (format!("controller: {{{label}}}"), "lacks the annotation azure.workload.identity/client-id", "half set up for env_injector"),
+        (format!("env_injector: {{{annotation}}}"), "lack the label azure.workload.identity/use", "half set up for controller"),
+        (format!("controller: {{{label}, {annotation}}}"), "akv2k8s-controller doctor", "WARNING"),
+        (
+            "{workloadIdentity: {enabled: true, clientId: a}, controller: {serviceAccount: {create: false, name: mine}}}".to_owned(),
+            "annotate serviceaccount mine azure.workload.identity/client-id=a",
+            "run as root",
+        ),
+        ("{env_injector: {enabled: false}}".to_owned(), "deployment/akv2k8s-controller", "kubectl label namespace"),
+    ] {
+        for helm in crate::both() {
+            let line = ["install", RELEASE, "CHART", "--namespace", RELEASE, "--dry-run=client"];
+            let said = helm.with_cluster(cluster.kubeconfig()).run(&line, &values)?;
+            let notes = said.split_once("NOTES:").unwrap().1;
+            assert!(notes.contains(told) && !notes.contains(untold), "{values}: {notes}");
+        }
+    }
+    Ok(())
 }

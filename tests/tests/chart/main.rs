@@ -9,6 +9,7 @@ mod installing;
 mod render;
 mod rights;
 mod security;
+mod switching;
 mod values;
 
 use std::time::Duration;
