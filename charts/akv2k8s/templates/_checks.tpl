@@ -11,10 +11,6 @@
 {{- if .Values.env_injector.enabled -}}
 {{- include "akv2k8s.checkImage" (list "env_injector.envImage" .Values.env_injector.envImage) -}}
 {{- include "akv2k8s.checkCertificate" .Values.env_injector.certificate -}}
-{{- $label := .Values.env_injector.namespaceLabelSelector.label -}}
-{{- if ne (printf "%s=%s" $label.name $label.value) "azure-key-vault-env-injection=enabled" -}}
-{{- fail (printf "env_injector.namespaceLabelSelector.label is %s=%s, and the env injector knows azure-key-vault-env-injection=enabled only: take namespaceLabelSelector out of your values, and kubectl label namespace NAMESPACE azure-key-vault-env-injection=enabled" $label.name $label.value) -}}
-{{- end -}}
 {{- end -}}
 {{- include "akv2k8s.checkController" . -}}
 {{- $workload := .Values.workloadIdentity -}}

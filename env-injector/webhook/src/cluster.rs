@@ -18,6 +18,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::label::NamespaceLabel;
+
 /// `AzureKeyVaultSecrets` of one namespace: name → `spec`, as it stands there, right or wrong.
 pub type Specs = BTreeMap<String, Arc<Value>>;
 type Meta = PartialObjectMeta<Namespace>;
@@ -27,6 +29,7 @@ type Meta = PartialObjectMeta<Namespace>;
 pub struct Cluster {
     akvs: Arc<Akvs>,
     namespaces: Store<Meta>,
+    label: Arc<NamespaceLabel>,
     seen: [watch::Receiver<Sight>; 2],
 }
 
@@ -65,6 +68,7 @@ impl Cluster {
         let cluster = Self {
             akvs: Arc::clone(&akvs),
             namespaces,
+            label: Arc::default(),
             seen: [akvs_seen, namespaces_seen],
         };
         let resource = ApiResource::erase::<AzureKeyVaultSecret>(&());
@@ -86,6 +90,20 @@ impl Cluster {
             futures::join!(akvs, namespaces);
         };
         (cluster, followed)
+    }
+
+    /// The same with another label that switches injection on.
+    #[must_use]
+    pub fn with_label(self, label: NamespaceLabel) -> Self {
+        Self {
+            label: Arc::new(label),
+            ..self
+        }
+    }
+
+    /// The label that switches injection on in a namespace.
+    pub fn label(&self) -> &NamespaceLabel {
+        &self.label
     }
 
     /// Waits until both first lists are complete.

@@ -12,6 +12,7 @@ use anyhow::{Context, bail, ensure};
 
 use crate::admission::{Resources, Security};
 use crate::args::Args;
+use crate::label::NamespaceLabel;
 
 /// Everything that is decided before the first connection.
 #[derive(Clone)]
@@ -36,6 +37,8 @@ pub struct Config {
     pub pki_secret: String,
     /// The `MutatingWebhookConfiguration` whose `caBundle` is kept up to date.
     pub webhook_configuration: Option<String>,
+    /// The label that switches injection on in a namespace.
+    pub namespace_label: NamespaceLabel,
     /// Whether pods get their values from the broker.
     pub broker: bool,
     /// `AUTH_TYPE`: as whom the broker reads vaults.
@@ -97,6 +100,7 @@ impl Config {
             certificates: environment.path("TLS_CERT_DIR"),
             pki_secret: text("PKI_SECRET").unwrap_or_else(|| "akv2k8s-envinjector-pki".to_owned()),
             webhook_configuration: text("WEBHOOK_CONFIGURATION"),
+            namespace_label: read.namespace_label()?,
             broker: read.boolean("USE_AUTH_SERVICE")?.unwrap_or(true),
             auth_type: AuthType::from_environment(&environment)?,
             look_ups: read.boolean("IMAGE_LOOKUP")?.unwrap_or(true),
@@ -138,6 +142,14 @@ impl Variables<'_> {
             parse_bool(text).with_context(|| format!("{name}={text:?} is no boolean: write true or false"))
         };
         self.0.get(name).map(boolean).transpose()
+    }
+
+    fn namespace_label(&self) -> anyhow::Result<NamespaceLabel> {
+        const NAME: &str = "INJECTION_NAMESPACE_LABEL";
+        match self.0.get(NAME) {
+            None => Ok(NamespaceLabel::default()),
+            Some(text) => text.parse().with_context(|| format!("{NAME}={text:?}")),
+        }
     }
 
     fn pull_policy(&self) -> anyhow::Result<String> {
@@ -228,6 +240,7 @@ mod tests {
         assert_eq!(config.resources, Resources::default());
         assert!(config.broker && config.look_ups && !config.metrics);
         assert_eq!(config.image_pull_policy, "IfNotPresent");
+        assert_eq!(config.namespace_label, NamespaceLabel::default());
         let args = Args::from_command_line(["akv2k8s-envinjector".into()]).unwrap();
         let error = Config::new(args, Environment::default()).err().unwrap();
         assert!(error.to_string().contains("AZUREKEYVAULT_ENV_IMAGE"), "{error}");
@@ -299,6 +312,7 @@ mod tests {
     #[test]
     fn a_value_that_means_nothing_is_named() {
         for (name, value) in [
+            ("INJECTION_NAMESPACE_LABEL", "inject"),
             ("HTTP_PORT", "http"),
             ("TLS_PORT", "65536"),
             ("MTLS_PORT", "-1"),

@@ -19,6 +19,7 @@ pub mod cluster;
 pub mod config;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+pub mod label;
 mod metrics;
 pub mod pki;
 mod places;

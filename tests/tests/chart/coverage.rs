@@ -117,11 +117,6 @@ fn check(effect: &Effect, renders: &Renders) {
     let set = merged(base.clone(), yaml(set));
     let pointer = format!("/{}", leaf.replace('.', "/"));
     assert!(set.pointer(&pointer).is_some(), "{leaf} is not set by {set}");
-    if let See::Refused(words) = see {
-        let error = renders.helm.template(&set.to_string()).unwrap_err().to_string();
-        assert!(error.contains(words), "{leaf}: {error}");
-        return;
-    }
     let (before, after) = (renders.of(&base), renders.of(&set));
     if matches!(see, See::Nothing(())) {
         assert_eq!(before, after, "{leaf} has an effect");

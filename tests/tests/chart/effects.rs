@@ -42,8 +42,6 @@ pub(crate) enum See {
     Arg(String),
     /// Its container has this variable, with this `value` or `valueFrom`.
     Env(String, Value),
-    /// It does not render; these words say why.
-    Refused(String),
     /// Nothing at all changes.
     Nothing(()),
 }
@@ -91,7 +89,7 @@ impl See {
                 env.first()
                     .is_some_and(|it| it["value"] == *wanted || it["valueFrom"] == *wanted)
             }
-            Self::Refused(_) | Self::Nothing(()) => panic!("{self:?} is not seen on an object"),
+            Self::Nothing(()) => panic!("{self:?} is not seen on an object"),
         }
     }
 }

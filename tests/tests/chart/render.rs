@@ -129,10 +129,6 @@ fn what_cannot_work_is_refused_with_what_to_write() {
             "env_injector: {certificate: {custom: {enabled: true}}}",
             "set custom.server.tls.crt",
         ),
-        (
-            "env_injector: {namespaceLabelSelector: {label: {name: inject}}}",
-            "kubectl label namespace",
-        ),
     ] {
         for helm in both() {
             let error = helm

@@ -62,6 +62,10 @@ impl Bed {
     /// With an env injector that runs, and that the API server calls already.
     pub(crate) async fn new(prefix: &str, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (cluster, namespace) = labelled(prefix).await?;
+        if let Some((_, label)) = variables.iter().find(|(name, _)| *name == "INJECTION_NAMESPACE_LABEL") {
+            let line = ["label", "namespace", namespace.name(), label];
+            cluster.kubectl(&line).await?.success()?;
+        }
         // Each test has an installation of its own in the one cluster.
         let own = |manifest: &str| {
             let name = format!("{namespace}-injector");

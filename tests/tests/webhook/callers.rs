@@ -95,6 +95,26 @@ async fn a_manifest_that_is_applied_again_costs_no_pod() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_label_of_namespaces_counts_in_place_of_the_usual_one() -> anyhow::Result<()> {
+    let bed = Bed::new("relabelled", &[("INJECTION_NAMESPACE_LABEL", "inject=yes")]).await?;
+    let (created, after, said) = bed
+        .create(&pod("shop", &json!([app("probe@azurekeyvault")])), &[])
+        .await?;
+    assert!(created, "{said}");
+    assert_eq!(after["spec"]["containers"][0]["command"], json!([WRAPPER]));
+    // The usual label stays, and the API server goes on calling.
+    let line = ["label", "namespace", bed.namespace.name(), "inject-"];
+    bed.cluster.kubectl(&line).await?.success()?;
+    until("injection to be off", PATIENCE, async || {
+        let probe = pod("plain", &json!([app("probe@azurekeyvault")]));
+        let (_, _, said) = bed.create(&probe, &["--dry-run=server"]).await.ok()?;
+        said.contains("does not have the label inject=yes").then_some(())
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_namespace_without_the_label_nothing_is_told_until_it_is_labelled() -> anyhow::Result<()> {
     let bed = Bed::new("unlabelled", &[]).await?;
     let other = bed.cluster.namespace("other").await?;

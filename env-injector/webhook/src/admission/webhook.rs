@@ -1,12 +1,11 @@
 //! The thin shell around [`super::mutate`]: gathers what is to be known, and counts.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_shared::diagnosis::{Code, Diagnosis, Explanation, case};
-use akv2k8s_shared::injection::names;
 use akv2k8s_shared::span;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Namespace;
@@ -21,6 +20,7 @@ use super::review::Review;
 use super::wanted::{mentioned, questions};
 use super::{Denial, Facts, Metrics, Outcome, Settings, mutate};
 use crate::cluster::{Cluster, Specs};
+use crate::label::NamespaceLabel;
 
 /// How long the API server may take to say whether what the watch has not shown is there after all.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -95,7 +95,7 @@ impl Webhook {
         }
         // First of all: nothing is told of a namespace that did not switch injection on, whoever asks.
         if !self.is_labelled(namespace).await? {
-            return Ok(not_enabled(namespace));
+            return Ok(not_enabled(namespace, self.cluster.label()));
         }
         let images = self.images(pod, namespace).await?;
         let authorities = (self.authorities)();
@@ -161,9 +161,12 @@ impl Webhook {
     /// Whether injection is switched on in `namespace`. A label that was set a moment ago may not have been seen yet, so the API server
     /// is asked before that is denied.
     async fn is_labelled(&self, namespace: &str) -> Result<bool, Denial> {
-        let is_enabled =
-            |labels: &BTreeMap<String, String>| labels.get(names::LABEL).is_some_and(|it| it == names::ENABLED);
-        if self.cluster.labels(namespace).is_some_and(|labels| is_enabled(&labels)) {
+        let label = self.cluster.label();
+        if self
+            .cluster
+            .labels(namespace)
+            .is_some_and(|labels| label.is_on(&labels))
+        {
             return Ok(true);
         }
         let unknown = |why: Explanation| {
@@ -179,7 +182,7 @@ impl Webhook {
         match tokio::time::timeout(PATIENCE, ask).await {
             Ok(Ok(found)) => Ok(found
                 .and_then(|it| it.metadata.labels)
-                .is_some_and(|labels| is_enabled(&labels))),
+                .is_some_and(|labels| label.is_on(&labels))),
             Ok(Err(error)) => {
                 let forbidden = matches!(&error, kube::Error::Api(status) if status.is_forbidden());
                 Err(unknown(if forbidden {
@@ -197,12 +200,10 @@ impl Webhook {
 }
 
 /// What becomes of a pod where injection is not switched on: nothing.
-fn not_enabled(namespace: &str) -> Outcome {
+fn not_enabled(namespace: &str, label: &NamespaceLabel) -> Outcome {
     let mut outcome = Outcome::nothing();
     outcome.warnings.push(format!(
-        "Pods of namespace '{namespace}' are not prepared for values from Azure Key Vault: it does not have the label {}={}.",
-        names::LABEL,
-        names::ENABLED
+        "Pods of namespace '{namespace}' are not prepared for values from Azure Key Vault: it does not have the label {label}."
     ));
     outcome
 }

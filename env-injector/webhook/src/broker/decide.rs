@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use akv2k8s_shared::api::AzureKeyVaultSecretSpec;
 use akv2k8s_shared::diagnosis::{Code, Diagnosis, Explanation, case};
-use akv2k8s_shared::injection::names;
 use akv2k8s_shared::injection::reference::{Query, Reference};
 use akv2k8s_shared::injection::source::Source;
 use akv2k8s_shared::injection::wire::Ask;
@@ -14,12 +13,15 @@ use serde::Deserialize;
 use super::authenticate::{Caller, Standing};
 use super::refusal::Refused;
 use crate::cluster::Specs;
+use crate::label::NamespaceLabel;
 
 /// How soon an AKVS that is missing may be there: manifests of one folder are applied in any order.
 const SOON: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// What is known.
 pub(super) struct Facts<'f> {
+    /// The label that switches injection on in a namespace.
+    pub(super) label: &'f NamespaceLabel,
     /// Labels of the pod's namespace; `None`: it is not known.
     pub(super) labels: Option<&'f BTreeMap<String, String>>,
     /// The AKVS of the pod's namespace.
@@ -42,7 +44,7 @@ pub(super) struct Release {
 /// What `caller` may have of what it asks for: all, or nothing.
 pub(super) fn decide(caller: &Caller, ask: Ask, facts: &Facts<'_>) -> Result<Vec<Release>, Refused> {
     standing(caller)?;
-    enabled(caller, facts.labels)?;
+    enabled(caller, facts)?;
     let references: BTreeSet<_> = ask.references.into_iter().collect();
     references
         .into_iter()
@@ -61,14 +63,18 @@ fn standing(caller: &Caller) -> Result<(), Refused> {
     Err(Refused::new(403, Diagnosis::case(why, what)))
 }
 
-fn enabled(caller: &Caller, labels: Option<&BTreeMap<String, String>>) -> Result<(), Refused> {
+fn enabled(caller: &Caller, facts: &Facts<'_>) -> Result<(), Refused> {
+    let Facts { label, labels, .. } = facts;
     let namespace = &caller.namespace;
-    let label = labels.and_then(|labels| labels.get(names::LABEL));
-    if label.is_some_and(|value| value == names::ENABLED) {
+    if labels.is_some_and(|labels| label.is_on(labels)) {
         return Ok(());
     }
     let what = format!("Pods of namespace '{namespace}' may not have values from the broker.");
-    let diagnosis = Diagnosis::of(Code::InjectionNotEnabled, what, &[("namespace", namespace)]);
+    let diagnosis = Diagnosis::of(
+        Code::InjectionNotEnabled,
+        what,
+        &[("namespace", namespace), ("label", &label.to_string())],
+    );
     let refused = Refused::new(403, diagnosis);
     // A pod cannot be in a namespace that does not exist: the watch has yet to show it.
     Err(if labels.is_none() { refused.again(SOON) } else { refused })
@@ -122,6 +128,8 @@ fn missing(caller: &Caller, name: &str, specs: &Specs) -> Refused {
 mod tests {
     use serde_json::json;
 
+    use akv2k8s_shared::injection::names;
+
     use super::*;
 
     fn granted(object: &ObjectRef) -> Result<(), Box<Diagnosis>> {
@@ -157,6 +165,7 @@ mod tests {
     fn ask(standing: Standing, label: &str, references: &[&str]) -> Result<Vec<Release>, (u16, Code, bool, String)> {
         let labels = BTreeMap::from([(names::LABEL.to_owned(), label.to_owned())]);
         let facts = Facts {
+            label: &NamespaceLabel::default(),
             labels: (label != "unknown").then_some(&labels),
             specs: &specs(),
             grants: &granted,
@@ -192,6 +201,26 @@ mod tests {
         assert_eq!(ask(Standing::Prepared, "enabled", &[]), Ok(Vec::new()));
         let twice = ask(Standing::Prepared, "enabled", &["db@azurekeyvault", "db@azurekeyvault"]);
         assert_eq!(twice.unwrap().len(), 1);
+    }
+
+    #[test]
+    fn another_label_switches_injection_on_in_place_of_the_usual_one() {
+        let label: NamespaceLabel = "inject=yes".parse().unwrap();
+        let ask = |labels: &BTreeMap<String, String>| {
+            let facts = Facts {
+                label: &label,
+                labels: Some(labels),
+                specs: &specs(),
+                grants: &granted,
+            };
+            let references = vec!["db@azurekeyvault".to_owned()];
+            decide(&caller(Standing::Prepared), Ask { references }, &facts)
+        };
+        let labels = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        assert!(ask(&labels("inject", "yes")).is_ok());
+        let refused = ask(&labels(names::LABEL, names::ENABLED)).unwrap_err();
+        assert_eq!(refused.code, Code::InjectionNotEnabled);
+        assert!(refused.refusal.fix.contains("inject=yes"), "{}", refused.refusal.fix);
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub fn request(content: &[u8]) {
     };
     let labels = BTreeMap::from([(names::LABEL.to_owned(), names::ENABLED.to_owned())]);
     let facts = Facts {
+        label: &NamespaceLabel::default(),
         labels: Some(&labels),
         specs: &specs(),
         grants: &|_| Ok(()),

@@ -175,6 +175,7 @@ impl Broker {
             labels: labels.as_ref().ok_or("the namespace has not been seen yet"),
         };
         let facts = Facts {
+            label: self.cluster.label(),
             labels: labels.as_ref(),
             specs: &self.cluster.specs(&caller.namespace),
             grants: &|object: &ObjectRef| self.grants.check(&namespace, object),

@@ -54,9 +54,9 @@ section! {
             "Let the injector prepare it: see that it is installed, then re-create the pod.";
     }
     InjectionNotEnabled, Itself, "" {
-        "A pod asks the broker for values, and its namespace lacks the label `azure-key-vault-env-injection: enabled`.",
+        "A pod asks the broker for values, and its namespace lacks the label that switches injection on, by default `azure-key-vault-env-injection: enabled`.",
         "Whoever runs the namespace has not switched injection on, or has switched it off.",
-        "Label the namespace: `kubectl label namespace {namespace} azure-key-vault-env-injection=enabled`";
+        "Label the namespace: `kubectl label namespace {namespace} {label}`";
     }
     BrokerRequestInvalid, Itself, "" {
         "The broker does not understand a request: it is too large or too slow, or holds something that is no reference.",
