@@ -77,7 +77,7 @@ pub const STAGES: &[Stage] = &[
 ];
 
 /// What they print of figures is shown.
-const NODE_TESTS: [&str; 10] = [
+const NODE_TESTS: [&str; 12] = [
     "test",
     "--package",
     "akv2k8s-testbed",
@@ -86,6 +86,8 @@ const NODE_TESTS: [&str; 10] = [
     "node",
     "--test",
     "injector_node",
+    "--test",
+    "chart_node",
     "--",
     "--show-output",
 ];

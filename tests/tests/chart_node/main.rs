@@ -1,0 +1,72 @@
+//! The chart on a real node, with our images: over a release as akv2k8s' own chart makes it, back, and away again.
+//!
+//! None of akv2k8s' programs runs: its pods stay without an image, and what its controller would have written is written here.
+
+mod load;
+mod world;
+
+use std::time::Instant;
+
+use akv2k8s_testbed::node;
+use akv2k8s_testbed::provision::Program;
+use anyhow::ensure;
+use world::{COUNT, World};
+
+use crate::load::Load;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_of_akv2k8s_is_upgraded_without_a_restart_and_goes_back() -> anyhow::Result<()> {
+    if !node::available(1) {
+        return Ok(());
+    }
+    let world = World::new(Program::Helm3).await?;
+    world.write_what_upstream_writes().await?;
+    world.start_a_program_that_uses_a_secret().await?;
+    world.install_upstream().await?;
+    let before = world.secrets().await?;
+    ensure!(before.len() == COUNT, "{} Secrets", before.len());
+
+    // Pods of others, all the time; those of teams that ask for values once their webhook answers.
+    let others = Load::start(&world, "others", None).await?;
+    let start = Instant::now();
+    world.upgrade().await?;
+    let upgraded = start.elapsed();
+    let asking = Load::start(&world, "asking", Some("enabled")).await?;
+    world.all_synced().await?;
+    let synced = start.elapsed();
+    let after = world.secrets().await?;
+    let changed = world::changed(&before, &after);
+    println!(
+        "upgraded in {:.0} s, {COUNT} objects synced after {:.0} s: {} Secrets with other data, {} written",
+        upgraded.as_secs_f64(),
+        synced.as_secs_f64(),
+        changed.data.len(),
+        changed.written,
+    );
+    ensure!(changed.data.is_empty(), "data of {:?}", changed.data);
+    ensure!(
+        changed.lost.is_empty(),
+        "labels or annotations lost: {:?}",
+        changed.lost
+    );
+    world.program_was_not_restarted().await?;
+    world.rotation_arrives().await?;
+    world.a_prepared_pod_gets_its_value().await?;
+    asking.end("pods that ask for values, after the upgrade").await?;
+
+    // The prior release is put back; nothing of the users' is touched.
+    let before = world.secrets().await?;
+    world.helm(&["rollback", world::RELEASE, "1"], "")?;
+    let changed = world::changed(&before, &world.secrets().await?);
+    ensure!(changed.written == 0, "going back wrote {} Secrets", changed.written);
+    world.program_was_not_restarted().await?;
+    others
+        .end("pods of others, from the release of akv2k8s to ours and back")
+        .await?;
+
+    world.upgrade().await?;
+    world.helm(&["uninstall", world::RELEASE, "--wait"], "")?;
+    let changed = world::changed(&before, &world.secrets().await?);
+    ensure!(changed.data.is_empty() && changed.gone == 0, "{changed:?}");
+    world.program_was_not_restarted().await
+}
