@@ -78,8 +78,8 @@ async fn what_is_planned_is_what_the_controller_does() -> anyhow::Result<()> {
     assert_eq!((code, &same["changes"]), (Some(0), &json!(false)), "{same:#}");
     assert_eq!(keys(&outputs(&same, 1)[0]), ["password equal 9→9", "user equal 6→6"]);
 
-    // A value was rotated, one key is renamed, and one output is wanted no more.
-    bed.set("many", r#"{"user": "canary", "password": "canary-333"}"#)?;
+    // Two values were rotated, one of them to one of the same length; one key is renamed, and one output is wanted no more.
+    bed.set("many", r#"{"user": "yranac", "password": "canary-333"}"#)?;
     bed.manifest(
         "a",
         "{vault: {name: kv1, object: {name: db, type: secret}}, output: {secret: {name: out, dataKey: x}}}",
@@ -102,7 +102,7 @@ async fn what_is_planned_is_what_the_controller_does() -> anyhow::Result<()> {
     );
     assert_eq!(
         keys(&outputs(&edited, 1)[0]),
-        ["password changed 9→10", "user equal 6→6"]
+        ["password changed 9→10", "user changed 6→6"]
     );
     let versions = &edited["objects"][1];
     assert_ne!(versions["vaultVersion"], versions["writtenVersion"], "{versions:#}");
