@@ -79,6 +79,7 @@ const EVERYWHERE: &str = include_str!("../../../examples/install/controller-rbac
 const ONE_NAMESPACE: &str = include_str!("../../../examples/install/one-namespace-rbac.yaml");
 const NOT_WATCHING: &str = include_str!("../../../examples/install/without-watching-secrets-rbac.yaml");
 const LABELS: &str = include_str!("../../../examples/install/namespace-labels-rbac.yaml");
+const UPGRADE: &str = include_str!("../../../examples/install/crd-upgrade-rbac.yaml");
 const INJECTOR: &str = include_str!("../../../examples/install/envinjector-rbac.yaml");
 const CLUSTER: &str = include_str!("../../../examples/isolation/01-cluster.yaml");
 const NAMESPACE: &str = include_str!("../../../examples/isolation/02-namespace.yaml");
@@ -113,6 +114,8 @@ fn the_controllers_rights_are_those_that_its_tests_run_with() {
 
 #[test]
 fn bringing_the_resource_definition_up_to_date_takes_two_rights_on_that_one_only() {
+    let account = "akv2k8s-controller";
+    assert_eq!(rendered("", account), proven(&[EVERYWHERE, UPGRADE], account));
     for values in ["", "watchAllNamespaces: false", "profile: hardened"] {
         let with = rendered(values, "akv2k8s-controller");
         let without = rendered(&format!("crds: {{upgrade: false}}\n{values}"), "akv2k8s-controller");
