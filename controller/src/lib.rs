@@ -59,14 +59,18 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command.clone() {
         Some(Command::Crd) => {
             print!("{}", akv2k8s_shared::api::crd_yaml());
-            return Ok(ExitCode::SUCCESS);
+            Ok(ExitCode::SUCCESS)
         }
         Some(Command::Doctor(doctor)) => {
             let config = Config::new(args, Environment::from_process())?;
-            return Ok(doctor::run(&doctor, &config).await);
+            Ok(doctor::run(&doctor, &config).await)
         }
-        None => {}
+        None => work(args).await.map(|()| ExitCode::SUCCESS),
     }
+}
+
+/// Works until told to stop by a signal.
+async fn work(args: Args) -> anyhow::Result<()> {
     let environment = Environment::from_process();
     let traces = Traces::from_environment(&environment, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     logging::init("akv2k8s_controller", args.logging_format, args.verbosity, &traces);
@@ -81,5 +85,5 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let run = async { Box::pin(Controller::new(config).await?.run(stop)).await };
     let ended = Box::pin(run).await;
     traces.end().await;
-    ended.map(|()| ExitCode::SUCCESS)
+    ended
 }
