@@ -3,6 +3,7 @@
 //! None of akv2k8s' programs runs: its pods stay without an image, and what its controller would have written is written here.
 
 mod load;
+mod quick_start;
 mod world;
 
 use std::time::Instant;
@@ -14,11 +15,15 @@ use world::{COUNT, World};
 
 use crate::load::Load;
 
+/// One node at a time.
+static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_of_akv2k8s_is_upgraded_without_a_restart_and_goes_back() -> anyhow::Result<()> {
     if !node::available(1) {
         return Ok(());
     }
+    let _alone = MACHINE.lock().await;
     let world = World::new(Program::Helm3).await?;
     world.write_what_upstream_writes().await?;
     world.start_a_program_that_uses_a_secret().await?;

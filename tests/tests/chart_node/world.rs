@@ -26,7 +26,7 @@ pub(crate) const RELEASE: &str = "akv2k8s";
 /// Objects and Secrets that are there.
 pub(crate) const COUNT: usize = 200;
 /// How long anything may take that takes seconds on a machine with nothing else to do.
-const PATIENCE: Duration = Duration::from_mins(4);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
 const UPSTREAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chart/upstream");
 const DEFINITION: &str = include_str!("../crd/upstream.yaml");
 /// What akv2k8s' controller is called in the metadata of what it writes.
@@ -41,7 +41,6 @@ pub(crate) struct World {
     pub(crate) node: Node,
     emulator: Emulator,
     app: AppHandle,
-    vault: VaultHandle,
     helm: Helm,
 }
 
@@ -90,14 +89,11 @@ impl World {
         for account in ["akv2k8s-controller", "akv2k8s-envinjector"] {
             app.add_federated_credential(FederatedCredential::service_account(&issuer, RELEASE, account));
         }
-        let vault = emulator.vault(VAULT);
-        vault.grant(app.principal(), Role::SecretsUser);
         let helm = Helm::of(helm)?.with_cluster(node.cluster.kubeconfig());
         let world = Self {
             node,
             emulator,
             app,
-            vault,
             helm,
         };
         world.namespace(RELEASE, None).await?;
@@ -146,7 +142,7 @@ impl World {
 
     async fn write(&self, number: usize) -> anyhow::Result<()> {
         let (name, value) = (format!("db{number}"), format!("value {number}"));
-        self.vault.set_secret(&name, &value, SecretOptions::default())?;
+        self.vault(VAULT).set_secret(&name, &value, SecretOptions::default())?;
         let akvs = json!({
             "apiVersion": "spv.no/v2beta1", "kind": "AzureKeyVaultSecret",
             "metadata": {"name": name, "labels": {"app": "shop"}},
@@ -183,42 +179,57 @@ impl World {
         Ok(())
     }
 
-    /// The values of the release of akv2k8s do not change; these are added: who it is at Entra, and trust in the emulator.
-    pub(crate) async fn upgrade(&self) -> anyhow::Result<()> {
+    /// What differs from a user's cluster, as values: trust in the emulator, and no workload identity webhook of Azure's.
+    pub(crate) async fn of_this_node(&self) -> anyhow::Result<Value> {
         let authorities = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": TRUST, "namespace": RELEASE},
             "data": {"ca.pem": self.emulator.ca_pem()},
         });
         self.node.cluster.kubectl_apply(&authorities.to_string()).await?;
-        // Variables and token are what Microsoft's workload identity webhook adds, which the node does not have.
-        let token = json!({"serviceAccountToken": {"audience": "api://AzureADTokenExchange", "path": "token"}});
-        let entra = self.emulator.entra();
-        let (client, tenant) = (self.app.client_id(), entra.tenant_id());
         let component = json!({
-            "extraVolumes": [
-                {"name": TRUST, "configMap": {"name": TRUST}},
-                {"name": "azure-identity-token", "projected": {"sources": [token]}},
-            ],
-            "extraVolumeMounts": [
-                {"name": TRUST, "mountPath": "/test", "readOnly": true},
-                {"name": "azure-identity-token", "mountPath": "/token", "readOnly": true},
-            ],
-            "env": {
-                "SSL_CERT_FILE": "/test/ca.pem", "AZURE_FEDERATED_TOKEN_FILE": "/token/token",
-                "AZURE_CLIENT_ID": client, "AZURE_TENANT_ID": tenant,
-            },
+            "extraVolumes": [{"name": TRUST, "configMap": {"name": TRUST}}],
+            "extraVolumeMounts": [{"name": TRUST, "mountPath": "/test", "readOnly": true}],
+            "env": {"SSL_CERT_FILE": "/test/ca.pem"},
         });
-        let values = json!({
+        Ok(json!({
             "azureKeyVaultResyncPeriod": 5,
-            "workloadIdentity": {"enabled": true, "clientId": client, "tenantId": tenant},
+            "workloadIdentity": {"webhook": false, "tenantId": self.emulator.entra().tenant_id()},
             "controller": component, "env_injector": component,
-        });
+        }))
+    }
+
+    /// The values of the release of akv2k8s do not change; who it is at Entra is added.
+    pub(crate) async fn upgrade(&self) -> anyhow::Result<()> {
+        let mut values = self.of_this_node().await?;
+        values["workloadIdentity"]["enabled"] = json!(true);
+        values["workloadIdentity"]["clientId"] = json!(self.client_id());
         let line = ["upgrade", RELEASE, "CHART", "--wait", "--timeout", "5m"];
         if let Err(error) = self.helm(&line, &values.to_string()) {
-            let what = ["--namespace", RELEASE, "describe", "pods"];
-            let described = self.node.cluster.kubectl(&what).await?;
-            return Err(error.context(described.stdout));
+            return Err(error.context(self.pods().await?));
         }
+        self.injects().await
+    }
+
+    /// Who both programs are at Entra.
+    pub(crate) fn client_id(&self) -> &str {
+        self.app.client_id()
+    }
+
+    /// A vault that both may read.
+    pub(crate) fn vault(&self, name: &str) -> VaultHandle {
+        let vault = self.emulator.vault(name);
+        vault.grant(self.app.principal(), Role::SecretsUser);
+        vault
+    }
+
+    /// What has become of the release's pods.
+    pub(crate) async fn pods(&self) -> anyhow::Result<String> {
+        let line = ["--namespace", RELEASE, "describe", "pods"];
+        Ok(self.node.cluster.kubectl(&line).await?.stdout)
+    }
+
+    /// Waits until the API server gets answers from the env injector.
+    pub(crate) async fn injects(&self) -> anyhow::Result<()> {
         self.node.service_ready(RELEASE, "akv2k8s-envinjector").await
     }
 
@@ -283,7 +294,7 @@ impl World {
 
     /// What changes in the vault from now on is written.
     pub(crate) async fn rotation_arrives(&self) -> anyhow::Result<()> {
-        self.vault
+        self.vault(VAULT)
             .set_secret("db7", "another value", SecretOptions::default())?;
         let secrets = self.team_secrets()?;
         let arrived = async || {
