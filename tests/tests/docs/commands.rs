@@ -1,0 +1,167 @@
+//! The commands of the pages (blocks marked `sh`): what they name is there, and ours take what they are given.
+
+use std::process::Command;
+
+use akv2k8s_testbed::helm::Helm;
+use akv2k8s_testbed::stack::Profile;
+use akv2k8s_testbed::stack::{cli_program, controller_program};
+
+use crate::page::{all, root};
+
+/// How a command is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Look {
+    /// Azure's, which no test reaches.
+    Azure,
+    /// Helm renders the chart with just these flags.
+    Chart,
+    /// Our program reads the command line, up to the question for help behind it.
+    Ours,
+    /// The files it applies are there.
+    Files,
+    /// Somebody else's program, with nothing in it that is ours to check.
+    Others,
+}
+
+/// A page and a command of it, on one line.
+struct Found {
+    page: String,
+    command: String,
+}
+
+fn commands() -> Vec<Found> {
+    let mut found = Vec::new();
+    for page in all() {
+        for block in page.blocks("sh") {
+            let mut is_document = false;
+            for line in block.replace("\\\n", " ").lines() {
+                let line = line.split(" #").next().unwrap_or_default().trim();
+                let ends_document = is_document && line.chars().all(|c| c.is_ascii_uppercase());
+                let is_command = !is_document && !line.is_empty() && !line.starts_with('#');
+                is_document = (is_document && !ends_document) || line.contains("<<'");
+                if is_command {
+                    found.push(Found {
+                        page: page.path.display().to_string(),
+                        command: line.to_owned(),
+                    });
+                }
+            }
+        }
+    }
+    found
+}
+
+fn look(command: &str) -> Look {
+    let words: Vec<_> = command
+        .split_whitespace()
+        .filter(|word| !word.contains('=') || word.starts_with('-'))
+        .collect();
+    let apply = command.starts_with("kubectl apply -f ") && !command.contains("-f - ");
+    match words[..] {
+        ["az", ..] => Look::Azure,
+        ["helm", "install" | "upgrade", ..] => Look::Chart,
+        ["kubectl", "akv2k8s", ..]
+        | ["kubectl-akv2k8s" | "akv2k8s-controller", ..]
+        | ["cargo", "testbed" | "demo" | "verify", ..] => Look::Ours,
+        _ if command.contains(" -- akv2k8s-controller ") => Look::Ours,
+        _ if apply => Look::Files,
+        _ => Look::Others,
+    }
+}
+
+/// The arguments of our program in a command, and the program.
+fn ours(command: &str) -> (std::path::PathBuf, Vec<String>) {
+    let mut words: Vec<_> = command
+        .split_whitespace()
+        .map(|it| it.trim_matches('\'').to_owned())
+        .collect();
+    if let Some(at) = words.iter().position(|it| it == "akv2k8s-controller") {
+        return (controller_program(Profile::Dev).unwrap(), words.split_off(at + 1));
+    }
+    if words[0] == "cargo" {
+        let rest = words.split_off(1);
+        let rest = if rest[0] == "testbed" { rest[1..].to_vec() } else { rest };
+        return (env!("CARGO_BIN_EXE_testbed").into(), rest);
+    }
+    let at = words
+        .iter()
+        .position(|it| it == "akv2k8s" || it == "kubectl-akv2k8s")
+        .unwrap();
+    let rest = words.split_off(at + 1);
+    // What is behind is another program's.
+    let rest = rest.into_iter().take_while(|it| it != "--" && it != ">").collect();
+    (cli_program().unwrap(), rest)
+}
+
+fn check(command: &str) -> Result<(), String> {
+    match look(command) {
+        Look::Azure | Look::Others => Ok(()),
+        Look::Files => {
+            let words: Vec<_> = command.split_whitespace().collect();
+            let files = words.windows(2).filter(|it| it[0] == "-f").map(|it| it[1]);
+            let missing: Vec<_> = files.filter(|file| !root().join(file).exists()).collect();
+            if missing.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("{missing:?} are not there"))
+            }
+        }
+        Look::Chart => {
+            // The reader's own values are not here.
+            let command = command.replace("--values values.yaml", "");
+            let words: Vec<_> = command.split_whitespace().skip(3).collect();
+            let flags = words
+                .iter()
+                .filter(|it| !matches!(**it, "charts/akv2k8s" | "--wait" | "--create-namespace"));
+            let line: Vec<_> = ["template", "akv2k8s", "CHART"]
+                .into_iter()
+                .chain(flags.copied())
+                .collect();
+            let helm = Helm::both().map_err(|error| error.to_string())?;
+            helm.iter()
+                .try_for_each(|helm| helm.run(&line, "").map(drop))
+                .map_err(|error| error.to_string())
+        }
+        Look::Ours => {
+            let (program, arguments) = ours(command);
+            let output = Command::new(program).args(arguments).arg("--help").output().unwrap();
+            if output.status.success() {
+                Ok(())
+            } else {
+                Err(String::from_utf8_lossy(&output.stderr).into_owned())
+            }
+        }
+    }
+}
+
+#[test]
+fn commands_of_the_pages_name_what_is_there() {
+    let commands = commands();
+    let mut counts = std::collections::BTreeMap::new();
+    let mut wrong = Vec::new();
+    for Found { page, command } in &commands {
+        *counts.entry(look(command)).or_insert(0) += 1;
+        if let Err(why) = check(command) {
+            wrong.push(format!("{page}: {command}\n{why}"));
+        }
+    }
+    println!("{} commands: {counts:?}", commands.len());
+    assert!(
+        counts[&Look::Ours] >= 8 && counts[&Look::Chart] >= 2 && counts[&Look::Files] >= 3 && counts[&Look::Azure] >= 3
+    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_not_there_is_noticed() {
+    for wrong in [
+        "kubectl akv2k8s diagnose",
+        "kubectl akv2k8s plan --no-such-flag",
+        "cargo testbed nothing",
+        "kubectl apply -f examples/none.yaml",
+        "helm install akv2k8s charts/akv2k8s --set controler.image.tag=1",
+        "kubectl exec -n akv2k8s deployment/akv2k8s-controller -- akv2k8s-controller docter",
+    ] {
+        assert!(check(wrong).is_err(), "{wrong}");
+    }
+}

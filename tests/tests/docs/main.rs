@@ -1,0 +1,7 @@
+//! What the pages of this repository promise about itself: where their links lead, and what their commands name.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod commands;
+mod links;
+mod page;
