@@ -223,3 +223,49 @@ fn rules_and_dashboards_are_those_of_the_chart_without_alerts_of_what_shows_no_m
     let rules: serde_json::Value = serde_yaml::from_str(&file("rules/akv2k8s.yaml")).unwrap();
     assert_eq!(rule["spec"], rules);
 }
+
+#[test]
+fn no_pod_of_kube_system_or_of_the_release_ever_reaches_the_webhook() {
+    for helm in both() {
+        let objects = helm.objects("").unwrap();
+        let webhook = find(&objects, "MutatingWebhookConfiguration/akv2k8s-envinjector").unwrap();
+        let expressions = webhook["webhooks"][0]["namespaceSelector"]["matchExpressions"].as_array();
+        // The label that the API server itself gives each namespace.
+        let excluded = expressions
+            .unwrap()
+            .iter()
+            .find(|it| it["key"] == "kubernetes.io/metadata.name")
+            .unwrap();
+        assert_eq!(excluded["operator"], "NotIn");
+        assert_eq!(excluded["values"], serde_json::json!(["kube-system", "akv2k8s"]));
+    }
+}
+
+#[test]
+fn each_service_monitor_is_labelled_and_selects_as_its_own_program() {
+    let values = "global: {metrics: {enabled: true, serviceMonitor: {enabled: true}}}";
+    for helm in both() {
+        let objects = helm.objects(values).unwrap();
+        for name in ["controller", "envinjector"] {
+            let monitor = find(&objects, &format!("ServiceMonitor/akv2k8s-{name}")).unwrap();
+            let service = find(&objects, &format!("Service/akv2k8s-{name}")).unwrap();
+            let label = "app.kubernetes.io/component";
+            let of = |labels: &serde_json::Value| labels[label].as_str().unwrap_or_default().to_owned();
+            assert_eq!(
+                of(&monitor["metadata"]["labels"]),
+                of(&service["metadata"]["labels"]),
+                "{name}"
+            );
+            assert_eq!(
+                of(&monitor["spec"]["selector"]["matchLabels"]),
+                of(&service["metadata"]["labels"])
+            );
+        }
+        let of =
+            |name: &str| find(&objects, name).unwrap()["metadata"]["labels"]["app.kubernetes.io/component"].clone();
+        assert_ne!(
+            of("ServiceMonitor/akv2k8s-controller"),
+            of("ServiceMonitor/akv2k8s-envinjector")
+        );
+    }
+}
