@@ -4,4 +4,5 @@
 
 mod commands;
 mod links;
+mod named;
 mod page;
