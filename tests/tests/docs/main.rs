@@ -6,3 +6,4 @@ mod commands;
 mod links;
 mod named;
 mod page;
+mod reference;
