@@ -2,7 +2,7 @@
 
 mod injection;
 mod node;
-mod seed;
+pub mod seed;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -8,12 +8,15 @@ use crate::emulator::crypto::KeyType;
 use crate::emulator::{CertificatePolicy, SecretOptions, TEST_ISSUER, VaultHandle};
 
 /// The value of `my-secret` before the rotation.
-pub(super) const FIRST_VALUE: &str = "My super secret";
+pub const FIRST_VALUE: &str = "My super secret";
 /// And after it.
-pub(super) const ROTATED_VALUE: &str = "My rotated secret";
+pub const ROTATED_VALUE: &str = "My rotated secret";
 
 /// Fills the vault.
-pub(super) fn fill(vault: &VaultHandle) -> anyhow::Result<()> {
+///
+/// # Errors
+/// Something of it is there and deleted.
+pub fn fill(vault: &VaultHandle) -> anyhow::Result<()> {
     let docker = STANDARD.encode("demo:demo-password");
     let docker = format!(r#"{{"auths":{{"registry.example.com":{{"auth":"{docker}"}}}}}}"#);
     let ssh_key = STANDARD

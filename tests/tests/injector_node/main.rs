@@ -5,6 +5,7 @@
 mod bed;
 mod containers;
 mod direct;
+mod examples;
 mod images;
 mod process;
 mod rollout;
