@@ -9,6 +9,7 @@ use super::authenticate::{Caller, Standing};
 use super::decide::{Facts, decide};
 use super::token::claimed_pod;
 use crate::fuzzing::specs;
+use crate::label::NamespaceLabel;
 
 /// A token, a line break, and a body: nothing is released that was not asked for by name.
 pub fn request(content: &[u8]) {
