@@ -82,8 +82,8 @@ where
     watcher(api.clone(), config.clone()).default_backoff().boxed()
 }
 
-/// Never, without a time.
-async fn until(at: Option<Instant>) {
+/// Waits until then; without a time, for ever.
+pub async fn until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,

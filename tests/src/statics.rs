@@ -246,7 +246,8 @@ fn check_prerequisites(architecture: Architecture, target: &str) -> anyhow::Resu
     Ok(())
 }
 
-fn workspace() -> PathBuf {
+/// Where this work tree is.
+pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 

@@ -21,9 +21,10 @@ use akv2k8s_shared::follow::Follower;
 use akv2k8s_shared::grants::Namespace;
 use akv2k8s_shared::grants::rules::{self, Read, Rules};
 use akv2k8s_shared::reference::ObjectRef;
+use akv2k8s_shared::watching::until;
 use labels::{Labels, Seen};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use crate::health::Health;
@@ -237,14 +238,6 @@ impl VaultGrants {
 
     fn set_rules(&self, rules: Rules) {
         self.rules.send_replace(Arc::new(rules));
-    }
-}
-
-/// Never, without a time.
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 

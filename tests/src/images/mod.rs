@@ -10,12 +10,11 @@ mod sbom;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
 use crate::image::{self, File, Format, Image, Platform};
-use crate::statics::{self, Architecture, Program};
+use crate::statics::{self, Architecture, Program, workspace};
 
 /// What all of them are named after.
 const REPOSITORY: &str = "ghcr.io/akv2k8s-rs";
@@ -135,8 +134,4 @@ pub fn make(options: &Options, out: &mut dyn Write) -> anyhow::Result<()> {
         fs::write(&file, archive).with_context(|| file.display().to_string())?;
     }
     Ok(())
-}
-
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
