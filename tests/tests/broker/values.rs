@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use akv2k8s_envinjector::broker::Options;
 use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_shared::injection::names;
 use akv2k8s_testbed::emulator::SecretOptions;
@@ -11,7 +12,7 @@ use akv2k8s_testbed::wait::until;
 use kube::api::DeleteParams;
 use serde_json::json;
 
-use crate::bed::{Bed, audited, log, prepared};
+use crate::bed::{Bed, Wish, audited, log, prepared};
 
 #[tokio::test]
 async fn a_prepared_pod_gets_the_values_that_its_references_name_and_equal_ones_are_read_once() {
@@ -53,6 +54,32 @@ async fn a_prepared_pod_gets_the_values_that_its_references_name_and_equal_ones_
         "akv2k8s_auth_requests_failed_total 0",
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_value_is_given_once_the_one_before_is_too_old() {
+    for (max_age, expected) in [(Duration::ZERO, "second"), (Duration::from_hours(1), "first")] {
+        let wish = |_: &_| Wish {
+            options: Options {
+                max_age,
+                max_stale: Duration::ZERO,
+            },
+            ..Wish::default()
+        };
+        let bed = Bed::with("rotated", wish).await.unwrap();
+        let vault = bed.stage.vault("kv1");
+        vault.set_secret("db", "first", SecretOptions::default()).unwrap();
+        bed.akvs("db", "kv1", "db").await.unwrap();
+        let token = bed.token(&bed.pod("web").await.unwrap()).await.unwrap();
+        let reference = "db@azurekeyvault";
+        assert_eq!(
+            bed.ask(&token, &[reference]).await.unwrap().values()[reference],
+            "first"
+        );
+        vault.set_secret("db", "second", SecretOptions::default()).unwrap();
+        let values = bed.ask(&token, &[reference]).await.unwrap().values();
+        assert_eq!(values[reference], expected, "{max_age:?}");
     }
 }
 
