@@ -32,6 +32,7 @@ pub mod style;
 mod support;
 mod survey;
 mod top;
+pub mod variables;
 mod vault;
 
 use akv2k8s_shared::environment::Environment;

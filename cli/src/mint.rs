@@ -5,6 +5,7 @@ use std::sync::Arc;
 use akv2k8s_shared::diagnosis::{Diagnosis, Explanation, case};
 use akv2k8s_shared::doctor::{Check, try_identity, try_vault_rights};
 use akv2k8s_shared::environment::Environment;
+use akv2k8s_shared::environment::common::AZURE_TENANT_ID;
 use akv2k8s_shared::http::{HttpClient, Limits};
 use akv2k8s_shared::identity::{Assertion, AssertionSource, Cloud, Identity, TokenError};
 use akv2k8s_shared::keyvault::{KeyVault, Settings};
@@ -86,7 +87,7 @@ fn become_it(who: Who, assertion: Assertion, environment: &Environment) -> Resul
     };
     let tenant_id = who
         .tenant_id
-        .or_else(|| environment.get("AZURE_TENANT_ID").map(str::to_owned));
+        .or_else(|| environment.get(AZURE_TENANT_ID).map(str::to_owned));
     let Some(tenant_id) = tenant_id else {
         let why = "A token from Entra: neither pod nor ServiceAccount names the tenant; set AZURE_TENANT_ID for this command.";
         return Err(Box::new(Check::not_made(ID, why)));

@@ -2,6 +2,8 @@
 
 use akv2k8s_shared::environment::Environment;
 
+use crate::variables::{NO_COLOR, TERM};
+
 /// Spaces between two columns.
 const GAP: usize = 2;
 
@@ -41,9 +43,9 @@ impl Style {
 
     /// For a stream that is a terminal or not, with the variables of this process.
     pub fn of(environment: &Environment, is_terminal: bool) -> Self {
-        let dumb = environment.get("TERM") == Some("dumb");
+        let dumb = environment.get(TERM) == Some("dumb");
         Self {
-            colour: is_terminal && !dumb && environment.get("NO_COLOR").is_none(),
+            colour: is_terminal && !dumb && environment.get(NO_COLOR).is_none(),
         }
     }
 

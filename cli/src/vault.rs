@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use akv2k8s_shared::diagnosis::Diagnosis;
 use akv2k8s_shared::environment::Environment;
+use akv2k8s_shared::environment::common::AUTH_TYPE;
 use akv2k8s_shared::http::{HttpClient, Limits};
 use akv2k8s_shared::identity::{AuthType, Provider};
 use akv2k8s_shared::keyvault::{Fetched, KeyVault, Priority, Settings};
@@ -22,7 +23,7 @@ pub(crate) struct Vaults {
 
 /// How to authenticate: what `AUTH_TYPE` says; without it in the order of Microsoft's `DefaultAzureCredential`, which ends with `az login`.
 pub(crate) fn auth_type(environment: &Environment) -> Result<AuthType, Box<Diagnosis>> {
-    match environment.get("AUTH_TYPE") {
+    match environment.get(AUTH_TYPE) {
         Some(_) => AuthType::from_environment(environment),
         None => Ok(AuthType::EnvironmentAzidentity),
     }

@@ -238,27 +238,6 @@ mod tests {
     }
 
     #[test]
-    fn users_find_every_flag_and_its_default_explained() {
-        use clap::CommandFactory as _;
-        let page = include_str!("../../docs/controller.md");
-        for flag in Args::command().get_arguments() {
-            let Some(name) = flag.get_long() else { continue };
-            let rows = || page.lines().filter(|line| line.starts_with('|'));
-            let shown = format!("`--{name}`");
-            assert!(
-                rows().any(|row| row.contains(&shown)),
-                "{shown} is not in docs/controller.md"
-            );
-            let defaults = flag.get_default_values().iter().filter_map(|it| it.to_str());
-            for default in defaults.filter(|it| !it.is_empty()) {
-                let default = format!("| `{default}` |");
-                let told = rows().any(|row| row.contains(&shown) && row.contains(&default));
-                assert!(told, "{shown} lacks its default {default}");
-            }
-        }
-    }
-
-    #[test]
     fn what_is_unknown_or_impossible_is_refused() {
         assert!(parse(&["--no-such-flag"]).is_err());
         assert!(parse(&["--azure-resync-period=0"]).is_err());

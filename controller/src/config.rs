@@ -1,11 +1,12 @@
 //! What the process was told, checked once: the command line and the environment as one value.
 
-use akv2k8s_shared::environment::{Environment, parse_bool};
+use akv2k8s_shared::environment::{Environment, Variable, parse_bool};
 use akv2k8s_shared::http::HttpClient;
 use akv2k8s_shared::identity::{AuthType, Provider};
 use anyhow::{Context, bail};
 
 use crate::args::Args;
+use crate::variables::{CRD_UPGRADE, HTTP_PORT, METRICS_ENABLED, OBJECT_LABELS, RUNTIME_NAMESPACE};
 
 /// Everything that is decided before the first connection.
 pub struct Config {
@@ -35,7 +36,7 @@ impl Config {
     /// # Errors
     /// A variable cannot be understood; the message says which and what to write.
     pub fn new(args: Args, environment: Environment) -> anyhow::Result<Self> {
-        let own_namespace = environment.get("RUNTIME_NAMESPACE").map(str::to_owned);
+        let own_namespace = environment.get(RUNTIME_NAMESPACE).map(str::to_owned);
         let namespace = match (args.watch_all_namespaces, &own_namespace) {
             (true, _) => None,
             (false, Some(namespace)) => Some(namespace.clone()),
@@ -44,20 +45,20 @@ impl Config {
                  (fieldRef metadata.namespace)"
             ),
         };
-        let http_port = match environment.get("HTTP_PORT") {
+        let http_port = match environment.get(HTTP_PORT) {
             None => 9000,
             Some(port) => port
                 .parse()
                 .with_context(|| format!("HTTP_PORT={port:?} is not a port: write 0 to 65535"))?,
         };
-        let labels = environment.get("OBJECT_LABELS").map(label_selector).transpose()?;
-        let boolean = |variable: &str| match environment.get(variable) {
+        let labels = environment.get(OBJECT_LABELS).map(label_selector).transpose()?;
+        let boolean = |variable: Variable| match environment.get(variable) {
             None => Ok(false),
             Some(text) => {
                 parse_bool(text).with_context(|| format!("{variable}={text:?} is no boolean: write true or false"))
             }
         };
-        let (metrics, upgrades_definition) = (boolean("METRICS_ENABLED")?, boolean("CRD_UPGRADE")?);
+        let (metrics, upgrades_definition) = (boolean(METRICS_ENABLED)?, boolean(CRD_UPGRADE)?);
         let auth_type = AuthType::from_environment(&environment)?;
         Ok(Self {
             args,

@@ -3,6 +3,8 @@
 //! Events are written by one background task, and only while few syncs write: they never delay a Secret. They need no memory of what was said before: an
 //! event goes with a change of status or data, and those happen once.
 
+mod note;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -18,10 +20,11 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
+pub(crate) use note::Note;
+pub use note::{KINDS, Kind};
+
 /// What upstream calls itself in events.
 const COMPONENT: &str = "azurekeyvaultcontroller";
-/// Longest message the API server accepts.
-const LONGEST_MESSAGE: usize = 1024;
 /// Events waiting to be written; more are dropped, as a failing API server must not fill our memory.
 const BACKLOG: usize = 4096;
 /// Between the attempts to write one event.
@@ -35,78 +38,6 @@ const PAUSES: [Duration; 3] = [
 const DEFERENCE: Duration = Duration::from_secs(1);
 /// How often it looks whether it is its turn.
 const LOOK: Duration = Duration::from_millis(25);
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Note {
-    /// An output was written because the AKVS asked for it.
-    Synced,
-    /// An output was written because the vault changed.
-    SyncedWithChange,
-    /// A sync failed on the vault's side.
-    ErrAzureVault {
-        /// Name of the AKVS.
-        akvs: String,
-        /// Name of the vault.
-        vault: String,
-        /// What happened, why and what to do.
-        error: String,
-    },
-    /// An output belongs to somebody else.
-    ErrResourceExists {
-        /// The output's name.
-        name: String,
-        /// Why, and what to do.
-        error: String,
-    },
-    /// Any other failure; its reason is the catalogue code.
-    Failed {
-        /// The code.
-        code: &'static str,
-        /// What happened, why and what to do.
-        error: String,
-    },
-    /// Something in the spec has no effect.
-    Warning(String),
-}
-
-impl Note {
-    fn type_(&self) -> &'static str {
-        match self {
-            Self::Synced | Self::SyncedWithChange => "Normal",
-            _ => "Warning",
-        }
-    }
-
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::Synced | Self::SyncedWithChange => "Synced",
-            Self::ErrAzureVault { .. } => "ErrAzureVault",
-            Self::ErrResourceExists { .. } => "ErrResourceExists",
-            Self::Failed { code, .. } => code,
-            Self::Warning(_) => "SpecFieldIgnored",
-        }
-    }
-
-    fn message(&self) -> String {
-        let message = match self {
-            Self::Synced => "AzureKeyVaultSecret synced to Kubernetes Secret successfully".to_owned(),
-            Self::SyncedWithChange => {
-                "AzureKeyVaultSecret synced to Kubernetes Secret successfully with change from Azure Key Vault"
-                    .to_owned()
-            }
-            Self::ErrAzureVault { akvs, vault, error } => {
-                format!("Failed to get secret for '{akvs}' from Azure Key Vault '{vault}': {error}")
-            }
-            Self::ErrResourceExists { name, error } => {
-                format!("Resource '{name}' already exists and is not managed by AzureKeyVaultSecret: {error}")
-            }
-            Self::Failed { error, .. } => error.clone(),
-            Self::Warning(text) => text.clone(),
-        };
-        shortened(message)
-    }
-}
 
 /// Label of `akv2k8s_events_lost_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -282,7 +213,7 @@ fn build(object: ObjectReference, note: &Note, instance: &str, now: Timestamp) -
             ..ObjectMeta::default()
         },
         involved_object: object,
-        type_: Some(note.type_().to_owned()),
+        type_: Some(note.kind().type_.to_owned()),
         reason: Some(note.reason().to_owned()),
         message: Some(note.message()),
         count: Some(1),
@@ -300,18 +231,6 @@ fn build(object: ObjectReference, note: &Note, instance: &str, now: Timestamp) -
 
 fn now() -> Timestamp {
     Timestamp::try_from(SystemTime::now()).unwrap_or_default()
-}
-
-fn shortened(mut message: String) -> String {
-    if message.len() > LONGEST_MESSAGE {
-        let end = (0..=LONGEST_MESSAGE - 3)
-            .rev()
-            .find(|at| message.is_char_boundary(*at))
-            .unwrap_or(0);
-        message.truncate(end);
-        message.push('…');
-    }
-    message
 }
 
 #[cfg(test)]
@@ -399,25 +318,6 @@ mod tests {
     }
 
     #[test]
-    fn reasons_and_messages_are_upstreams() {
-        let failed = Note::ErrAzureVault {
-            akvs: "db".to_owned(),
-            vault: "kv".to_owned(),
-            error: "ObjectNotFound".to_owned(),
-        };
-        assert_eq!((failed.type_(), failed.reason()), ("Warning", "ErrAzureVault"));
-        assert_eq!(
-            failed.message(),
-            "Failed to get secret for 'db' from Azure Key Vault 'kv': ObjectNotFound"
-        );
-        assert_eq!((Note::Synced.type_(), Note::Synced.reason()), ("Normal", "Synced"));
-        assert_eq!(
-            Note::Synced.message(),
-            "AzureKeyVaultSecret synced to Kubernetes Secret successfully"
-        );
-    }
-
-    #[test]
     fn events_that_say_the_same_of_one_object_can_have_one_name() {
         let named = |name: &str, uid: &str, text: &str| {
             let object = ObjectReference {
@@ -443,7 +343,7 @@ mod tests {
         let note = Note::Warning("ü".repeat(1000));
         let event = build(object, &note, "pod-1", Timestamp::from_second(1_700_000_000).unwrap());
         assert!(event.metadata.name.unwrap().len() <= 253);
-        assert!(event.message.unwrap().len() <= LONGEST_MESSAGE);
+        assert!(event.message.unwrap().len() <= 1024);
         assert_eq!(event.metadata.namespace.as_deref(), Some("default"));
     }
 }

@@ -14,7 +14,7 @@ mod background;
 pub mod config;
 mod definition;
 pub mod doctor;
-mod events;
+pub mod events;
 mod expiry;
 mod grants;
 mod health;
@@ -33,6 +33,7 @@ mod queue;
 mod reconcile;
 mod sight;
 mod term;
+pub mod variables;
 mod watch;
 
 pub use app::Controller;

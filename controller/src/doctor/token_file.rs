@@ -3,6 +3,7 @@
 use akv2k8s_shared::diagnosis::{AUDIENCE, AssertionClaims, Diagnosis, Explanation, case};
 use akv2k8s_shared::doctor::Check;
 use akv2k8s_shared::environment::Environment;
+use akv2k8s_shared::environment::common::AZURE_FEDERATED_TOKEN_FILE;
 use akv2k8s_shared::identity::Assertion;
 use k8s_openapi::jiff::Timestamp;
 
@@ -12,7 +13,7 @@ const OWN_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// Check `token-file`: it is there, is for Entra, is ours, and is valid now.
 pub(super) async fn check(environment: &Environment) -> Check {
-    let Some(path) = environment.path("AZURE_FEDERATED_TOKEN_FILE") else {
+    let Some(path) = environment.path(AZURE_FEDERATED_TOKEN_FILE) else {
         return Check::not_made(ID, "The ServiceAccount token: no variable names its file.");
     };
     let claims = match claims(&path).await {

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use akv2k8s_shared::injection::names;
+use akv2k8s_shared::environment::common::AUTH_TYPE;
 use akv2k8s_shared::injection::reference::Reference;
 use akv2k8s_shared::secret::SecretBytes;
 
 use crate::environment::{Variable, of_process};
 use crate::plan::plan;
 use crate::run::{Caller, Then, start};
+use crate::variables::{SPECS, USE_AUTH_SERVICE};
 
 /// An environment whose references are to be resolved. It has no `Debug`: values may be in it.
 pub struct Variables(Vec<Variable>);
@@ -61,9 +62,9 @@ impl Variables {
         let caller = Caller {
             name: setup.program,
             settings: vec![
-                (names::USE_AUTH_SERVICE, "false".to_owned()),
-                (names::SPECS, setup.specs),
-                ("AUTH_TYPE", setup.auth_type),
+                (USE_AUTH_SERVICE, "false".to_owned()),
+                (SPECS, setup.specs),
+                (AUTH_TYPE, setup.auth_type),
             ],
         };
         start(&caller, self.0, Then::Exec(arguments))

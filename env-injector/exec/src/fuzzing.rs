@@ -19,8 +19,8 @@ pub fn environment(block: &[u8]) {
     for at in plan.wanted.values().flat_map(|wanted| &wanted.at) {
         let name = &variables[*at].name;
         let is_alone = variables.iter().filter(|it| it.name.eq_ignore_ascii_case(name)).count() == 1;
-        let seen = str::from_utf8(name).ok().and_then(|name| own.get(name));
-        assert!(!is_alone || seen.is_none(), "a reference is a setting");
+        let is_seen = str::from_utf8(name).is_ok_and(|name| own.is_set(name));
+        assert!(!is_alone || !is_seen, "a reference is a setting");
     }
     let Ok(made) = exec::environment(&variables) else {
         return;

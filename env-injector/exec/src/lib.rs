@@ -26,5 +26,6 @@ mod run;
 mod settings;
 mod signals;
 mod source;
+pub mod variables;
 
 pub use run::run;

@@ -81,6 +81,8 @@ pub(crate) fn own_environment(variables: &[Variable], plan: &Plan) -> Environmen
 mod tests {
     use proptest::prelude::*;
 
+    use akv2k8s_shared::environment::common::{AZURE_CLIENT_ID, AZURE_CLIENT_SECRET, SSL_CERT_FILE};
+
     use super::*;
     use crate::environment::read;
     use crate::environment::tests::variable;
@@ -136,8 +138,8 @@ mod tests {
             ("SSL_CERT_FILE", "azurekeyvault://vault/secrets/ca"),
         ]);
         let own = own_environment(&variables, &plan(&variables).ok().unwrap());
-        assert_eq!(own.get("AZURE_CLIENT_ID"), Some("c"));
-        assert_eq!((own.get("AZURE_CLIENT_SECRET"), own.get("SSL_CERT_FILE")), (None, None));
+        assert_eq!(own.get(AZURE_CLIENT_ID), Some("c"));
+        assert_eq!((own.get(AZURE_CLIENT_SECRET), own.get(SSL_CERT_FILE)), (None, None));
     }
 
     proptest! {

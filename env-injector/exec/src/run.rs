@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use akv2k8s_shared::environment::Environment;
+use akv2k8s_shared::environment::{Environment, Variable as Name};
 use akv2k8s_shared::injection::names;
 use tokio::runtime::{Builder, Runtime};
 
@@ -47,7 +47,7 @@ pub(crate) struct Caller {
     /// What its complaints begin with.
     pub(crate) name: &'static str,
     /// Variables that count in place of those of the same name, for this program alone: the one it becomes does not see them.
-    pub(crate) settings: Vec<(&'static str, String)>,
+    pub(crate) settings: Vec<(Name, String)>,
 }
 
 const WRAPPER: Caller = Caller {
@@ -133,7 +133,7 @@ fn resolve(caller: &Caller, variables: &mut [Variable]) -> Result<(Plan, Runtime
         .settings
         .iter()
         .fold(own_environment(variables, &plan), |own, (name, value)| {
-            own.with(name, value)
+            own.with(*name, value)
         });
     let mut values = runtime.block_on(async {
         tokio::select! {

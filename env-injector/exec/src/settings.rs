@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use akv2k8s_shared::diagnosis::{Code, Diagnosis};
-use akv2k8s_shared::environment::{Environment, parse_bool};
+use akv2k8s_shared::environment::{Environment, Variable, parse_bool};
 use akv2k8s_shared::injection::names;
 
 use crate::failure::Failure;
+use crate::variables;
 
 /// How long the wrapper may take, when nothing else is said.
 const BUDGET: Duration = Duration::from_mins(1);
@@ -24,7 +25,7 @@ pub(crate) enum LogFormat {
 impl LogFormat {
     /// What `ENV_INJECTOR_LOG_FORMAT` says: `json`, or anything else.
     pub(crate) fn of(environment: &Environment) -> Self {
-        match environment.get(names::LOG_FORMAT) {
+        match environment.get(variables::LOG_FORMAT) {
             Some("json") => Self::Json,
             _ => Self::Text,
         }
@@ -74,11 +75,11 @@ pub(crate) enum Direct {
 impl Patience {
     /// Reads `ENV_INJECTOR_START_BUDGET`, `_RETRIES` and `_WAIT_BEFORE_RETRY`.
     pub(crate) fn of(environment: &Environment) -> Result<Self, Failure> {
-        let seconds = |name| number(environment, name).map(|it| it.map(|it| Duration::from_secs(it.into())));
+        let seconds = |variable| number(environment, variable).map(|it| it.map(|it| Duration::from_secs(it.into())));
         Ok(Self {
-            budget: seconds(names::START_BUDGET)?.unwrap_or(BUDGET),
-            retries: number(environment, names::RETRIES)?,
-            first_pause: seconds(names::WAIT_BEFORE_RETRY)?.unwrap_or(Duration::from_millis(250)),
+            budget: seconds(variables::START_BUDGET)?.unwrap_or(BUDGET),
+            retries: number(environment, variables::RETRIES)?,
+            first_pause: seconds(variables::WAIT_BEFORE_RETRY)?.unwrap_or(Duration::from_millis(250)),
         })
     }
 }
@@ -89,39 +90,39 @@ impl Mode {
     /// The webhook has weighed `…_DISABLE_…` of the pod's spec and says what became of it in `…_USE_…`. What comes from elsewhere, say a
     /// ConfigMap, does not turn a container that it gave the broker into one that asks a vault of somebody's choice.
     pub(crate) fn of(environment: &Environment) -> Result<Self, Failure> {
-        let disabled = switch(environment, names::DISABLE_AUTH_SERVICE)?.unwrap_or(false);
-        let wanted = switch(environment, names::USE_AUTH_SERVICE)?;
-        match (environment.get(names::AUTH_SERVICE), wanted) {
+        let disabled = switch(environment, variables::DISABLE_AUTH_SERVICE)?.unwrap_or(false);
+        let wanted = switch(environment, variables::USE_AUTH_SERVICE)?;
+        match (environment.get(variables::AUTH_SERVICE), wanted) {
             (Some(address), Some(true)) => Self::broker(environment, address).map(Self::Broker),
             (_, Some(false)) | (None, None) => Ok(Self::direct(environment)),
             _ if disabled => Ok(Self::direct(environment)),
-            (None, Some(true)) => Err(misconfigured(format!("{} is not set.", names::AUTH_SERVICE))),
+            (None, Some(true)) => Err(misconfigured(format!("{} is not set.", variables::AUTH_SERVICE))),
             (Some(address), None) => Self::broker(environment, address).map(Self::Broker),
         }
     }
 
     fn direct(environment: &Environment) -> Self {
-        Self::Direct(match environment.get(names::SPECS) {
+        Self::Direct(match environment.get(variables::SPECS) {
             Some(specs) => Direct::Embedded(specs.to_owned()),
-            None => Direct::ApiServer(environment.get(names::POD_NAMESPACE).map(str::to_owned)),
+            None => Direct::ApiServer(environment.get(variables::POD_NAMESPACE).map(str::to_owned)),
         })
     }
 
     fn broker(environment: &Environment, address: &str) -> Result<Broker, Failure> {
         let authorities = environment
-            .get(names::AUTH_SERVICE_CA)
-            .ok_or_else(|| misconfigured(format!("{} is not set.", names::AUTH_SERVICE_CA)))?;
+            .get(variables::AUTH_SERVICE_CA)
+            .ok_or_else(|| misconfigured(format!("{} is not set.", variables::AUTH_SERVICE_CA)))?;
         if !address.starts_with("https://") {
             return Err(misconfigured(format!(
                 "{} does not begin with https://.",
-                names::AUTH_SERVICE
+                variables::AUTH_SERVICE
             )));
         }
         let usual = PathBuf::from(names::TOKEN_DIRECTORY).join(names::TOKEN_FILE);
         Ok(Broker {
             address: address.trim_end_matches('/').to_owned(),
             authorities: authorities.to_owned(),
-            token_file: environment.path(names::AUTH_SERVICE_TOKEN_FILE).unwrap_or(usual),
+            token_file: environment.path(variables::AUTH_SERVICE_TOKEN_FILE).unwrap_or(usual),
         })
     }
 }
@@ -131,17 +132,17 @@ pub(crate) fn misconfigured(what: impl Into<String>) -> Failure {
     Failure::of(Diagnosis::of(Code::InjectionMisconfigured, what, &[]))
 }
 
-fn switch(environment: &Environment, name: &str) -> Result<Option<bool>, Failure> {
-    let read = |text| parse_bool(text).ok_or_else(|| misconfigured(format!("{name} is neither true nor false.")));
-    environment.get(name).map(read).transpose()
+fn switch(environment: &Environment, variable: Variable) -> Result<Option<bool>, Failure> {
+    let read = |text| parse_bool(text).ok_or_else(|| misconfigured(format!("{variable} is neither true nor false.")));
+    environment.get(variable).map(read).transpose()
 }
 
-fn number(environment: &Environment, name: &str) -> Result<Option<u32>, Failure> {
+fn number(environment: &Environment, variable: Variable) -> Result<Option<u32>, Failure> {
     let read = |text: &str| {
         text.parse()
-            .map_err(|_| misconfigured(format!("{name} is not a whole number.")))
+            .map_err(|_| misconfigured(format!("{variable} is not a whole number.")))
     };
-    environment.get(name).map(read).transpose()
+    environment.get(variable).map(read).transpose()
 }
 
 #[cfg(test)]

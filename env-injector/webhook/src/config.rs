@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use akv2k8s_shared::environment::{Environment, parse_bool};
+use akv2k8s_shared::environment::{Environment, Variable, parse_bool};
 use akv2k8s_shared::identity::AuthType;
 use akv2k8s_shared::injection::names;
 use anyhow::{Context, bail, ensure};
@@ -13,6 +13,7 @@ use anyhow::{Context, bail, ensure};
 use crate::admission::{Resources, Security};
 use crate::args::Args;
 use crate::label::NamespaceLabel;
+use crate::variables;
 
 /// Everything that is decided before the first connection.
 #[derive(Clone)]
@@ -77,41 +78,41 @@ impl Config {
     /// A variable cannot be understood; the message says which and what to write.
     pub fn new(args: Args, environment: Environment) -> anyhow::Result<Self> {
         let read = Variables(&environment);
-        let text = |name: &str| environment.get(name).map(str::to_owned);
-        if let Some(directory) = environment.get("ENV_INJECTOR_EXEC_DIR") {
+        let text = |variable| environment.get(variable).map(str::to_owned);
+        if let Some(directory) = environment.get(variables::ENV_INJECTOR_EXEC_DIR) {
             ensure!(
                 directory.trim_end_matches('/') == names::DIRECTORY,
                 "ENV_INJECTOR_EXEC_DIR={directory:?} is not supported: leave it out, or write {}",
                 names::DIRECTORY
             );
         }
-        let names = environment.get("SERVING_NAMES").unwrap_or_default().split(',');
+        let names = environment.get(variables::SERVING_NAMES).unwrap_or_default().split(',');
         let names = names.map(str::trim).filter(|name| !name.is_empty());
         Ok(Self {
-            namespace: text("POD_NAMESPACE"),
-            service: text("WEBHOOK_AUTH_SERVICE").unwrap_or_else(|| "akv2k8s-envinjector".to_owned()),
+            namespace: text(variables::POD_NAMESPACE),
+            service: text(variables::WEBHOOK_AUTH_SERVICE).unwrap_or_else(|| "akv2k8s-envinjector".to_owned()),
             further_names: names.map(str::to_owned).collect(),
             ports: Ports {
-                http: read.port("HTTP_PORT", 8080)?,
-                tls: read.port("TLS_PORT", 8443)?,
-                broker: read.port("MTLS_PORT", 9443)?,
+                http: read.port(variables::HTTP_PORT, 8080)?,
+                tls: read.port(variables::TLS_PORT, 8443)?,
+                broker: read.port(variables::MTLS_PORT, 9443)?,
             },
-            broker_external_port: read.port("MTLS_PORT_EXTERNAL", 9443)?,
-            certificates: environment.path("TLS_CERT_DIR"),
-            pki_secret: text("PKI_SECRET").unwrap_or_else(|| "akv2k8s-envinjector-pki".to_owned()),
-            webhook_configuration: text("WEBHOOK_CONFIGURATION"),
+            broker_external_port: read.port(variables::MTLS_PORT_EXTERNAL, 9443)?,
+            certificates: environment.path(variables::TLS_CERT_DIR),
+            pki_secret: text(variables::PKI_SECRET).unwrap_or_else(|| "akv2k8s-envinjector-pki".to_owned()),
+            webhook_configuration: text(variables::WEBHOOK_CONFIGURATION),
             namespace_label: read.namespace_label()?,
-            broker: read.boolean("USE_AUTH_SERVICE")?.unwrap_or(true),
+            broker: read.boolean(variables::USE_AUTH_SERVICE)?.unwrap_or(true),
             auth_type: AuthType::from_environment(&environment)?,
-            look_ups: read.boolean("IMAGE_LOOKUP")?.unwrap_or(true),
-            metrics: read.boolean("METRICS_ENABLED")?.unwrap_or(false),
-            image: text("AZUREKEYVAULT_ENV_IMAGE").context(
+            look_ups: read.boolean(variables::IMAGE_LOOKUP)?.unwrap_or(true),
+            metrics: read.boolean(variables::METRICS_ENABLED)?.unwrap_or(false),
+            image: text(variables::AZUREKEYVAULT_ENV_IMAGE).context(
                 "AZUREKEYVAULT_ENV_IMAGE is not set: write the image that has azure-keyvault-env in it, of this program's version",
             )?,
             image_pull_policy: read.pull_policy()?,
             security: read.security()?,
             resources: read.resources()?,
-            drain: Duration::from_secs(read.number("DRAIN_SECONDS")?.unwrap_or(5)),
+            drain: Duration::from_secs(read.number(variables::DRAIN_SECONDS)?.unwrap_or(5)),
             args,
             environment,
         })
@@ -121,39 +122,39 @@ impl Config {
 struct Variables<'e>(&'e Environment);
 
 impl Variables<'_> {
-    fn number<T: FromStr>(&self, name: &str) -> anyhow::Result<Option<T>> {
+    fn number<T: FromStr>(&self, variable: Variable) -> anyhow::Result<Option<T>> {
         let number = |text: &str| {
             text.parse()
                 .ok()
-                .with_context(|| format!("{name}={text:?} is no number that it can be"))
+                .with_context(|| format!("{variable}={text:?} is no number that it can be"))
         };
-        self.0.get(name).map(number).transpose()
+        self.0.get(variable).map(number).transpose()
     }
 
-    fn port(&self, name: &str, usual: u16) -> anyhow::Result<u16> {
+    fn port(&self, variable: Variable, usual: u16) -> anyhow::Result<u16> {
         let port = self
-            .number(name)
-            .map_err(|error| error.context(format!("{name} is a port: write 0 to 65535")))?;
+            .number(variable)
+            .map_err(|error| error.context(format!("{variable} is a port: write 0 to 65535")))?;
         Ok(port.unwrap_or(usual))
     }
 
-    fn boolean(&self, name: &str) -> anyhow::Result<Option<bool>> {
+    fn boolean(&self, variable: Variable) -> anyhow::Result<Option<bool>> {
         let boolean = |text: &str| {
-            parse_bool(text).with_context(|| format!("{name}={text:?} is no boolean: write true or false"))
+            parse_bool(text).with_context(|| format!("{variable}={text:?} is no boolean: write true or false"))
         };
-        self.0.get(name).map(boolean).transpose()
+        self.0.get(variable).map(boolean).transpose()
     }
 
     fn namespace_label(&self) -> anyhow::Result<NamespaceLabel> {
-        const NAME: &str = "INJECTION_NAMESPACE_LABEL";
-        match self.0.get(NAME) {
+        let variable = variables::INJECTION_NAMESPACE_LABEL;
+        match self.0.get(variable) {
             None => Ok(NamespaceLabel::default()),
-            Some(text) => text.parse().with_context(|| format!("{NAME}={text:?}")),
+            Some(text) => text.parse().with_context(|| format!("{variable}={text:?}")),
         }
     }
 
     fn pull_policy(&self) -> anyhow::Result<String> {
-        match self.0.get("WEBHOOK_CONTAINER_IMAGE_PULL_POLICY") {
+        match self.0.get(variables::WEBHOOK_CONTAINER_IMAGE_PULL_POLICY) {
             None => Ok("IfNotPresent".to_owned()),
             Some(policy @ ("Always" | "IfNotPresent" | "Never")) => Ok(policy.to_owned()),
             Some(other) => {
@@ -163,40 +164,44 @@ impl Variables<'_> {
     }
 
     fn security(&self) -> anyhow::Result<Security> {
-        const PREFIX: &str = "WEBHOOK_CONTAINER_SECURITY_CONTEXT";
-        let boolean = |name: &str| self.boolean(&format!("{PREFIX}_{name}"));
+        use variables::{
+            WEBHOOK_CONTAINER_SECURITY_CONTEXT_ALLOW_PRIVILEGE_ESCALATION as ALLOW,
+            WEBHOOK_CONTAINER_SECURITY_CONTEXT_GROUP_GID as GROUP,
+            WEBHOOK_CONTAINER_SECURITY_CONTEXT_NON_ROOT as NON_ROOT,
+            WEBHOOK_CONTAINER_SECURITY_CONTEXT_PRIVILEGED as PRIVILEGED,
+            WEBHOOK_CONTAINER_SECURITY_CONTEXT_READ_ONLY as READ_ONLY,
+            WEBHOOK_CONTAINER_SECURITY_CONTEXT_SECCOMP_RUNTIME_DEFAULT as SECCOMP,
+            WEBHOOK_CONTAINER_SECURITY_CONTEXT_USER_UID as USER,
+        };
         let usual = Security::default();
-        let privileged = boolean("PRIVILEGED")?.unwrap_or(usual.privileged);
-        let allow = boolean("ALLOW_PRIVILEGE_ESCALATION")?;
+        let privileged = self.boolean(PRIVILEGED)?.unwrap_or(usual.privileged);
+        let allow = self.boolean(ALLOW)?;
         ensure!(
             !(privileged && allow == Some(false)),
-            "{PREFIX}_PRIVILEGED=true and {PREFIX}_ALLOW_PRIVILEGE_ESCALATION=false exclude each other: leave one out"
+            "{PRIVILEGED}=true and {ALLOW}=false exclude each other: leave one out"
         );
         Ok(Security {
-            read_only: boolean("READ_ONLY")?.unwrap_or(usual.read_only),
-            non_root: boolean("NON_ROOT")?.unwrap_or(usual.non_root),
+            read_only: self.boolean(READ_ONLY)?.unwrap_or(usual.read_only),
+            non_root: self.boolean(NON_ROOT)?.unwrap_or(usual.non_root),
             privileged,
             allow_privilege_escalation: allow.or((!privileged).then_some(false)),
-            user: self.number(&format!("{PREFIX}_USER_UID"))?,
-            group: self.number(&format!("{PREFIX}_GROUP_GID"))?,
-            seccomp_runtime_default: boolean("SECCOMP_RUNTIME_DEFAULT")?.unwrap_or(usual.seccomp_runtime_default),
+            user: self.number(USER)?,
+            group: self.number(GROUP)?,
+            seccomp_runtime_default: self.boolean(SECCOMP)?.unwrap_or(usual.seccomp_runtime_default),
         })
     }
 
     fn resources(&self) -> anyhow::Result<Resources> {
-        let quantity = |name: &str, usual: String| {
-            let name = format!("WEBHOOK_INIT_CONTAINER_{name}");
-            match self.0.get(&name) {
-                None => Ok(usual),
-                Some(text) if is_quantity(text) => Ok(text.to_owned()),
-                Some(text) => bail!("{name}={text:?} is no quantity: write 50m, 0.5, 64Mi or the like"),
-            }
+        let quantity = |variable: Variable, usual: String| match self.0.get(variable) {
+            None => Ok(usual),
+            Some(text) if is_quantity(text) => Ok(text.to_owned()),
+            Some(text) => bail!("{variable}={text:?} is no quantity: write 50m, 0.5, 64Mi or the like"),
         };
         let usual = Resources::default();
         Ok(Resources {
-            requests_cpu: quantity("REQUESTS_CPU", usual.requests_cpu)?,
-            requests_memory: quantity("REQUESTS_MEMORY", usual.requests_memory)?,
-            limits_memory: quantity("LIMITS_MEMORY", usual.limits_memory)?,
+            requests_cpu: quantity(variables::WEBHOOK_INIT_CONTAINER_REQUESTS_CPU, usual.requests_cpu)?,
+            requests_memory: quantity(variables::WEBHOOK_INIT_CONTAINER_REQUESTS_MEMORY, usual.requests_memory)?,
+            limits_memory: quantity(variables::WEBHOOK_INIT_CONTAINER_LIMITS_MEMORY, usual.limits_memory)?,
         })
     }
 }

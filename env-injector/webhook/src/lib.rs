@@ -26,6 +26,7 @@ mod places;
 pub mod registry;
 mod routes;
 pub mod server;
+pub mod variables;
 
 use akv2k8s_program::traces::Traces;
 use akv2k8s_program::{logging, stop_signal};

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use akv2k8s_shared::environment::Environment;
+use akv2k8s_shared::environment::{Environment, Variable};
 use akv2k8s_shared::http::{HttpClient, Limits};
 use akv2k8s_shared::span;
 use anyhow::{Context, bail};
@@ -25,14 +25,25 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
 
+akv2k8s_shared::variables! {
+    /// Whether and how traces are sent.
+    pub(crate) TRACES:
+    OTEL_EXPORTER_OTLP_ENDPOINT, "", "where [traces](../tracing.md) are sent to: `http://collector:4318`; `/v1/traces` is added. This one or the next switches traces on";
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, "", "the same, taken as it is";
+    OTEL_EXPORTER_OTLP_PROTOCOL, "`http/protobuf`", "nothing else is spoken; with another value no traces are sent, and the log says so";
+    OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, "`http/protobuf`", "the same";
+    OTEL_SDK_DISABLED, "`false`", "`true`: no traces, whatever else is set";
+    OTEL_TRACES_EXPORTER, "", "`none`: the same";
+    OTEL_SERVICE_NAME, "the program's name", "how the program is called in traces";
+    OTEL_RESOURCE_ATTRIBUTES, "", "`service.name=NAME` does the same";
+}
+
 /// The variables that ask for traces.
-const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+const ENDPOINTS: [Variable; 2] = [OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_ENDPOINT];
 /// Those that say how they are sent.
-const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
+const PROTOCOLS: [Variable; 2] = [OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, OTEL_EXPORTER_OTLP_PROTOCOL];
 /// The one way there is.
 const PROTOCOL: &str = "http/protobuf";
-/// Those that name the program, as far as it is not known already.
-const NAMES: [&str; 2] = ["OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"];
 /// How long what is left may take to be sent, at the end.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -91,13 +102,13 @@ fn provider(
     version: &'static str,
 ) -> anyhow::Result<Option<SdkTracerProvider>> {
     let is_off = environment
-        .get("OTEL_SDK_DISABLED")
+        .get(OTEL_SDK_DISABLED)
         .is_some_and(|it| it.eq_ignore_ascii_case("true"));
-    let is_asked_for = ENDPOINTS.iter().any(|name| environment.get(name).is_some());
-    if is_off || !is_asked_for || environment.get("OTEL_TRACES_EXPORTER").is_some_and(|it| it == "none") {
+    let is_asked_for = ENDPOINTS.iter().any(|it| environment.get(*it).is_some());
+    if is_off || !is_asked_for || environment.get(OTEL_TRACES_EXPORTER).is_some_and(|it| it == "none") {
         return Ok(None);
     }
-    if let Some((name, protocol)) = PROTOCOLS.iter().find_map(|name| Some((name, environment.get(name)?)))
+    if let Some((name, protocol)) = PROTOCOLS.iter().find_map(|it| Some((it, environment.get(*it)?)))
         && protocol != PROTOCOL
     {
         bail!("{name} is {protocol:?}; only {PROTOCOL} is spoken here");
@@ -113,11 +124,11 @@ fn provider(
         .build()
         .context("the variables OTEL_EXPORTER_OTLP_… cannot be used")?;
     let mut resource = Resource::builder().with_attribute(opentelemetry::KeyValue::new("service.version", version));
-    if !NAMES.iter().any(|name| {
-        environment
-            .get(name)
-            .is_some_and(|it| name.ends_with("NAME") || it.contains("service.name="))
-    }) {
+    let is_named = environment.get(OTEL_SERVICE_NAME).is_some()
+        || environment
+            .get(OTEL_RESOURCE_ATTRIBUTES)
+            .is_some_and(|it| it.contains("service.name="));
+    if !is_named {
         resource = resource.with_service_name(program);
     }
     Ok(Some(

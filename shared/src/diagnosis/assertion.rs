@@ -8,12 +8,13 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::{Code, Diagnosis};
+use crate::environment::common::AZURE_KUBERNETES_TOKEN_PROXY;
 
 /// What Entra wants a ServiceAccount token to be for.
 pub const AUDIENCE: &str = "api://AzureADTokenExchange";
 /// Variable: the proxy in the cluster at which tokens are exchanged in place of Entra (AKS identity binding). Microsoft's SDKs
 /// read it, and the webhook sets it in pods; `AZURE_KUBERNETES_TOKEN_ENDPOINT`, its name in drafts, means nothing to them.
-pub const TOKEN_PROXY: &str = "AZURE_KUBERNETES_TOKEN_PROXY";
+pub const TOKEN_PROXY: &str = AZURE_KUBERNETES_TOKEN_PROXY.name();
 
 /// What a ServiceAccount token says of itself; decoded, not verified.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

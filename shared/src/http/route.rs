@@ -19,6 +19,7 @@ use tower::{Service, ServiceExt};
 use super::resolve::Resolver;
 use crate::diagnosis::{Diagnosis, case};
 use crate::environment::Environment;
+use crate::environment::common::{ALL_PROXY, HTTPS_PROXY, NO_PROXY};
 
 type Tcp = HttpConnector<Resolver>;
 
@@ -53,12 +54,8 @@ impl Route {
 }
 
 fn matcher(environment: &Environment) -> Result<Option<Matcher>, Box<Diagnosis>> {
-    let variable = |name: &str| {
-        environment
-            .get(name)
-            .or_else(|| environment.get(&name.to_ascii_lowercase()))
-    };
-    let Some(proxy) = variable("HTTPS_PROXY").or_else(|| variable("ALL_PROXY")) else {
+    let variable = |variable| environment.get_in_any_case(variable);
+    let Some(proxy) = variable(HTTPS_PROXY).or_else(|| variable(ALL_PROXY)) else {
         return Ok(None);
     };
     let any = Uri::from_static("https://example.com");
@@ -73,7 +70,7 @@ fn matcher(environment: &Environment) -> Result<Option<Matcher>, Box<Diagnosis>>
             "HTTPS_PROXY cannot be used.",
         )));
     }
-    let exceptions = variable("NO_PROXY").unwrap_or_default();
+    let exceptions = variable(NO_PROXY).unwrap_or_default();
     let always = "localhost,127.0.0.0/8,::1,169.254.169.254";
     Ok(Some(
         Matcher::builder()

@@ -8,6 +8,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::diagnosis::{Diagnosis, case};
 use crate::environment::Environment;
+use crate::environment::common::{SSL_CERT_DIR, SSL_CERT_FILE};
 
 /// TLS 1.2 and 1.3 on ring, trusting `SSL_CERT_FILE`/`SSL_CERT_DIR` when set, else the system's roots, else Mozilla's.
 ///
@@ -53,8 +54,8 @@ fn trusting(roots: RootCertStore) -> ClientConfig {
 }
 
 fn roots(environment: &Environment) -> Result<RootCertStore, Box<Diagnosis>> {
-    let file = environment.path("SSL_CERT_FILE");
-    let dir = environment.path("SSL_CERT_DIR");
+    let file = environment.path(SSL_CERT_FILE);
+    let dir = environment.path(SSL_CERT_DIR);
     let mut roots = RootCertStore::empty();
     if file.is_some() || dir.is_some() {
         let loaded = rustls_native_certs::load_certs_from_paths(file.as_deref(), dir.as_deref());

@@ -2,9 +2,7 @@
 
 use crate::diagnosis::{Code, Diagnosis, Explanation, case};
 use crate::environment::Environment;
-
-/// The variable, as upstream's chart sets it from `keyVaultAuth`.
-const VARIABLE: &str = "AUTH_TYPE";
+use crate::environment::common::{AUTH_TYPE, AZURE_TOKEN_CREDENTIALS};
 
 /// A way to authenticate, or an order in which several are looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,7 +55,7 @@ impl AuthType {
     /// What `AUTH_TYPE` says; unset means `azureCloudConfig`, as upstream.
     pub fn from_environment(environment: &Environment) -> Result<Self, Box<Diagnosis>> {
         environment
-            .get(VARIABLE)
+            .get(AUTH_TYPE)
             .map_or(Ok(Self::AzureCloudConfig), Self::parse)
     }
 
@@ -73,11 +71,11 @@ impl AuthType {
                     tool,
                     expected: &expected,
                 },
-                format!("{VARIABLE}={text} cannot work here."),
+                format!("{AUTH_TYPE}={text} cannot work here."),
             ),
             None => Diagnosis::of(
                 Code::AuthTypeUnknown,
-                format!("{VARIABLE}={text:?} is unknown."),
+                format!("{AUTH_TYPE}={text:?} is unknown."),
                 &[("expected", &expected)],
             ),
         }))
@@ -121,7 +119,7 @@ impl Links {
             managed_identity: false,
             azure_cli: false,
         };
-        let Some(text) = environment.get("AZURE_TOKEN_CREDENTIALS") else {
+        let Some(text) = environment.get(AZURE_TOKEN_CREDENTIALS) else {
             return Ok(Self {
                 environment: true,
                 workload_identity: true,

@@ -11,6 +11,7 @@ use super::variables::{Set, Variables};
 use super::{AuthType, Cloud, IdentityInfo, Method, checked_tenant};
 use crate::diagnosis::{Code, Diagnosis, case};
 use crate::environment::Environment;
+use crate::environment::common::AZURE_ENVIRONMENT;
 use crate::secret::SecretBytes;
 
 /// What a method takes. It holds secrets: no `Debug`.
@@ -151,7 +152,7 @@ pub(super) fn cloud_of_config(
     file: &CloudConfig<'_>,
 ) -> Result<Cloud, Box<Diagnosis>> {
     match file.cloud() {
-        Some(name) => Cloud::found(&environment.with("AZURE_ENVIRONMENT", name), files),
+        Some(name) => Cloud::found(&environment.with(AZURE_ENVIRONMENT, name), files),
         None => Cloud::found(environment, files),
     }
 }

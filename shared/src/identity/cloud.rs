@@ -9,6 +9,7 @@ use super::AllowedTenants;
 use super::choice::Files;
 use crate::diagnosis::{Diagnosis, Explanation, case};
 use crate::environment::Environment;
+use crate::environment::common::{AZURE_AUTHORITY_HOST, AZURE_ENVIRONMENT, AZURE_ENVIRONMENT_FILEPATH};
 use crate::reference::VaultName;
 use crate::secret::SecretBytes;
 
@@ -146,8 +147,8 @@ impl Cloud {
         environment: &Environment,
         from_file: impl Fn(&Path) -> Result<Self, Box<Diagnosis>>,
     ) -> Result<Self, Box<Diagnosis>> {
-        let name = environment.get("AZURE_ENVIRONMENT");
-        let file = environment.path("AZURE_ENVIRONMENT_FILEPATH");
+        let name = environment.get(AZURE_ENVIRONMENT);
+        let file = environment.path(AZURE_ENVIRONMENT_FILEPATH);
         match (name, file) {
             (None, Some(path)) => from_file(&path),
             (Some(name), Some(path)) if name.eq_ignore_ascii_case(FROM_FILE) => from_file(&path),
@@ -158,7 +159,7 @@ impl Cloud {
             .into()),
             (name, _) => {
                 let mut cloud = Self::named(name.unwrap_or("AzurePublicCloud"))?;
-                if let Some(host) = environment.get("AZURE_AUTHORITY_HOST") {
+                if let Some(host) = environment.get(AZURE_AUTHORITY_HOST) {
                     cloud.authority_host = authority("AZURE_AUTHORITY_HOST", host)?;
                 }
                 Ok(cloud)

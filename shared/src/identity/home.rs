@@ -4,6 +4,7 @@ use super::choice::{Files, cloud_of_config, parsed_config};
 use super::{AuthType, Cloud};
 use crate::diagnosis::Diagnosis;
 use crate::environment::Environment;
+use crate::environment::common::AZURE_TENANT_ID;
 
 /// A cloud, and a tenant of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct Home {
 /// # Errors
 /// The file cannot be used, or a cloud is not known. It is not guessed then: another cloud is another Entra.
 pub(super) fn home(auth_type: AuthType, environment: &Environment, files: &Files) -> Result<Home, Box<Diagnosis>> {
-    let by_variable = environment.get("AZURE_TENANT_ID");
+    let by_variable = environment.get(AZURE_TENANT_ID);
     if auth_type != AuthType::AzureCloudConfig {
         return Ok(Home {
             cloud: Cloud::found(environment, files)?,

@@ -18,6 +18,7 @@ use super::home::{Home, home};
 use super::{AuthType, Identity, Method, azure_cli};
 use crate::diagnosis::{Code, Diagnosis, case};
 use crate::environment::Environment;
+use crate::environment::common::{AZURE_ENVIRONMENT_FILEPATH, IDENTITY_ENDPOINT, PATH};
 use crate::file::{self, ReadError};
 use crate::follow::Follower;
 use crate::http::HttpClient;
@@ -231,11 +232,11 @@ impl Inner {
                 AuthType::AzureCloudConfig => Some(read(&self.cloud_config).await?),
                 _ => None,
             },
-            cloud: match self.environment.path("AZURE_ENVIRONMENT_FILEPATH") {
+            cloud: match self.environment.path(AZURE_ENVIRONMENT_FILEPATH) {
                 Some(path) => Some(read(&path).await?),
                 None => None,
             },
-            azure_cli: match (self.auth_type, self.environment.get("PATH")) {
+            azure_cli: match (self.auth_type, self.environment.get(PATH)) {
                 (AuthType::AzureCli | AuthType::EnvironmentAzidentity, Some(path)) => {
                     let path = path.to_owned();
                     let found = tokio::task::spawn_blocking(move || azure_cli::find(&path));
@@ -262,7 +263,7 @@ impl Inner {
 
     /// Whether anything is there to ask for the managed identity's token. A refusal is an answer, too.
     async fn answers(&self, choice: &Choice) -> bool {
-        if self.has_imds.load(Ordering::Relaxed) || self.environment.get("IDENTITY_ENDPOINT").is_some() {
+        if self.has_imds.load(Ordering::Relaxed) || self.environment.get(IDENTITY_ENDPOINT).is_some() {
             return true;
         }
         let request = Request::get(choice.cloud().imds_endpoint.as_str()).body(Full::new(Bytes::new()));

@@ -1,6 +1,7 @@
 //! In which tenant a token is asked for, when a vault lives in another than the identity.
 
 use crate::environment::Environment;
+use crate::environment::common::{AZURE_ADDITIONALLY_ALLOWED_TENANTS, AZURE_AUXILIARY_TENANT_IDS};
 
 use super::{IdentityInfo, Method};
 
@@ -20,9 +21,9 @@ impl AllowedTenants {
     /// separated by semicolons or commas; `*` allows every tenant.
     pub fn from_environment(environment: &Environment) -> Self {
         let mut allowed = Self::default();
-        for name in ["AZURE_ADDITIONALLY_ALLOWED_TENANTS", "AZURE_AUXILIARY_TENANT_IDS"] {
+        for variable in [AZURE_ADDITIONALLY_ALLOWED_TENANTS, AZURE_AUXILIARY_TENANT_IDS] {
             let tenants = environment
-                .get(name)
+                .get(variable)
                 .unwrap_or_default()
                 .split([';', ','])
                 .map(str::trim);

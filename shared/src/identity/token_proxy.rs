@@ -13,8 +13,11 @@ use rustls::pki_types::ServerName;
 use url::Url;
 
 use super::token::TokenError;
-use crate::diagnosis::{Diagnosis, Retry, TOKEN_PROXY, case};
+use crate::diagnosis::{Diagnosis, Retry, case};
 use crate::environment::Environment;
+use crate::environment::common::{
+    AZURE_KUBERNETES_CA_DATA, AZURE_KUBERNETES_CA_FILE, AZURE_KUBERNETES_SNI_NAME, AZURE_KUBERNETES_TOKEN_PROXY,
+};
 use crate::file;
 use crate::http::{HttpClient, Limits, Peer};
 
@@ -46,10 +49,10 @@ impl TokenProxy {
     /// # Errors
     /// The address is not https or more than an address, the name is no DNS name, or the variables contradict each other.
     pub(super) fn from_environment(environment: &Environment) -> Result<Option<Self>, Box<Diagnosis>> {
-        let name = environment.get("AZURE_KUBERNETES_SNI_NAME");
-        let file = environment.path("AZURE_KUBERNETES_CA_FILE");
-        let data = environment.get("AZURE_KUBERNETES_CA_DATA");
-        let Some(address) = environment.get(TOKEN_PROXY) else {
+        let name = environment.get(AZURE_KUBERNETES_SNI_NAME);
+        let file = environment.path(AZURE_KUBERNETES_CA_FILE);
+        let data = environment.get(AZURE_KUBERNETES_CA_DATA);
+        let Some(address) = environment.get(AZURE_KUBERNETES_TOKEN_PROXY) else {
             if name.is_none() && file.is_none() && data.is_none() {
                 return Ok(None);
             }

@@ -6,7 +6,13 @@ use super::certificate::CertificateFile;
 use super::choice::Plan;
 use super::managed::UserAssigned;
 use crate::diagnosis::{Code, Diagnosis, Stray, case, stray};
-use crate::environment::Environment;
+use crate::environment::common::{
+    AZURE_CERTIFICATE_PASSWORD, AZURE_CERTIFICATE_PATH, AZURE_CLIENT_CERTIFICATE_PASSWORD,
+    AZURE_CLIENT_CERTIFICATE_PATH, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET, AZURE_CLIENT_SEND_CERTIFICATE_CHAIN,
+    AZURE_FEDERATED_TOKEN_FILE, AZURE_MANAGED_IDENTITY_OBJECT_ID, AZURE_MANAGED_IDENTITY_RESOURCE_ID, AZURE_PASSWORD,
+    AZURE_TENANT_ID, AZURE_USERNAME,
+};
+use crate::environment::{Environment, Variable};
 use crate::secret::SecretBytes;
 
 /// The variables of one method.
@@ -29,10 +35,10 @@ impl Set {
     /// The variable that no other method has.
     pub(super) fn own_variable(self) -> &'static str {
         match self {
-            Self::ClientSecret => "AZURE_CLIENT_SECRET",
+            Self::ClientSecret => AZURE_CLIENT_SECRET.name(),
             Self::ClientCertificate => "AZURE_CLIENT_CERTIFICATE_PATH or AZURE_CERTIFICATE_PATH",
-            Self::UsernamePassword => "AZURE_USERNAME",
-            Self::WorkloadIdentity => "AZURE_FEDERATED_TOKEN_FILE",
+            Self::UsernamePassword => AZURE_USERNAME.name(),
+            Self::WorkloadIdentity => AZURE_FEDERATED_TOKEN_FILE.name(),
         }
     }
 }
@@ -57,14 +63,15 @@ impl<'a> Variables<'a> {
     /// mean the same; the latter count where both are set.
     pub(super) fn read(environment: &'a Environment) -> Result<Self, Box<Diagnosis>> {
         let quoted: Vec<_> = [
-            "AZURE_CLIENT_ID",
-            "AZURE_TENANT_ID",
-            "AZURE_CLIENT_CERTIFICATE_PATH",
-            "AZURE_CERTIFICATE_PATH",
-            "AZURE_FEDERATED_TOKEN_FILE",
+            AZURE_CLIENT_ID,
+            AZURE_TENANT_ID,
+            AZURE_CLIENT_CERTIFICATE_PATH,
+            AZURE_CERTIFICATE_PATH,
+            AZURE_FEDERATED_TOKEN_FILE,
         ]
         .into_iter()
-        .filter(|name| environment.get(name).and_then(stray) == Some(Stray::Quote))
+        .filter(|it| environment.get(*it).and_then(stray) == Some(Stray::Quote))
+        .map(Variable::name)
         .collect();
         if !quoted.is_empty() {
             let names = quoted.join(", ");
@@ -74,24 +81,24 @@ impl<'a> Variables<'a> {
                 &[("names", &names)],
             )));
         }
-        let get = |name| environment.get(name);
-        let (certificate, certificate_password) = match get("AZURE_CLIENT_CERTIFICATE_PATH") {
-            Some(path) => (Some(path), get("AZURE_CLIENT_CERTIFICATE_PASSWORD")),
-            None => (get("AZURE_CERTIFICATE_PATH"), get("AZURE_CERTIFICATE_PASSWORD")),
+        let get = |variable| environment.get(variable);
+        let (certificate, certificate_password) = match get(AZURE_CLIENT_CERTIFICATE_PATH) {
+            Some(path) => (Some(path), get(AZURE_CLIENT_CERTIFICATE_PASSWORD)),
+            None => (get(AZURE_CERTIFICATE_PATH), get(AZURE_CERTIFICATE_PASSWORD)),
         };
         Ok(Self {
-            client_id: get("AZURE_CLIENT_ID"),
-            tenant_id: get("AZURE_TENANT_ID"),
-            secret: get("AZURE_CLIENT_SECRET"),
+            client_id: get(AZURE_CLIENT_ID),
+            tenant_id: get(AZURE_TENANT_ID),
+            secret: get(AZURE_CLIENT_SECRET),
             certificate,
             certificate_password,
-            send_chain: get("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN")
+            send_chain: get(AZURE_CLIENT_SEND_CERTIFICATE_CHAIN)
                 .is_some_and(|text| text == "1" || text.eq_ignore_ascii_case("true")),
-            user: get("AZURE_USERNAME"),
-            password: get("AZURE_PASSWORD"),
-            token_file: get("AZURE_FEDERATED_TOKEN_FILE"),
-            object_id: get("AZURE_MANAGED_IDENTITY_OBJECT_ID"),
-            resource_id: get("AZURE_MANAGED_IDENTITY_RESOURCE_ID"),
+            user: get(AZURE_USERNAME),
+            password: get(AZURE_PASSWORD),
+            token_file: get(AZURE_FEDERATED_TOKEN_FILE),
+            object_id: get(AZURE_MANAGED_IDENTITY_OBJECT_ID),
+            resource_id: get(AZURE_MANAGED_IDENTITY_RESOURCE_ID),
         })
     }
 
@@ -125,14 +132,14 @@ impl<'a> Variables<'a> {
             Set::ClientSecret => vec![(set.own_variable(), self.secret.is_some())],
             Set::ClientCertificate => vec![(set.own_variable(), self.certificate.is_some())],
             Set::UsernamePassword => vec![
-                ("AZURE_USERNAME", self.user.is_some()),
-                ("AZURE_PASSWORD", self.password.is_some()),
+                (AZURE_USERNAME.name(), self.user.is_some()),
+                (AZURE_PASSWORD.name(), self.password.is_some()),
             ],
             Set::WorkloadIdentity => vec![(set.own_variable(), self.token_file.is_some())],
         };
         let shared = [
-            ("AZURE_CLIENT_ID", self.client_id.is_some()),
-            ("AZURE_TENANT_ID", self.tenant_id.is_some()),
+            (AZURE_CLIENT_ID.name(), self.client_id.is_some()),
+            (AZURE_TENANT_ID.name(), self.tenant_id.is_some()),
         ];
         let all = own.into_iter().chain(shared);
         all.filter_map(|(name, is_set)| (!is_set).then_some(name)).collect()

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::direct::{Spec, not_found};
 use crate::failure::Failure;
 use crate::settings::misconfigured;
+use crate::variables::{KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT};
 
 /// The API server, as a pod finds it.
 pub(super) struct ApiServer {
@@ -34,8 +35,8 @@ impl ApiServer {
     /// `folder` holds token, authority and namespace. Nothing is read yet: with direct references alone no API server is needed.
     pub(super) fn new(environment: &Environment, folder: &str, namespace: Option<String>) -> Self {
         let (host, port) = (
-            environment.get("KUBERNETES_SERVICE_HOST"),
-            environment.get("KUBERNETES_SERVICE_PORT"),
+            environment.get(KUBERNETES_SERVICE_HOST),
+            environment.get(KUBERNETES_SERVICE_PORT),
         );
         let address = host.map(|host| {
             let host = if host.contains(':') {

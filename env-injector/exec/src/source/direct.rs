@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use akv2k8s_shared::api::spec::{Output, Vault};
 use akv2k8s_shared::diagnosis::{Diagnosis, Explanation, Retry, case};
 use akv2k8s_shared::environment::Environment;
+use akv2k8s_shared::environment::common::AUTH_TYPE;
 use akv2k8s_shared::http::{HttpClient, Limits};
 use akv2k8s_shared::identity::{AuthType, Provider};
 use akv2k8s_shared::injection::names;
@@ -57,7 +58,7 @@ impl DirectSource {
         let http = HttpClient::from_environment(environment, Limits::default()).map_err(|it| Failure::of(*it))?;
         // The variable may be the program's own; only what is ours is taken for ours. Without it: akv2k8s's order.
         let auth_type = environment
-            .get("AUTH_TYPE")
+            .get(AUTH_TYPE)
             .and_then(|_| AuthType::from_environment(environment).ok())
             .unwrap_or(AuthType::Environment);
         let specs = match direct {

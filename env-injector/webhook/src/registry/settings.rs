@@ -3,26 +3,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use akv2k8s_shared::environment::{Environment, parse_bool};
+use akv2k8s_shared::environment::{Environment, Variable, parse_bool};
 use thiserror::Error;
+
+use crate::variables::{
+    DOCKER_IMAGE_INSPECTION_TIMEOUT, IMAGE_LOOKUP_ACR_IDENTITY, IMAGE_LOOKUP_CA_FILE, IMAGE_LOOKUP_INSECURE_REGISTRIES,
+    IMAGE_LOOKUP_LOCAL_REGISTRIES, IMAGE_LOOKUP_PULL_SECRETS,
+};
 
 /// How long a look-up may take when nothing else is said: the API server waits ten seconds for the whole webhook.
 const DEADLINE: Duration = Duration::from_secs(6);
 /// The longest time that makes sense for the same reason.
 const LONGEST: Duration = Duration::from_secs(25);
-
-/// akv2k8s 1.x: how long a look-up may take, in seconds.
-const TIMEOUT: &str = "DOCKER_IMAGE_INSPECTION_TIMEOUT";
-/// File of certificate authorities, PEM, that are believed besides all others.
-const CA_FILE: &str = "IMAGE_LOOKUP_CA_FILE";
-/// `HOST[:PORT]` of registries without TLS, separated by commas.
-const INSECURE: &str = "IMAGE_LOOKUP_INSECURE_REGISTRIES";
-/// `HOST[:PORT]` of registries that may be on this machine or its link, separated by commas.
-const LOCAL: &str = "IMAGE_LOOKUP_LOCAL_REGISTRIES";
-/// Whether pull secrets are read; a Go boolean, true when unset.
-const PULL_SECRETS: &str = "IMAGE_LOOKUP_PULL_SECRETS";
-/// Whether the program's own identity is used at Azure Container Registry; a Go boolean, true when unset.
-const ACR_IDENTITY: &str = "IMAGE_LOOKUP_ACR_IDENTITY";
 
 /// What an installation says about looking images up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,9 +48,9 @@ impl Default for Settings {
 
 /// A variable that cannot be used.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("{name} {flaw}")]
+#[error("{variable} {flaw}")]
 pub struct SettingsError {
-    name: &'static str,
+    variable: Variable,
     flaw: String,
 }
 
@@ -69,34 +61,43 @@ impl Settings {
     /// # Errors
     /// A variable has a value that it cannot have.
     pub fn from_environment(environment: &Environment, longest: Duration) -> Result<Self, SettingsError> {
-        let fail = |name, flaw: String| SettingsError { name, flaw };
-        let boolean = |name| match environment.get(name) {
+        let fail = |variable, flaw: String| SettingsError { variable, flaw };
+        let boolean = |variable| match environment.get(variable) {
             None => Ok(true),
-            Some(text) => parse_bool(text).ok_or_else(|| fail(name, format!("is neither true nor false: {text:?}"))),
+            Some(text) => {
+                parse_bool(text).ok_or_else(|| fail(variable, format!("is neither true nor false: {text:?}")))
+            }
         };
-        let deadline = match environment.get(TIMEOUT) {
+        let deadline = match environment.get(DOCKER_IMAGE_INSPECTION_TIMEOUT) {
             None => DEADLINE,
             Some(text) => text
                 .parse()
                 .ok()
                 .filter(|seconds| *seconds > 0)
                 .map(Duration::from_secs)
-                .ok_or_else(|| fail(TIMEOUT, format!("is no number of seconds: {text:?}")))?,
+                .ok_or_else(|| {
+                    fail(
+                        DOCKER_IMAGE_INSPECTION_TIMEOUT,
+                        format!("is no number of seconds: {text:?}"),
+                    )
+                })?,
         };
-        let authorities = match environment.path(CA_FILE) {
+        let authorities = match environment.path(IMAGE_LOOKUP_CA_FILE) {
             None => None,
-            Some(path) => Some(
-                std::fs::read(&path)
-                    .map_err(|error| fail(CA_FILE, format!("cannot be read: {}: {error}", path.display())))?,
-            ),
+            Some(path) => Some(std::fs::read(&path).map_err(|error| {
+                fail(
+                    IMAGE_LOOKUP_CA_FILE,
+                    format!("cannot be read: {}: {error}", path.display()),
+                )
+            })?),
         };
-        let places = |name| {
-            let list = environment.get(name).unwrap_or_default().split(',').map(str::trim);
+        let places = |variable| {
+            let list = environment.get(variable).unwrap_or_default().split(',').map(str::trim);
             let read = |place: &str| {
                 let is_place = !place.contains(['/', '@', '*']);
                 is_place
                     .then(|| place.to_owned())
-                    .ok_or_else(|| fail(name, format!("has what is no HOST[:PORT]: {place:?}")))
+                    .ok_or_else(|| fail(variable, format!("has what is no HOST[:PORT]: {place:?}")))
             };
             list.filter(|place| !place.is_empty())
                 .map(read)
@@ -105,10 +106,10 @@ impl Settings {
         Ok(Self {
             deadline: deadline.min(longest).min(LONGEST),
             authorities,
-            insecure: places(INSECURE)?,
-            local: places(LOCAL)?,
-            pull_secrets: boolean(PULL_SECRETS)?,
-            acr_identity: boolean(ACR_IDENTITY)?,
+            insecure: places(IMAGE_LOOKUP_INSECURE_REGISTRIES)?,
+            local: places(IMAGE_LOOKUP_LOCAL_REGISTRIES)?,
+            pull_secrets: boolean(IMAGE_LOOKUP_PULL_SECRETS)?,
+            acr_identity: boolean(IMAGE_LOOKUP_ACR_IDENTITY)?,
         })
     }
 }
@@ -119,8 +120,9 @@ mod tests {
 
     const EIGHT: Duration = Duration::from_secs(8);
 
-    fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        Settings::from_environment(&variables.iter().copied().collect(), EIGHT)
+    fn read(variables: &[(Variable, &str)]) -> Result<Settings, SettingsError> {
+        let pairs = variables.iter().map(|(variable, value)| (variable.name(), *value));
+        Settings::from_environment(&pairs.collect(), EIGHT)
     }
 
     #[test]
@@ -130,7 +132,11 @@ mod tests {
 
     #[test]
     fn upstreams_time_out_counts_and_never_exceeds_what_the_api_server_waits() {
-        let deadline = |seconds| read(&[(TIMEOUT, seconds)]).map(|settings| settings.deadline).ok();
+        let deadline = |seconds| {
+            read(&[(DOCKER_IMAGE_INSPECTION_TIMEOUT, seconds)])
+                .map(|settings| settings.deadline)
+                .ok()
+        };
         assert_eq!(deadline("3"), Some(Duration::from_secs(3)));
         assert_eq!(deadline("20"), Some(EIGHT));
         assert_eq!(deadline("0"), None);
@@ -139,11 +145,12 @@ mod tests {
 
     #[test]
     fn registries_without_tls_are_listed_by_host_and_port() {
-        let settings = read(&[(INSECURE, "registry.local:5000, other.local,")]).unwrap();
+        let settings = read(&[(IMAGE_LOOKUP_INSECURE_REGISTRIES, "registry.local:5000, other.local,")]).unwrap();
         assert!(settings.insecure.iter().eq(["other.local", "registry.local:5000"]));
         for bad in ["http://registry.local", "*", "registry.local/team", "u@registry.local"] {
             assert!(
-                read(&[(INSECURE, bad)]).is_err() && read(&[(LOCAL, bad)]).is_err(),
+                read(&[(IMAGE_LOOKUP_INSECURE_REGISTRIES, bad)]).is_err()
+                    && read(&[(IMAGE_LOOKUP_LOCAL_REGISTRIES, bad)]).is_err(),
                 "{bad}"
             );
         }
@@ -151,15 +158,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_used_is_named() {
-        for (name, value) in [
-            (PULL_SECRETS, "no"),
-            (ACR_IDENTITY, "2"),
-            (CA_FILE, "/nonexistent/ca.pem"),
+        for (variable, value) in [
+            (IMAGE_LOOKUP_PULL_SECRETS, "no"),
+            (IMAGE_LOOKUP_ACR_IDENTITY, "2"),
+            (IMAGE_LOOKUP_CA_FILE, "/nonexistent/ca.pem"),
         ] {
-            let error = read(&[(name, value)]).unwrap_err();
-            assert!(error.to_string().starts_with(name), "{error}");
+            let error = read(&[(variable, value)]).unwrap_err();
+            assert!(error.to_string().starts_with(variable.name()), "{error}");
         }
-        let off = read(&[(PULL_SECRETS, "false"), (ACR_IDENTITY, "F")]).unwrap();
+        let off = read(&[(IMAGE_LOOKUP_PULL_SECRETS, "false"), (IMAGE_LOOKUP_ACR_IDENTITY, "F")]).unwrap();
         assert!(!off.pull_secrets && !off.acr_identity);
     }
 }

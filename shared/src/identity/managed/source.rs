@@ -7,7 +7,10 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 use crate::diagnosis::{Code, Diagnosis, case};
-use crate::environment::Environment;
+use crate::environment::common::{
+    IDENTITY_ENDPOINT, IDENTITY_HEADER, IDENTITY_SERVER_THUMBPRINT, IMDS_ENDPOINT, MSI_ENDPOINT, MSI_SECRET,
+};
+use crate::environment::{Environment, Variable};
 use crate::identity::Cloud;
 use crate::secret::SecretBytes;
 
@@ -34,18 +37,18 @@ pub(super) struct Source {
 impl Source {
     /// Decides by the variables that platforms set, newest first; none of them = the instance metadata service.
     pub(super) fn from_environment(environment: &Environment, cloud: &Cloud) -> Result<Self, Box<Diagnosis>> {
-        let get = |name| environment.get(name);
-        match (get("IDENTITY_ENDPOINT"), get("IDENTITY_HEADER")) {
-            (Some(_), _) if get("IMDS_ENDPOINT").is_some() => Err(unsupported("Azure Arc", "IMDS_ENDPOINT").into()),
-            (Some(_), Some(_)) if get("IDENTITY_SERVER_THUMBPRINT").is_some() => {
-                Err(unsupported("Service Fabric", "IDENTITY_SERVER_THUMBPRINT").into())
+        let get = |variable| environment.get(variable);
+        match (get(IDENTITY_ENDPOINT), get(IDENTITY_HEADER)) {
+            (Some(_), _) if get(IMDS_ENDPOINT).is_some() => Err(unsupported("Azure Arc", IMDS_ENDPOINT).into()),
+            (Some(_), Some(_)) if get(IDENTITY_SERVER_THUMBPRINT).is_some() => {
+                Err(unsupported("Service Fabric", IDENTITY_SERVER_THUMBPRINT).into())
             }
-            (Some(endpoint), Some(proof)) => Self::with_proof(Form::AppService, "IDENTITY_ENDPOINT", endpoint, proof),
-            (Some(_), None) => Err(half("IDENTITY_ENDPOINT", "IDENTITY_HEADER").into()),
-            (None, Some(_)) => Err(half("IDENTITY_HEADER", "IDENTITY_ENDPOINT").into()),
-            (None, None) => match (get("MSI_ENDPOINT"), get("MSI_SECRET")) {
-                (Some(endpoint), Some(proof)) => Self::with_proof(Form::OldAppService, "MSI_ENDPOINT", endpoint, proof),
-                (Some(_), None) => Err(unsupported("Azure Cloud Shell", "MSI_ENDPOINT").into()),
+            (Some(endpoint), Some(proof)) => Self::with_proof(Form::AppService, IDENTITY_ENDPOINT, endpoint, proof),
+            (Some(_), None) => Err(half(IDENTITY_ENDPOINT, IDENTITY_HEADER).into()),
+            (None, Some(_)) => Err(half(IDENTITY_HEADER, IDENTITY_ENDPOINT).into()),
+            (None, None) => match (get(MSI_ENDPOINT), get(MSI_SECRET)) {
+                (Some(endpoint), Some(proof)) => Self::with_proof(Form::OldAppService, MSI_ENDPOINT, endpoint, proof),
+                (Some(_), None) => Err(unsupported("Azure Cloud Shell", MSI_ENDPOINT).into()),
                 (None, _) => Ok(Self::imds(&cloud.imds_endpoint)),
             },
         }
@@ -63,7 +66,7 @@ impl Source {
         }
     }
 
-    fn with_proof(form: Form, variable: &str, endpoint: &str, proof: &str) -> Result<Self, Box<Diagnosis>> {
+    fn with_proof(form: Form, variable: Variable, endpoint: &str, proof: &str) -> Result<Self, Box<Diagnosis>> {
         let endpoint = Url::parse(endpoint)
             .ok()
             .filter(|url| url.scheme() == "https" || (url.scheme() == "http" && is_local(url)))
@@ -86,10 +89,10 @@ fn is_local(url: &Url) -> bool {
     }
 }
 
-fn unsupported(platform: &str, variable: &str) -> Diagnosis {
+fn unsupported(platform: &str, variable: Variable) -> Diagnosis {
     let unsupported = case::PlatformUnsupported {
         platform: &platform,
-        variable: &variable,
+        variable: &variable.name(),
     };
     Diagnosis::case(
         unsupported,
@@ -97,12 +100,12 @@ fn unsupported(platform: &str, variable: &str) -> Diagnosis {
     )
 }
 
-fn half(present: &str, missing: &str) -> Diagnosis {
+fn half(present: Variable, missing: Variable) -> Diagnosis {
     let what = format!("{present} is set, but {missing} is not.");
     Diagnosis::of(Code::AppServiceIdentityMissing, what, &[])
 }
 
-fn unusable(variable: &str) -> Diagnosis {
+fn unusable(variable: Variable) -> Diagnosis {
     Diagnosis::case(case::EndpointNotLocal, format!("{variable} cannot be used."))
 }
 

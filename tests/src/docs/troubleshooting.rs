@@ -1,30 +1,13 @@
-//! Pages of the documentation that are made from the code.
+//! Every row of the failure catalogue.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use akv2k8s_shared::diagnosis::{Case, Code, SECTIONS, UNSEEN};
-use anyhow::Context;
 
-/// The pages, with their places below the repository's root.
-pub fn pages() -> Vec<(PathBuf, String)> {
-    vec![(root().join("docs/troubleshooting.md"), troubleshooting())]
-}
+use super::cell;
 
-/// Writes every page.
-pub fn write() -> anyhow::Result<()> {
-    for (path, text) in pages() {
-        std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
-        println!("wrote {}", path.display());
-    }
-    Ok(())
-}
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn troubleshooting() -> String {
+/// The page.
+pub(super) fn page() -> String {
     let mut page = String::from(HEAD);
     for section in SECTIONS {
         let links: Vec<_> = section.codes.iter().map(|code| link(*code)).collect();
@@ -79,7 +62,7 @@ fn entry(page: &mut String, code: Code) {
 /// A case as a line of a table; `None` where it tells readers no more than its row, whose fix is `usual`.
 fn line(case: &Case, usual: &str) -> Option<String> {
     let in_words = |text: &str| {
-        let cell = for_readers(text).replace('|', "\\|");
+        let cell = cell(&for_readers(text));
         cell.chars().any(char::is_lowercase).then_some(cell)
     };
     let why = in_words(case.cause);
@@ -184,20 +167,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_are_as_the_code_says() {
-        for (path, text) in pages() {
-            let found = std::fs::read_to_string(&path).unwrap();
-            assert!(
-                found == text,
-                "{} is not what the catalogue says: run cargo testbed docs",
-                path.display()
-            );
-        }
-    }
-
-    #[test]
     fn every_code_has_one_heading_where_its_link_leads() {
-        let page = troubleshooting();
+        let page = page();
         for code in Code::ALL {
             assert_eq!(page.matches(&format!("\n### {code}\n")).count(), 1, "{code}");
             let link = code.link();
