@@ -10,13 +10,14 @@ use std::process::{Output, Stdio};
 use akv2k8s_shared::injection::names;
 use anyhow::{Context, ensure};
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
+use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{Api, PostParams};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::controlplane::ControlPlane;
+use crate::kubelet;
 use crate::stack::{self, Injector, wrapper_program};
 
 /// What any image brings along here: the programs of this machine.
@@ -46,29 +47,15 @@ impl Container {
         let all = ["initContainers", "containers"].map(|list| pod["spec"][list].as_array());
         let container = all.into_iter().flatten().flatten().find(|it| it["name"] == name);
         let container = container.with_context(|| format!("the pod has no container {name}"))?;
-        let mut variables = BTreeMap::from([(PATH.0.to_owned(), PATH.1.to_owned())]);
-        let namespace = text(&pod["metadata"]["namespace"]);
-        for source in container["envFrom"].as_array().into_iter().flatten() {
-            let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-            let found = api.get(text(&source["configMapRef"]["name"])).await?;
-            variables.extend(found.data.unwrap_or_default());
-        }
-        for variable in container["env"].as_array().into_iter().flatten() {
-            let value = match text(&variable["valueFrom"]["fieldRef"]["fieldPath"]) {
-                "" => expand(text(&variable["value"]), &variables),
-                "metadata.namespace" => namespace.to_owned(),
-                "metadata.name" => text(&pod["metadata"]["name"]).to_owned(),
-                other => anyhow::bail!("the field {other} is not known here"),
-            };
-            variables.insert(text(&variable["name"]).to_owned(), value);
-        }
+        let image = BTreeMap::from([(PATH.0.to_owned(), PATH.1.to_owned())]);
+        let mut variables = kubelet::variables(&client, pod, container, &image).await?;
         serve(&mut variables, injector)?;
         let token_file = folder.path().join(names::TOKEN_FILE).display().to_string();
         variables.insert(names::AUTH_SERVICE_TOKEN_FILE.to_owned(), token_file);
 
         let words = ["command", "args"].map(|list| container[list].as_array());
         let words = words.into_iter().flatten().flatten();
-        let mut words: Vec<String> = words.map(|word| expand(text(word), &variables)).collect();
+        let mut words: Vec<String> = words.map(|word| kubelet::expand(text(word), &variables)).collect();
         ensure!(
             words.first().is_some_and(|it| it == names::WRAPPER),
             "container {name} does not begin with the wrapper: {words:?}"
@@ -198,48 +185,6 @@ fn serve(variables: &mut BTreeMap<String, String>, injector: &Injector) -> anyho
     Ok(())
 }
 
-/// What the kubelet makes of `$(NAME)` and `$$`.
-fn expand(template: &str, variables: &BTreeMap<String, String>) -> String {
-    let mut expanded = String::new();
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once('$') {
-        expanded.push_str(before);
-        if let Some(after) = after.strip_prefix('$') {
-            expanded.push('$');
-            rest = after;
-        } else if let Some((name, after)) = after.strip_prefix('(').and_then(|it| it.split_once(')')) {
-            match variables.get(name) {
-                Some(value) => expanded.push_str(value),
-                None => expanded.extend(["$(", name, ")"]),
-            }
-            rest = after;
-        } else {
-            expanded.push('$');
-            rest = after;
-        }
-    }
-    expanded + rest
-}
-
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn variables_are_expanded_as_the_kubelet_does() {
-        let variables = BTreeMap::from([("A".to_owned(), "x$(A)".to_owned())]);
-        for (template, expanded) in [
-            ("", ""),
-            ("$(A)-$(A)", "x$(A)-x$(A)"),
-            ("$$(A)", "$(A)"),
-            ("$(B) $", "$(B) $"),
-            ("$A $( $$", "$A $( $"),
-        ] {
-            assert_eq!(expand(template, &variables), expanded, "{template}");
-        }
-    }
 }

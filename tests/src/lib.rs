@@ -15,6 +15,7 @@ pub mod helm;
 pub mod image;
 pub mod images;
 pub mod installation;
+mod kubelet;
 pub mod load;
 pub mod log;
 pub mod measure;

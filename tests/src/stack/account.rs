@@ -7,7 +7,6 @@ use anyhow::Context;
 use serde_json::json;
 use tokio::task::AbortHandle;
 
-use super::NAMESPACE;
 use crate::controlplane::ControlPlane;
 
 /// The audience of the tokens that Entra exchanges.
@@ -15,7 +14,7 @@ const ENTRA_AUDIENCE: &str = "api://AzureADTokenExchange";
 /// Tokens live for an hour.
 const TOKEN_REFRESH: Duration = Duration::from_mins(30);
 
-/// The files of a ServiceAccount of [`NAMESPACE`], kept fresh for as long as this lives.
+/// The files of a ServiceAccount, kept fresh for as long as this lives.
 pub(super) struct Account {
     files: Files,
     refresh: AbortHandle,
@@ -23,13 +22,23 @@ pub(super) struct Account {
 
 impl Account {
     /// Writes everything to `folder`.
-    pub(super) async fn new(cluster: &ControlPlane, name: &str, folder: &Path) -> anyhow::Result<Self> {
+    pub(super) async fn new(
+        cluster: &ControlPlane,
+        namespace: &str,
+        name: &str,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let files = Files(folder.to_owned());
-        files.write_tokens(&tokens(cluster, name).await?)?;
-        files.write_kubeconfig(cluster)?;
+        files.write_tokens(&tokens(cluster, namespace, name).await?)?;
+        files.write_kubeconfig(cluster, namespace)?;
         let kubeconfig = cluster.kubeconfig().to_owned();
-        let refresh = tokio::spawn(keep_tokens_fresh(kubeconfig, name.to_owned(), files.clone()));
+        let refresh = tokio::spawn(keep_tokens_fresh(
+            kubeconfig,
+            namespace.to_owned(),
+            name.to_owned(),
+            files.clone(),
+        ));
         Ok(Self {
             files,
             refresh: refresh.abort_handle(),
@@ -83,13 +92,13 @@ impl Files {
         Ok(())
     }
 
-    fn write_kubeconfig(&self, cluster: &ControlPlane) -> anyhow::Result<()> {
+    fn write_kubeconfig(&self, cluster: &ControlPlane, namespace: &str) -> anyhow::Result<()> {
         let authority = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, cluster.ca_pem());
         let document = json!({
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "pod",
-            "contexts": [{"name": "pod", "context": {"cluster": "cluster", "user": "pod", "namespace": NAMESPACE}}],
+            "contexts": [{"name": "pod", "context": {"cluster": "cluster", "user": "pod", "namespace": namespace}}],
             "clusters": [{"name": "cluster", "cluster": {"server": cluster.server_url(), "certificate-authority-data": authority}}],
             "users": [{"name": "pod", "user": {"tokenFile": self.api_server_token()}}],
         });
@@ -103,21 +112,21 @@ struct Tokens {
     api_server: String,
 }
 
-async fn tokens(cluster: &ControlPlane, name: &str) -> anyhow::Result<Tokens> {
+async fn tokens(cluster: &ControlPlane, namespace: &str, name: &str) -> anyhow::Result<Tokens> {
     let issuer = cluster.issuer().await?;
     Ok(Tokens {
-        entra: cluster.service_account_token(NAMESPACE, name, ENTRA_AUDIENCE).await?,
-        api_server: cluster.service_account_token(NAMESPACE, name, &issuer).await?,
+        entra: cluster.service_account_token(namespace, name, ENTRA_AUDIENCE).await?,
+        api_server: cluster.service_account_token(namespace, name, &issuer).await?,
     })
 }
 
 /// Does the kubelet's part. A failure is tried again: the API server may be away.
-async fn keep_tokens_fresh(kubeconfig: PathBuf, name: String, files: Files) {
+async fn keep_tokens_fresh(kubeconfig: PathBuf, namespace: String, name: String, files: Files) {
     loop {
         tokio::time::sleep(TOKEN_REFRESH).await;
         let renewed = async {
             let cluster = ControlPlane::existing(&kubeconfig).await?;
-            files.write_tokens(&tokens(&cluster, &name).await?)
+            files.write_tokens(&tokens(&cluster, &namespace, &name).await?)
         };
         if let Err(error) = renewed.await {
             tracing::warn!("tokens not renewed: {error:#}");

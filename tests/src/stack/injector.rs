@@ -45,7 +45,7 @@ impl Injector {
         let cluster = &stack.cluster;
         cluster.kubectl_apply(RIGHTS).await?;
         stack.federate_with(INJECTOR).await?;
-        let account = Account::new(cluster, INJECTOR, &stack.folder.path().join(INJECTOR)).await?;
+        let account = Account::new(cluster, NAMESPACE, INJECTOR, &stack.folder.path().join(INJECTOR)).await?;
         let usual = [
             ("AZUREKEYVAULT_ENV_IMAGE", "example.org/azure-keyvault-env:1"),
             ("POD_NAMESPACE", NAMESPACE),

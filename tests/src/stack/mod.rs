@@ -5,6 +5,7 @@
 
 mod account;
 mod controller;
+mod deployed;
 mod injector;
 mod launch;
 mod measured;
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 
 use self::account::Account;
 pub use self::controller::Controller;
+pub use self::deployed::{Deployed, Surroundings};
 pub use self::injector::{INJECTOR, Injector, prepared_namespace, prepares};
 pub use self::launch::Launch;
 pub use self::measured::{Connection, MeasuredInjector};
@@ -78,7 +80,13 @@ impl Stack {
         let folder = TempDir::with_prefix("akv2k8s-stack-").context("cannot make a temporary folder")?;
         emulator.write_ca_file(&folder.path().join(CA))?;
         emulator.write_cloud_file(&folder.path().join(CLOUD))?;
-        let account = Account::new(&cluster, SERVICE_ACCOUNT, &folder.path().join(SERVICE_ACCOUNT)).await?;
+        let account = Account::new(
+            &cluster,
+            NAMESPACE,
+            SERVICE_ACCOUNT,
+            &folder.path().join(SERVICE_ACCOUNT),
+        )
+        .await?;
         let stack = Self {
             cluster,
             emulator,

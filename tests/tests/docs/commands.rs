@@ -109,10 +109,11 @@ fn check(command: &str) -> Result<(), String> {
         Look::Chart => {
             // The reader's own values are not here.
             let command = command.replace("--values values.yaml", "");
+            let command = command.replace(" examples/", &format!(" {}/examples/", root().display()));
             let words: Vec<_> = command.split_whitespace().skip(3).collect();
             let flags = words
                 .iter()
-                .filter(|it| !matches!(**it, "charts/akv2k8s" | "--wait" | "--create-namespace"));
+                .filter(|it| !matches!(**it, "charts/akv2k8s" | "--wait" | "--create-namespace" | "--skip-crds"));
             let line: Vec<_> = ["template", "akv2k8s", "CHART"]
                 .into_iter()
                 .chain(flags.copied())

@@ -1,0 +1,214 @@
+//! Every way of `examples/identity` to become somebody reads the vault as just that.
+
+use akv2k8s_shared::identity::Method;
+use akv2k8s_testbed::emulator::{FederatedCredential, Operation, Service};
+use anyhow::{Context, ensure};
+use serde_json::json;
+
+use crate::bed::{Azure, CLIENT, RELEASE, TENANT, World, path, text};
+use crate::openssl::OpenSsl;
+
+/// The object that all of them read.
+const OBJECT: &str = "identity/db-password.yaml";
+const RESTRICTED: &str = "injector/namespace.yaml";
+const PRIVILEGED: &str = "identity/azure-json/namespace.yaml";
+/// Compared with what is rendered: nothing here knows their kinds.
+const COMPARED: [&str; 2] = [
+    "identity/pod-identity/identity.yaml",
+    "identity/pod-identity/values-exception.yaml",
+];
+
+/// What has to be there before, in Azure or in the cluster.
+#[derive(Clone, Copy)]
+enum Given {
+    FederatedCredential,
+    ClientSecret,
+    Certificate,
+    /// A node with the identity, and with another one.
+    NodeIdentity,
+    /// The same, and the node's file that names it.
+    NodeFile,
+    PodIdentity,
+}
+
+struct Journey {
+    values: &'static str,
+    given: Given,
+    method: Method,
+    namespace: &'static str,
+}
+
+const fn journey(values: &'static str, given: Given, method: Method) -> Journey {
+    let namespace = RESTRICTED;
+    Journey {
+        values,
+        given,
+        method,
+        namespace,
+    }
+}
+
+const JOURNEYS: [Journey; 8] = [
+    journey(
+        "identity/workload-identity/values.yaml",
+        Given::FederatedCredential,
+        Method::WorkloadIdentity,
+    ),
+    journey(
+        "identity/workload-identity/values-without-webhook.yaml",
+        Given::FederatedCredential,
+        Method::WorkloadIdentity,
+    ),
+    journey(
+        "identity/service-principal/values.yaml",
+        Given::ClientSecret,
+        Method::ClientSecret,
+    ),
+    journey(
+        "identity/client-certificate/values.yaml",
+        Given::Certificate,
+        Method::ClientCertificate,
+    ),
+    journey(
+        "identity/managed-identity/values.yaml",
+        Given::NodeIdentity,
+        Method::ManagedIdentity,
+    ),
+    journey(
+        "identity/managed-identity/values-user-defined-msi.yaml",
+        Given::NodeIdentity,
+        Method::ManagedIdentity,
+    ),
+    journey(
+        "identity/pod-identity/values.yaml",
+        Given::PodIdentity,
+        Method::ManagedIdentity,
+    ),
+    Journey {
+        namespace: PRIVILEGED,
+        ..journey(
+            "identity/azure-json/values.yaml",
+            Given::NodeFile,
+            Method::ManagedIdentity,
+        )
+    },
+];
+
+/// Every file that the tests of this module and of `pod_identity` use.
+pub(crate) fn files() -> impl Iterator<Item = &'static str> {
+    let values = JOURNEYS.iter().map(|it| it.values);
+    values.chain(COMPARED).chain([OBJECT, PRIVILEGED])
+}
+
+/// The command of the folder's README that makes this Secret, without its first word.
+fn command(secret: &str) -> anyhow::Result<String> {
+    let page = text("identity/README.md")?.replace("\\\n", " ");
+    let start = format!("kubectl create secret generic {secret} ");
+    let line = page.lines().find(|it| it.starts_with(&start));
+    Ok(line.context(start)?.trim_start_matches("kubectl ").to_owned())
+}
+
+impl Given {
+    async fn prepare(self, world: &World, azure: &Azure) -> anyhow::Result<()> {
+        let imds = azure.emulator.imds();
+        match self {
+            Self::FederatedCredential => {
+                azure.emulator.entra().trust_issuer_ca(world.cluster.ca_pem());
+                let issuer = world.cluster.issuer().await?;
+                let credential = FederatedCredential::service_account(&issuer, RELEASE, "akv2k8s-controller");
+                azure.app.add_federated_credential(credential);
+            }
+            Self::ClientSecret => {
+                azure.app.add_secret_with("CLIENT_SECRET", None);
+                world.kubectl(&command("akv2k8s-credentials")?).await?;
+            }
+            Self::Certificate => {
+                let openssl = OpenSsl::at(azure.folder.path());
+                openssl.certificate("client", &["rsa:2048"]);
+                openssl.pem("client", "client.pem");
+                azure.app.add_certificate(&openssl.der("client"));
+                let file = azure.folder.path().join("client.pem");
+                let here = format!("--from-file={}", file.display());
+                let command = command("akv2k8s-certificate")?.replace("--from-file=client.pem", &here);
+                world.kubectl(&command).await?;
+            }
+            Self::NodeIdentity => {
+                imds.assign(azure.app.principal().clone());
+                imds.assign_user_identity();
+            }
+            Self::NodeFile => {
+                imds.assign(azure.app.principal().clone());
+                imds.assign_user_identity();
+                let folder = azure.folder.path().join("etc/kubernetes");
+                std::fs::create_dir_all(&folder)?;
+                let file = json!({
+                    "cloud": "AzureStackCloud", "tenantId": TENANT, "aadClientId": "msi", "aadClientSecret": "msi",
+                    "useManagedIdentityExtension": true, "userAssignedIdentityID": CLIENT,
+                });
+                std::fs::write(folder.join("azure.json"), file.to_string())?;
+            }
+            Self::PodIdentity => {
+                imds.use_pod_identity();
+                imds.assign(azure.app.principal().clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Who gives the tokens.
+    fn issuer(self) -> Service {
+        match self {
+            Self::FederatedCredential | Self::ClientSecret | Self::Certificate => Service::Entra,
+            Self::NodeIdentity | Self::NodeFile | Self::PodIdentity => Service::Imds,
+        }
+    }
+}
+
+async fn read(world: &World, journey: &Journey) -> anyhow::Result<()> {
+    let azure = Azure::start().await?;
+    // Another value each time: none is left over.
+    azure.set("db-password", journey.values)?;
+    world.apply(journey.namespace).await?;
+    journey.given.prepare(world, &azure).await?;
+    world.install(RELEASE, &[journey.values])?;
+    let (_pod, launch) = world.controller(RELEASE, &azure).await?;
+    let controller = launch.start().await?;
+
+    let team = world.cluster.namespace("team").await?;
+    world.apply_in(team.name(), OBJECT).await?;
+    let akvs = world
+        .becomes(team.name(), "db-password", "Synced")
+        .await
+        .context(controller.log())?;
+    world.holds(team.name(), "db-password", journey.values).await?;
+    let read_by = akvs.status.and_then(|it| it.identity).context("who read")?;
+    ensure!(read_by.method == journey.method.as_str(), "{read_by:?}");
+    ensure!(read_by.client_id.is_none_or(|it| it == CLIENT));
+    for service in [Service::Entra, Service::Imds] {
+        let tokens = azure.emulator.journal().counts().service(&service).of(Operation::Token);
+        ensure!(
+            (tokens > 0) == (service == journey.given.issuer()),
+            "{service}: {tokens}"
+        );
+    }
+
+    world
+        .kubectl(&format!(
+            "delete --namespace {} -f {}",
+            team.name(),
+            path(OBJECT).display()
+        ))
+        .await?;
+    controller.stop().await?;
+    world.uninstall(RELEASE).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_way_to_become_somebody_reads_the_vault_in_a_namespace_with_the_standard_it_is_said_to_meet()
+-> anyhow::Result<()> {
+    let world = World::start().await?;
+    for journey in &JOURNEYS {
+        read(&world, journey).await.context(journey.values)?;
+    }
+    Ok(())
+}
