@@ -27,10 +27,11 @@ use crate::events::Events;
 use crate::grants::VaultGrants;
 use crate::health::{Health, Phase};
 use crate::leader::Election;
+use crate::lists::Lists;
 use crate::metrics::{Metrics, Readings};
 use crate::objects::{Key, Objects};
 use crate::orphans;
-use crate::output::{Scope, Store};
+use crate::output::Store;
 use crate::poll::Poller;
 use crate::queue::{Limits, Queue};
 use crate::reconcile::{self, Context};
@@ -136,6 +137,7 @@ impl Controller {
             Some(term) => term.guard(client),
             None => client,
         };
+        let lists = Lists::new(Arc::clone(&health));
         let writes = reconcile::writes();
         let in_flight = Arc::clone(&writes);
         let is_busy = move || reconcile::is_busy(&in_flight);
@@ -152,7 +154,8 @@ impl Controller {
             objects,
             names: Arc::default(),
             queue: Arc::clone(&queue),
-            store: Store::new(),
+            store: Store::with(lists.clone()),
+            lists,
             watch_outputs: config.args.watch_outputs,
             period: config.args.poll_period(),
             events,
@@ -244,49 +247,24 @@ async fn work(
             background.keep("definition", definition.follow());
         }
     }
-    let selection = Selection {
-        namespace: config.namespace.clone(),
-        labels: config.labels.clone(),
-    };
     let grants = &context.grants;
     let grants_file = grants.load().await;
-    let (synced, mut is_synced) = watch::channel(false);
-    let objects = Arc::clone(&context.objects);
-    let follow = watches::objects(
-        client.clone(),
-        selection,
-        Arc::clone(&objects),
-        Arc::clone(queue),
-        synced,
-    );
-    background.keep("watch of AzureKeyVaultSecrets", follow);
+    let is_listed = watch_all(config, context, queue, &client, background);
     let follow = Arc::clone(grants).follow_labels(
-        client.clone(),
-        config.namespace.clone(),
-        Arc::clone(&objects),
+        client,
+        config.namespaces.clone(),
+        Arc::clone(&context.objects),
         Arc::clone(queue),
     );
     background.keep("labels of namespaces", follow);
-    if context.watch_outputs {
-        let scope = config.namespace.clone().map_or(Scope::Cluster, Scope::Namespace);
-        let (told, changes) = mpsc::unbounded_channel();
-        let store = context.store.clone();
-        background.keep(
-            "watch of outputs",
-            async move { store.watch(client, scope, told).await },
-        );
-        background.keep("outputs", watches::outputs(changes, objects, Arc::clone(queue)));
-        context.store.synced().await;
-    }
-    // The sender lives in the task above; when that ends, so does the process.
-    let _ = is_synced.wait_for(|synced| *synced).await;
+    context.lists.settled().await;
     grants.labels_settled().await;
     let follow = Arc::clone(grants).follow_file(grants_file, Arc::clone(&context.objects), Arc::clone(queue));
     background.keep("vault grants", follow);
     context.health.set_phase(Phase::Running);
     info!(objects = context.objects.len(), "the first lists are complete");
     if context.watch_outputs {
-        background.keep("orphans", orphans::follow(Arc::clone(context), is_synced));
+        background.keep("orphans", orphans::follow(Arc::clone(context), is_listed));
     }
     let poller = Poller {
         vault: context.vault.clone(),
@@ -313,6 +291,42 @@ async fn work(
         let jitter = jitter(&random, &job.key);
         workers.spawn(async move { queue.work(&job, jitter, context.sync(&job)).await });
     }
+}
+
+/// Starts the watches of AKVS and outputs in every namespace; says when a list of AKVS is complete.
+fn watch_all(
+    config: &Config,
+    context: &Arc<Context>,
+    queue: &Arc<Queue<Key>>,
+    client: &kube::Client,
+    background: &mut Background,
+) -> watch::Receiver<bool> {
+    let (listed, is_listed) = watch::channel(false);
+    let (told, changes) = mpsc::unbounded_channel();
+    for scope in config.namespaces.scopes() {
+        if context.watch_outputs {
+            let follow = context.store.watch(client.clone(), scope.clone(), told.clone());
+            background.keep("watch of outputs", follow);
+        }
+        let selection = Selection {
+            scope,
+            labels: config.labels.clone(),
+        };
+        let follow = watches::objects(
+            client.clone(),
+            selection,
+            Arc::clone(&context.objects),
+            Arc::clone(queue),
+            context.lists.clone(),
+            listed.clone(),
+        );
+        background.keep("watch of AzureKeyVaultSecrets", follow);
+    }
+    if context.watch_outputs {
+        let follow = watches::outputs(changes, Arc::clone(&context.objects), Arc::clone(queue));
+        background.keep("outputs", follow);
+    }
+    is_listed
 }
 
 /// In 0..1, different for each job.

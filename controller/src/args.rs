@@ -43,6 +43,10 @@ pub struct Args {
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub watch_all_namespaces: bool,
 
+    /// Only these namespaces, with commas between them, whatever `--watch-all-namespaces` says.
+    #[arg(long, value_name = "NAMESPACE,…", value_delimiter = ',', value_parser = namespace)]
+    pub watch_namespaces: Vec<String>,
+
     /// Accepted for compatibility: it had no effect upstream and has none here.
     #[arg(long, default_value_t = 30)]
     pub kube_resync_period: u32,
@@ -111,6 +115,16 @@ impl Args {
     pub fn poll_period(&self) -> Duration {
         Duration::from_secs(self.azure_resync_period.into())
     }
+}
+
+/// A namespace's name: an RFC 1123 label.
+fn namespace(text: &str) -> Result<String, String> {
+    let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let legal =
+        (1..=63).contains(&text.len()) && text.bytes().all(inside) && !text.starts_with('-') && !text.ends_with('-');
+    legal.then(|| text.to_owned()).ok_or_else(|| {
+        "that is no namespace's name: write lower-case letters, digits and dashes, and a comma between names".to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -242,5 +256,9 @@ mod tests {
         assert!(parse(&["--no-such-flag"]).is_err());
         assert!(parse(&["--azure-resync-period=0"]).is_err());
         assert!(parse(&["--change-detection=never"]).is_err());
+        for list in ["", "a,", "a b", "A", "-a", "*"] {
+            let error = parse(&[&format!("--watch-namespaces={list}")]).unwrap_err().to_string();
+            assert!(error.contains("no namespace's name"), "{list:?}: {error}");
+        }
     }
 }

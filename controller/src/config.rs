@@ -6,6 +6,7 @@ use akv2k8s_shared::identity::{AuthType, Provider};
 use anyhow::{Context, bail};
 
 use crate::args::Args;
+use crate::namespaces::Namespaces;
 use crate::variables::{CRD_UPGRADE, HTTP_PORT, METRICS_ENABLED, OBJECT_LABELS, RUNTIME_NAMESPACE};
 
 /// Everything that is decided before the first connection.
@@ -14,8 +15,8 @@ pub struct Config {
     pub args: Args,
     /// The environment, for identity and cloud.
     pub environment: Environment,
-    /// The only namespace that is watched; `None` = all.
-    pub namespace: Option<String>,
+    /// What is watched.
+    pub namespaces: Namespaces,
     /// `RUNTIME_NAMESPACE`: where this pod lives.
     pub own_namespace: Option<String>,
     /// Label selector for AKVS, from `OBJECT_LABELS`.
@@ -37,13 +38,18 @@ impl Config {
     /// A variable cannot be understood; the message says which and what to write.
     pub fn new(args: Args, environment: Environment) -> anyhow::Result<Self> {
         let own_namespace = environment.get(RUNTIME_NAMESPACE).map(str::to_owned);
-        let namespace = match (args.watch_all_namespaces, &own_namespace) {
-            (true, _) => None,
-            (false, Some(namespace)) => Some(namespace.clone()),
-            (false, None) => bail!(
+        let namespaces = match (
+            args.watch_namespaces.as_slice(),
+            args.watch_all_namespaces,
+            &own_namespace,
+        ) {
+            ([], true, _) => Namespaces::All,
+            ([], false, Some(namespace)) => Namespaces::Only([namespace.clone()].into()),
+            ([], false, None) => bail!(
                 "--watch-all-namespaces=false needs RUNTIME_NAMESPACE: set it to the namespace to watch \
-                 (fieldRef metadata.namespace)"
+                 (fieldRef metadata.namespace), or name namespaces with --watch-namespaces"
             ),
+            (names, _, _) => Namespaces::Only(names.iter().cloned().collect()),
         };
         let http_port = match environment.get(HTTP_PORT) {
             None => 9000,
@@ -63,7 +69,7 @@ impl Config {
         Ok(Self {
             args,
             environment,
-            namespace,
+            namespaces,
             own_namespace,
             labels,
             http_port,
@@ -120,23 +126,24 @@ mod tests {
     fn the_defaults_need_no_environment() {
         let config = config(&[], &[]).unwrap();
         assert_eq!(
-            (config.namespace, config.labels, config.http_port, config.metrics),
-            (None, None, 9000, false)
+            (config.namespaces, config.labels, config.http_port, config.metrics),
+            (Namespaces::All, None, 9000, false)
         );
     }
 
     #[test]
     fn namespace_mode_needs_a_namespace() {
-        let line = ["--watch-all-namespaces=false"];
-        assert_eq!(
-            config(&line, &[("RUNTIME_NAMESPACE", "a")])
-                .unwrap()
-                .namespace
-                .as_deref(),
-            Some("a")
-        );
-        assert!(config(&line, &[]).is_err());
-        assert_eq!(config(&[], &[("RUNTIME_NAMESPACE", "a")]).unwrap().namespace, None);
+        let only = |names: &[&str]| Namespaces::Only(names.iter().map(|it| (*it).to_owned()).collect());
+        let namespaces = |line: &[&str], environment| config(line, environment).map(|it| it.namespaces);
+        let own: &[_] = &[("RUNTIME_NAMESPACE", "a")];
+        let one = "--watch-all-namespaces=false";
+        assert_eq!(namespaces(&[one], own).unwrap(), only(&["a"]));
+        assert!(namespaces(&[one], &[]).is_err());
+        assert_eq!(namespaces(&[], own).unwrap(), Namespaces::All);
+        for line in [&["--watch-namespaces=c,b,c"][..], &["--watch-namespaces", "b,c", one]] {
+            assert_eq!(namespaces(line, own).unwrap(), only(&["b", "c"]));
+            assert_eq!(namespaces(line, &[]).unwrap(), only(&["b", "c"]));
+        }
     }
 
     #[test]

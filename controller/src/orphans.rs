@@ -39,16 +39,15 @@ async fn repeat<F: Future<Output = ()>>(
 async fn release(context: Arc<Context>) {
     let keys = context.objects.keys();
     let managers: HashSet<_> = keys.iter().map(|key| manager_name(&key.namespace, &key.name)).collect();
-    match output::release_orphans(&context.client, &context.store, |manager| managers.contains(manager)).await {
-        Ok((released, failed)) => {
-            for released in released {
-                info!(output = ?released, "output released: the deletion of its object was not seen");
-            }
-            for failed in failed {
-                warn!(output = %failed.target, error = %failed.diagnosis, "an orphaned output could not be released");
-            }
-        }
-        Err(error) => warn!(%error, "orphaned outputs cannot be looked for; the next look is within a day"),
+    let looked = output::release_orphans(&context.client, &context.store, |manager| managers.contains(manager)).await;
+    for released in looked.released {
+        info!(output = ?released, "output released: the deletion of its object was not seen");
+    }
+    for failed in looked.failed {
+        warn!(output = %failed.target, error = %failed.diagnosis, "an orphaned output could not be released");
+    }
+    for (namespace, error) in looked.unread {
+        warn!(%namespace, %error, "orphaned outputs cannot be looked for; the next look is within a day");
     }
 }
 

@@ -4,64 +4,65 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use akv2k8s_shared::api::AzureKeyVaultSecret;
-use futures::{StreamExt, pin_mut};
-use kube::api::Api;
+use akv2k8s_shared::watching::Watching;
 use kube::core::DeserializeGuard;
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Resource, ResourceExt};
 use tokio::sync::{mpsc, watch};
-use tracing::warn;
 
+use crate::lists::{Lists, OBJECTS};
+use crate::namespaces::Scope;
 use crate::objects::{Key, News, Objects};
 use crate::output::Changed;
 use crate::queue::{Lane, Queue, Reasons};
 
 type Guarded = DeserializeGuard<AzureKeyVaultSecret>;
 
-/// Which AKVS are watched.
+/// Which AKVS one watch shows.
 pub(crate) struct Selection {
-    /// One namespace, or all.
-    pub(crate) namespace: Option<String>,
+    pub(crate) scope: Scope,
     /// Label selector.
     pub(crate) labels: Option<String>,
 }
 
-/// Follows the AKVS until dropped; `synced` turns true after the first complete list. Failures are retried with back-off.
-pub(crate) async fn objects(
+/// Follows the AKVS until dropped; `listed` is set after each complete list. Failures are told and retried with back-off.
+pub(crate) fn objects(
     client: kube::Client,
     selection: Selection,
     objects: Arc<Objects>,
     queue: Arc<Queue<Key>>,
-    synced: watch::Sender<bool>,
-) {
-    let api = match &selection.namespace {
-        Some(namespace) => Api::<Guarded>::namespaced(client, namespace),
-        None => Api::<Guarded>::all(client),
-    };
+    lists: Lists,
+    listed: watch::Sender<bool>,
+) -> impl Future<Output = ()> + Send {
+    let Selection { scope, labels } = selection;
+    lists.begin(&scope, OBJECTS);
     let mut config = watcher::Config::default();
-    if let Some(labels) = &selection.labels {
+    if let Some(labels) = &labels {
         config = config.labels(labels);
     }
-    let events = watcher(api, config).default_backoff();
-    pin_mut!(events);
+    let mut watching = Watching::new(scope.api::<Guarded>(client), config);
     let mut follower = Follower {
+        scope,
         objects,
         queue,
         listed: HashSet::new(),
     };
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => {
-                if follower.handle(event) {
-                    synced.send_replace(true);
-                }
+    async move {
+        loop {
+            let said = watching.next().await;
+            lists.take(&follower.scope, OBJECTS, &said);
+            if let Ok(event) = said
+                && follower.handle(event)
+            {
+                lists.complete(&follower.scope, OBJECTS);
+                listed.send_replace(true);
             }
-            Err(error) => warn!(%error, "watching AzureKeyVaultSecrets failed; trying again"),
         }
     }
 }
 
 struct Follower {
+    scope: Scope,
     objects: Arc<Objects>,
     queue: Arc<Queue<Key>>,
     /// What the list that is being read has shown so far.
@@ -86,7 +87,7 @@ impl Follower {
             }
             watcher::Event::InitDone => {
                 for key in self.objects.keys() {
-                    if !self.listed.contains(&key) {
+                    if self.scope.covers(&key.namespace) && !self.listed.contains(&key) {
                         self.remove(&key, None);
                     }
                 }

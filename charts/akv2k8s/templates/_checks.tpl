@@ -53,9 +53,6 @@
 
 {{- define "akv2k8s.checkController" -}}
 {{- if .Values.controller.enabled -}}
-{{- if gt (len .Values.watchNamespaces) 1 -}}
-{{- fail "watchNamespaces names several namespaces, and one controller watches one or all: write one, or install the controller once for each (env_injector.enabled=false), or set controller.enabled=false" -}}
-{{- end -}}
 {{- if and (not .Values.controller.leaderElection.enabled) (gt (int .Values.controller.replicaCount) 1) -}}
 {{- fail "controller.leaderElection.enabled is false, and controller.replicaCount is more than 1: they would all work at once. Set controller.replicaCount=1" -}}
 {{- end -}}

@@ -75,7 +75,7 @@ pub(crate) async fn run(args: &DoctorArgs, config: &Config) -> ExitCode {
 /// There is neither a kubeconfig nor a ServiceAccount.
 pub async fn report(args: &DoctorArgs, config: &Config) -> anyhow::Result<Report> {
     let client = connect(config).await?;
-    let objects = vaults::objects(&client, config.namespace.as_deref()).await;
+    let objects = vaults::objects(&client, &config.namespaces).await;
     let known = objects.as_deref().unwrap_or_default();
     let rules = grants::apply_file(config.args.vault_grants.as_deref(), vaults::asked(known)).await;
     let mut checks = vec![rights::check(&client, config, rules.by_label).await];

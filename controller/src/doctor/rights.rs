@@ -9,6 +9,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 
 use crate::config::Config;
+use crate::namespaces::Namespaces;
 
 const ID: &str = "rights";
 const LABELS_MANIFEST: &str = "examples/install/namespace-labels-rbac.yaml";
@@ -63,10 +64,10 @@ pub(super) async fn check(client: &Client, config: &Config, by_label: bool) -> C
 
 /// The rights for an installation with these flags.
 fn manifest(config: &Config) -> &'static str {
-    match (&config.namespace, config.args.watch_outputs) {
-        (Some(_), _) => "examples/install/one-namespace-rbac.yaml",
-        (None, false) => "examples/install/without-watching-secrets-rbac.yaml",
-        (None, true) => "examples/install/controller-rbac.yaml",
+    match (&config.namespaces, config.args.watch_outputs) {
+        (Namespaces::Only(_), _) => "examples/install/one-namespace-rbac.yaml",
+        (Namespaces::All, false) => "examples/install/without-watching-secrets-rbac.yaml",
+        (Namespaces::All, true) => "examples/install/controller-rbac.yaml",
     }
 }
 
@@ -139,44 +140,45 @@ fn verdict(needed: usize, missing: &[String], manifests: &str) -> Check {
 
 /// What these flags need.
 fn needed(config: &Config, default_namespace: &str) -> Vec<Right> {
-    const AKVS: (&str, &str) = ("spv.no", "azurekeyvaultsecrets");
-    let scope = config.namespace.as_ref();
-    let right = |verb, (group, resource), subresource, namespace: Option<&String>| Right {
+    let right = |verb, (group, resource), subresource, namespace: Option<&str>| Right {
         verb,
         group,
         resource,
         subresource,
-        namespace: namespace.cloned(),
+        namespace: namespace.map(str::to_owned),
         name: None,
     };
-    let mut needed: Vec<_> = ["get", "list", "watch"]
-        .map(|verb| right(verb, AKVS, None, scope))
-        .into();
-    needed.push(right("patch", AKVS, Some("status"), scope));
-    needed.push(right("update", AKVS, Some("finalizers"), scope));
-    let reading: &[_] = if config.args.watch_outputs {
-        &["list", "watch"]
-    } else {
-        &[]
-    };
-    for resource in ["secrets", "configmaps"] {
-        let verbs = ["get", "create", "patch", "delete"].iter().chain(reading);
-        needed.extend(verbs.map(|verb| right(verb, ("", resource), None, scope)));
+    let mut needed = Vec::new();
+    for scope in config.namespaces.scopes() {
+        const AKVS: (&str, &str) = ("spv.no", "azurekeyvaultsecrets");
+        let right = |verb, kind, subresource| right(verb, kind, subresource, scope.namespace());
+        needed.extend(["get", "list", "watch"].map(|verb| right(verb, AKVS, None)));
+        needed.push(right("patch", AKVS, Some("status")));
+        needed.push(right("update", AKVS, Some("finalizers")));
+        let reading: &[_] = if config.args.watch_outputs {
+            &["list", "watch"]
+        } else {
+            &[]
+        };
+        for resource in ["secrets", "configmaps"] {
+            let verbs = ["get", "create", "patch", "delete"].iter().chain(reading);
+            needed.extend(verbs.map(|verb| right(verb, ("", resource), None)));
+        }
+        needed.push(right("create", ("", "events"), None));
     }
-    needed.push(right("create", ("", "events"), None, scope));
     if config.args.leader_elect {
         let namespace = config
             .args
             .lease_namespace
             .clone()
             .or_else(|| config.own_namespace.clone());
-        let namespace = namespace.unwrap_or_else(|| default_namespace.to_owned());
+        let namespace = namespace.as_deref().unwrap_or(default_namespace);
         let lease = ("coordination.k8s.io", "leases");
         // RBAC cannot say which one may be created.
-        needed.push(right("create", lease, None, Some(&namespace)));
+        needed.push(right("create", lease, None, Some(namespace)));
         needed.extend(["get", "update"].map(|verb| Right {
             name: Some(config.args.lease_name.clone()),
-            ..right(verb, lease, None, Some(&namespace))
+            ..right(verb, lease, None, Some(namespace))
         }));
     }
     needed
@@ -212,6 +214,12 @@ mod tests {
         assert_eq!(narrow.len(), 14);
         assert!(narrow.iter().all(|right| right.ends_with(" in akv2k8s")), "{narrow:?}");
         assert!(!narrow.contains(&"list secrets in akv2k8s".to_owned()), "{narrow:?}");
+        let several = needed_with(&["--watch-namespaces=shop,bank"]);
+        for namespace in ["shop", "bank"] {
+            assert!(several.contains(&format!("list secrets in {namespace}")), "{several:?}");
+        }
+        assert_eq!(several.len(), 2 * 18 + 3);
+        assert!(several.contains(&"update leases in akv2k8s".to_owned()), "{several:?}");
     }
 
     #[test]

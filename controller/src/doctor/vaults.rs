@@ -8,6 +8,8 @@ use akv2k8s_shared::reference::{ObjectKind, ObjectRef, VaultName};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
+use crate::namespaces::Namespaces;
+
 /// What is to be tried of a vault.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wanted {
@@ -24,19 +26,22 @@ pub(super) struct Asked {
     pub(super) object: ObjectRef,
 }
 
-/// The AKVS in `namespace` (`None` = all).
-pub(super) async fn objects(client: &Client, namespace: Option<&str>) -> Result<Vec<AzureKeyVaultSecret>, Check> {
-    let api: Api<AzureKeyVaultSecret> = match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    match api.list(&ListParams::default()).await {
-        Ok(list) => Ok(list.items),
-        Err(error) => Err(Check::not_made(
-            "vault",
-            format!("Vaults: the AzureKeyVaultSecrets cannot be listed ({error}); --vault names one."),
-        )),
+/// The AKVS in `namespaces`.
+pub(super) async fn objects(client: &Client, namespaces: &Namespaces) -> Result<Vec<AzureKeyVaultSecret>, Check> {
+    let mut objects = Vec::new();
+    for scope in namespaces.scopes() {
+        let api: Api<AzureKeyVaultSecret> = scope.api(client.clone());
+        match api.list(&ListParams::default()).await {
+            Ok(list) => objects.extend(list.items),
+            Err(error) => {
+                return Err(Check::not_made(
+                    "vault",
+                    format!("Vaults: the AzureKeyVaultSecrets{scope} cannot be listed ({error}); --vault names one."),
+                ));
+            }
+        }
     }
+    Ok(objects)
 }
 
 /// What `objects` ask the controller's own identity for: not those that name a ServiceAccount. Those whose specification is at fault

@@ -10,6 +10,8 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event};
 use tokio::time::Instant;
 
+use crate::namespaces::Namespaces;
+
 /// What the problem is called in `/readyz` and metrics.
 pub(super) const SUBJECT: &str = "labels of namespaces";
 
@@ -116,10 +118,10 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    /// Watches `only` one namespace, or all.
-    pub(super) fn new(client: kube::Client, only: Option<&str>) -> Self {
+    /// Watches the one namespace that is served; where several are, all, since the API server selects one or all.
+    pub(super) fn new(client: kube::Client, served: &Namespaces) -> Self {
         let mut config = watcher::Config::default();
-        if let Some(name) = only {
+        if let Some(name) = served.single() {
             config = config.fields(&format!("metadata.name={name}"));
         }
         Self {

@@ -28,6 +28,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use crate::health::Health;
+use crate::namespaces::Namespaces;
 use crate::objects::{Key, Object, Objects};
 use crate::queue::Queue;
 use crate::watch::enqueue;
@@ -136,11 +137,11 @@ impl VaultGrants {
         }
     }
 
-    /// Watches the labels of namespaces (of `only` one, or all) while a rule asks for them, until dropped.
+    /// Watches the labels of namespaces while a rule asks for them, until dropped.
     pub(crate) async fn follow_labels(
         self: Arc<Self>,
         client: kube::Client,
-        only: Option<String>,
+        namespaces: Namespaces,
         objects: Arc<Objects>,
         queue: Arc<Queue<Key>>,
     ) {
@@ -148,7 +149,7 @@ impl VaultGrants {
         // The sender lives in `self`: waiting never fails.
         while wanted.wait_for(|wanted| *wanted).await.is_ok() {
             info!("a rule selects namespaces by label: watching namespaces");
-            let mut watcher = labels::Watcher::new(client.clone(), only.as_deref());
+            let mut watcher = labels::Watcher::new(client.clone(), &namespaces);
             loop {
                 let expiry = self.labels.borrow().expiry();
                 tokio::select! {

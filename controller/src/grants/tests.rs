@@ -152,7 +152,7 @@ async fn labels_count_for_ten_minutes_while_namespaces_cannot_be_watched_and_aga
     let by_label = "grants: [{namespaceSelector: {matchLabels: {team: pay}}, vaults: [kv1]}]";
     let grants = Arc::new(grants(&Ok(by_label.to_owned())));
     let (objects, queue) = (Arc::default(), Arc::new(Queue::new(crate::queue::Limits::default())));
-    let follow = Arc::clone(&grants).follow_labels(cluster.client(), None, objects, queue);
+    let follow = Arc::clone(&grants).follow_labels(cluster.client(), Namespaces::All, objects, queue);
     let follow = tokio::spawn(follow);
     let allowed = || grants.check("a", &object("kv1"));
     let minutes = |minutes: u64| tokio::time::sleep(Duration::from_mins(minutes));

@@ -44,13 +44,12 @@ pub use failure::{ApplyError, Retry};
 pub use meta::{Claims, Manager, Names, Operation, OutputMeta, OwnerRef, Pairs};
 pub use metadata::{Copied, copied};
 pub use observe::{Observed, observe};
-pub use orphans::release_orphans;
+pub use orphans::{Orphans, release_orphans};
 pub use owner::{AkvsId, manager_name};
 pub use plan::{Action, Application, Claimant, Plan, Rivals, Why, plan};
 pub use release::{Released, is_gone, release};
 pub use state::{OutputState, state};
 pub use store::{Changed, Store};
-pub use watcher::Scope;
 
 /// What kind of object an output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -30,7 +30,7 @@ pub async fn observe(
 ) -> Result<Vec<Observed>, ApplyError> {
     let mut targets = wanted.to_vec();
     targets.extend(store.outputs_of(akvs).into_iter().map(|(target, _)| target));
-    if !store.is_synced() {
+    if !store.is_synced(&akvs.namespace) {
         targets.extend(recorded.iter().map(Target::from));
     }
     targets.sort_unstable();

@@ -18,21 +18,34 @@ const PAGE: u32 = 500;
 /// Releases the outputs whose manager belongs to no AKVS that exists. `known` says whether a manager's AKVS is in the
 /// controller's own (perhaps filtered) view; the others are checked against an unfiltered live list of AKVS metadata of their
 /// namespace. Call it once both caches are synced.
-pub async fn release_orphans(
-    client: &kube::Client,
-    store: &Store,
-    known: impl Fn(&str) -> bool,
-) -> Result<(Vec<Released>, Vec<ApplyError>), kube::Error> {
-    let (mut released, mut failed) = (Vec::new(), Vec::new());
+pub async fn release_orphans(client: &kube::Client, store: &Store, known: impl Fn(&str) -> bool) -> Orphans {
+    let mut orphans = Orphans::default();
     for (namespace, managers) in unknown(store, known) {
-        let living = living(client, &namespace).await?;
+        let living = match living(client, &namespace).await {
+            Ok(living) => living,
+            Err(error) => {
+                orphans.unread.push((namespace, error));
+                continue;
+            }
+        };
         for (manager, targets) in managers.iter().filter(|(manager, _)| !living.contains(*manager)) {
             let (done, errors) = release_all(client, store, &namespace, manager, targets).await;
-            released.extend(done);
-            failed.extend(errors);
+            orphans.released.extend(done);
+            orphans.failed.extend(errors);
         }
     }
-    Ok((released, failed))
+    orphans
+}
+
+/// What one look did.
+#[derive(Debug, Default)]
+pub struct Orphans {
+    /// Outputs released.
+    pub released: Vec<Released>,
+    /// Outputs that could not be released.
+    pub failed: Vec<ApplyError>,
+    /// Namespaces whose AKVS could not be listed, and why: nothing was done there.
+    pub unread: Vec<(String, kube::Error)>,
 }
 
 type Claims = BTreeMap<String, Vec<Target>>;

@@ -40,7 +40,7 @@ pub async fn release(
     recorded: &[StatusOutput],
 ) -> (Vec<Released>, Vec<ApplyError>) {
     let mut targets: Vec<_> = store.outputs_of(akvs).into_iter().map(|(target, _)| target).collect();
-    if !store.is_synced() {
+    if !store.is_synced(&akvs.namespace) {
         targets.extend(recorded.iter().map(Target::from));
     }
     targets.sort_unstable();

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use tokio::sync::watch;
 
 use super::meta::OutputMeta;
 use super::observe::live;
 use super::owner::{AkvsId, manager_name};
 use super::{Kind, Target};
+use crate::lists::Lists;
+use crate::namespaces::Scope;
 
 /// An object changed, appeared or vanished. The controller reconciles every AKVS whose specification names `target`, and
 /// those in `akvs`; most of the time they find it intact, since it was their own write.
@@ -33,7 +34,7 @@ pub struct Store {
 
 struct Shared {
     fed: AtomicBool,
-    synced: watch::Sender<Synced>,
+    lists: Lists,
     namespaces: Mutex<HashMap<String, Namespace>>,
     forgotten: Mutex<VecDeque<Box<str>>>,
 }
@@ -41,19 +42,6 @@ struct Shared {
 /// How many UIDs of vanished objects are remembered: an answer to a request of our own may come after the watch has shown
 /// the deletion, and would bring the object back for ever.
 const FORGOTTEN: usize = 1024;
-
-/// Which kinds were looked at completely.
-#[derive(Debug, Clone, Copy, Default)]
-struct Synced {
-    secrets: bool,
-    config_maps: bool,
-}
-
-impl Synced {
-    fn all(self) -> bool {
-        self.secrets && self.config_maps
-    }
-}
 
 #[derive(Default)]
 struct Namespace {
@@ -71,9 +59,14 @@ impl Default for Store {
 impl Store {
     /// An empty view.
     pub fn new() -> Self {
+        Self::with(Lists::default())
+    }
+
+    /// An empty view; `lists` knows how the watches that feed it stand.
+    pub(crate) fn with(lists: Lists) -> Self {
         let shared = Shared {
             fed: AtomicBool::new(false),
-            synced: watch::Sender::new(Synced::default()),
+            lists,
             namespaces: Mutex::default(),
             forgotten: Mutex::default(),
         };
@@ -82,18 +75,11 @@ impl Store {
         }
     }
 
-    /// Whether the first complete look at both kinds is done.
-    pub fn is_synced(&self) -> bool {
-        self.shared.synced.borrow().all()
-    }
-
-    /// Resolves once [`Self::is_synced`].
-    pub async fn synced(&self) {
-        let mut synced = self.shared.synced.subscribe();
-        synced
-            .wait_for(|synced| synced.all())
-            .await
-            .expect("the sender lives in self");
+    /// Whether both kinds were looked at completely in `namespace`: else whoever asks has to look live.
+    pub fn is_synced(&self, namespace: &str) -> bool {
+        self.shared
+            .lists
+            .know(namespace, &[Kind::Secret, Kind::ConfigMap].map(Kind::plural))
     }
 
     /// The output, if an AKVS has to do with it.
@@ -148,16 +134,16 @@ impl Store {
     }
 
     /// From now on somebody feeds the view.
-    pub(super) fn start(&self) {
+    pub(super) fn start(&self, scope: &Scope) {
+        for kind in [Kind::Secret, Kind::ConfigMap] {
+            self.shared.lists.begin(scope, kind.plural());
+        }
         self.shared.fed.store(true, Ordering::Relaxed);
     }
 
-    /// The first complete look at `kind` is done.
-    pub(super) fn set_synced(&self, kind: Kind) {
-        self.shared.synced.send_modify(|synced| match kind {
-            Kind::Secret => synced.secrets = true,
-            Kind::ConfigMap => synced.config_maps = true,
-        });
+    /// How the watches stand.
+    pub(super) fn lists(&self) -> &Lists {
+        &self.shared.lists
     }
 
     /// Takes over what was seen of an object. `None`: it was older than what is known, or is of no concern and never was.
@@ -197,10 +183,11 @@ impl Store {
         Some(changed(namespace, target, before.as_ref(), None))
     }
 
-    /// All outputs of one kind: (namespace, output, UID).
-    pub(super) fn all_of(&self, kind: Kind) -> Vec<(String, Target, Box<str>)> {
+    /// All outputs of one kind in `scope`: (namespace, output, UID).
+    pub(super) fn all_of(&self, kind: Kind, scope: &Scope) -> Vec<(String, Target, Box<str>)> {
         let namespaces = self.lock();
-        let all = namespaces.iter().flat_map(|(name, namespace)| {
+        let inside = namespaces.iter().filter(|(name, _)| scope.covers(name));
+        let all = inside.flat_map(|(name, namespace)| {
             let outputs = namespace.outputs.iter().filter(move |(target, _)| target.kind == kind);
             outputs.map(|(target, meta)| (name.clone(), target.clone(), meta.uid.clone()))
         });
@@ -325,7 +312,7 @@ mod tests {
     #[test]
     fn a_late_answer_does_not_bring_back_what_the_watch_saw_vanish() {
         let (store, a) = (Store::new(), akvs("a", 1));
-        store.start();
+        store.start(&Scope::Cluster);
         let object = Object::new().owned_by(&a).applied(&a, &["k"], &[]);
         store.see(Kind::Secret, &object.0);
         store.forget("team", &secret(), "uid-of-db");
@@ -358,7 +345,7 @@ mod tests {
         let (store, a) = (Store::new(), akvs("a", 1));
         store.record("team", &secret(), Object::new().owned_by(&a).meta());
         assert!(store.is_empty());
-        store.start();
+        store.start(&Scope::Cluster);
         store.record("team", &secret(), Object::new().owned_by(&a).meta());
         assert_eq!(store.len(), 1);
     }

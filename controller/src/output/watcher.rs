@@ -3,83 +3,74 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
 
-use futures::{StreamExt, TryStreamExt};
+use akv2k8s_shared::watching::Watching;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Resource;
 use kube::core::PartialObjectMeta;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Resource};
+use kube::runtime::watcher::{self, Event};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::store::{Changed, Store};
 use super::{Kind, Target};
-
-/// Where outputs are watched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    /// In every namespace.
-    Cluster,
-    /// In one.
-    Namespace(String),
-}
-
-impl Scope {
-    fn api<K>(&self, client: kube::Client) -> Api<PartialObjectMeta<K>>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-    {
-        match self {
-            Self::Cluster => Api::all(client),
-            Self::Namespace(namespace) => Api::namespaced(client, namespace),
-        }
-    }
-}
+use crate::namespaces::Scope;
 
 impl Store {
-    /// Follows Secrets and ConfigMaps until dropped; failures are logged and retried with back-off. Deletions of objects
+    /// Follows Secrets and ConfigMaps until dropped; failures are told and retried with back-off. Deletions of objects
     /// that are not kept are told, too: somebody may wait for that name.
-    pub async fn watch(&self, client: kube::Client, scope: Scope, changed: UnboundedSender<Changed>) {
-        self.start();
-        futures::join!(
-            self.follow(Kind::Secret, scope.api::<Secret>(client.clone()), &changed),
-            self.follow(Kind::ConfigMap, scope.api::<ConfigMap>(client.clone()), &changed),
-        );
+    pub fn watch(
+        &self,
+        client: kube::Client,
+        scope: Scope,
+        changed: UnboundedSender<Changed>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let store = self.clone();
+        store.start(&scope);
+        async move {
+            futures::join!(
+                store.follow::<Secret>(Kind::Secret, &scope, client.clone(), &changed),
+                store.follow::<ConfigMap>(Kind::ConfigMap, &scope, client, &changed),
+            );
+        }
     }
 
-    async fn follow<K>(&self, kind: Kind, api: Api<PartialObjectMeta<K>>, changed: &UnboundedSender<Changed>)
+    async fn follow<K>(&self, kind: Kind, scope: &Scope, client: kube::Client, changed: &UnboundedSender<Changed>)
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + 'static,
     {
         let mut look = Look::default();
-        let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
+        let api = scope.api::<PartialObjectMeta<K>>(client);
+        let mut watching = Watching::new(api, watcher::Config::default());
         loop {
-            match events.try_next().await {
-                Ok(Some(event)) => {
-                    for change in self.handle(kind, &mut look, event) {
-                        // Nobody listens any more: the controller is stopping.
-                        if changed.send(change).is_err() {
-                            return;
-                        }
-                    }
+            let said = watching.next().await;
+            self.lists().take(scope, kind.plural(), &said);
+            let Ok(event) = said else { continue };
+            for change in self.handle(kind, scope, &mut look, event) {
+                // Nobody listens any more: the controller is stopping.
+                if changed.send(change).is_err() {
+                    return;
                 }
-                Ok(None) => return,
-                Err(error) => tracing::warn!(
-                    kind = kind.as_str(),
-                    error = %error,
-                    "outputs cannot be watched; without list and watch rights on {} use --watch-outputs=false",
-                    kind.plural()
-                ),
             }
         }
     }
 
-    fn handle<K>(&self, kind: Kind, look: &mut Look, event: Event<PartialObjectMeta<K>>) -> Vec<Changed> {
+    fn handle<K>(
+        &self,
+        kind: Kind,
+        scope: &Scope,
+        look: &mut Look,
+        event: Event<PartialObjectMeta<K>>,
+    ) -> Vec<Changed> {
         match event {
             Event::Init => {
                 look.missing = self
-                    .all_of(kind)
+                    .all_of(kind, scope)
                     .into_iter()
                     .map(|(namespace, target, uid)| (uid, (namespace, target)))
                     .collect();
@@ -90,7 +81,7 @@ impl Store {
                 self.see(kind, &object.metadata).into_iter().collect()
             }
             Event::InitDone => {
-                self.set_synced(kind);
+                self.lists().complete(scope, kind.plural());
                 let missing = std::mem::take(&mut look.missing).into_iter();
                 missing
                     .filter_map(|(uid, (namespace, target))| self.forget(&namespace, &target, &uid))

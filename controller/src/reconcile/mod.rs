@@ -34,6 +34,7 @@ use write::{Failure, Read};
 use crate::events::Events;
 use crate::grants::VaultGrants;
 use crate::health::Health;
+use crate::lists::Lists;
 use crate::metrics::{Cause, Metrics};
 use crate::names::Names;
 use crate::objects::{Key, Object, Objects, id, wanted};
@@ -58,6 +59,8 @@ pub(crate) struct Context {
     pub(crate) grants: Arc<VaultGrants>,
     /// The AKVS.
     pub(crate) objects: Arc<Objects>,
+    /// How the watches stand.
+    pub(crate) lists: Lists,
     /// What vaults hold besides.
     pub(crate) names: Arc<Names>,
     /// Where work for others is asked for.
@@ -139,7 +142,9 @@ impl Context {
 
     /// What is to be done, from what is known without the vault.
     fn next(&self, akvs: &AzureKeyVaultSecret, job: &Job<Key>) -> Next {
-        let outputs = if self.watch_outputs {
+        // Of a namespace whose outputs may not be listed nothing is known, as if they were not watched.
+        let namespace = akvs.metadata.namespace.as_deref().unwrap_or_default();
+        let outputs = if self.watch_outputs && self.store.is_synced(namespace) {
             self.states(akvs)
         } else {
             Vec::new()

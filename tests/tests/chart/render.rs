@@ -116,7 +116,6 @@ fn what_cannot_work_is_refused_with_what_to_write() {
             "workloadIdentity: {enabled: true, webhook: false, clientId: a}",
             "set both",
         ),
-        ("watchNamespaces: [a, b]", "write one"),
         (
             "controller: {leaderElection: {enabled: false}}",
             "Set controller.replicaCount=1",
@@ -156,6 +155,8 @@ fn a_misspelt_or_impossible_value_is_refused_by_its_name() {
         ("global: {metrics: {serviceMonitor: {label: {}}}}", "label"),
         ("azureKeyVaultResyncPeriod: 0", "/azureKeyVaultResyncPeriod"),
         ("watchAllNamespaces: 'no'", "/watchAllNamespaces"),
+        ("watchNamespaces: [shop, Bank]", "/watchNamespaces/1"),
+        ("watchNamespaces: [shop, shop]", "/watchNamespaces"),
         ("profile: harden", "/profile"),
         ("vaultGrants: [{vaults: [a]}]", "/vaultGrants/0"),
         ("vaultGrants: [{namespaces: [a], vault: [b]}]", "vault"),

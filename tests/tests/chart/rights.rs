@@ -113,6 +113,27 @@ fn the_controllers_rights_are_those_that_its_tests_run_with() {
 }
 
 #[test]
+fn in_each_of_several_namespaces_the_controller_has_the_rights_of_one_by_roles() {
+    let account = "akv2k8s-controller";
+    let in_each = |(place, what, name, verb): Right| {
+        let places = match what.as_str() {
+            "coordination.k8s.io/leases" => vec![place],
+            _ => vec!["shop".to_owned(), "bank".to_owned()],
+        };
+        places
+            .into_iter()
+            .map(move |place| (place, what.clone(), name.clone(), verb.clone()))
+    };
+    let wanted: BTreeSet<Right> = proven(&[ONE_NAMESPACE], account)
+        .into_iter()
+        .flat_map(in_each)
+        .collect();
+    let values = "crds: {upgrade: false}\nwatchNamespaces: [shop, bank]";
+    assert_eq!(rendered(values, account), wanted);
+    assert!(wanted.iter().all(|it| it.0 != "cluster"));
+}
+
+#[test]
 fn bringing_the_resource_definition_up_to_date_takes_two_rights_on_that_one_only() {
     let account = "akv2k8s-controller";
     assert_eq!(rendered("", account), proven(&[EVERYWHERE, UPGRADE], account));

@@ -7,6 +7,8 @@ mod drift;
 mod failures;
 mod kinds;
 mod leader;
+mod namespaces;
+mod readiness;
 mod restart;
 mod rights;
 mod scope;

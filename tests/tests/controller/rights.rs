@@ -16,7 +16,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 pub(crate) const EVERYWHERE: &str = include_str!("../../../examples/install/controller-rbac.yaml");
-const ONE_NAMESPACE: &str = include_str!("../../../examples/install/one-namespace-rbac.yaml");
+pub(crate) const ONE_NAMESPACE: &str = include_str!("../../../examples/install/one-namespace-rbac.yaml");
 const NOT_WATCHING: &str = include_str!("../../../examples/install/without-watching-secrets-rbac.yaml");
 
 /// A stack with these rights, and what is done in its one namespace.
@@ -24,7 +24,7 @@ pub(crate) struct Bed {
     pub(crate) stack: Stack,
     vault: VaultHandle,
     pub(crate) objects: Api<AzureKeyVaultSecret>,
-    secrets: Api<Secret>,
+    pub(crate) secrets: Api<Secret>,
 }
 
 impl Bed {

@@ -174,6 +174,12 @@ impl Bed {
         Ok(self.cluster.kubectl_with_input(&all, input).await?.success()?)
     }
 
+    /// Waits until `store`, which somebody feeds, knows all outputs of this namespace.
+    pub(crate) async fn until_synced(&self, store: &Store) -> Result<()> {
+        let synced = async || store.is_synced(self.namespace.name()).then_some(());
+        Ok(until("the view of outputs to be complete", LIMIT, synced).await?)
+    }
+
     /// Waits until Secret `name` is gone.
     pub(crate) async fn gone(&self, name: &str) -> Result<()> {
         let secrets = self.secrets();

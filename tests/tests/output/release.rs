@@ -1,6 +1,7 @@
 //! The AKVS is gone; no vault is asked.
 
-use akv2k8s_controller::output::{self, OutputState, Released, Scope, Store, is_gone, release};
+use akv2k8s_controller::namespaces::Scope;
+use akv2k8s_controller::output::{self, OutputState, Released, Store, is_gone, release};
 use akv2k8s_testbed::wait::until;
 use anyhow::Result;
 use kube::api::DeleteParams;
@@ -122,16 +123,13 @@ async fn akvs_deleted_while_the_controller_was_down_are_found_at_start() -> Resu
     let store = Store::new();
     let (changed, _changes) = tokio::sync::mpsc::unbounded_channel();
     let scope = Scope::Namespace(bed.namespace.name().to_owned());
-    let watch = tokio::spawn({
-        let (store, client) = (store.clone(), bed.client.clone());
-        async move { store.watch(client, scope, changed).await }
-    });
-    store.synced().await;
+    let watch = tokio::spawn(store.watch(bed.client.clone(), scope, changed));
+    bed.until_synced(&store).await?;
     let known = |manager: &str| manager == stays.id.manager();
-    let (released, failed) = output::release_orphans(&bed.client, &store, known).await?;
+    let looked = output::release_orphans(&bed.client, &store, known).await;
     watch.abort();
-    assert!(failed.is_empty(), "{failed:?}");
-    assert_eq!(released, [Released::Keys(secret("db"))]);
+    assert!(looked.failed.is_empty() && looked.unread.is_empty(), "{looked:?}");
+    assert_eq!(looked.released, [Released::Keys(secret("db"))]);
     assert_eq!(bed.data("db").await?, map(&[("user", "u"), ("port", "1")]));
     Ok(())
 }

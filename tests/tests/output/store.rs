@@ -1,6 +1,7 @@
 //! The view of outputs that a metadata-only watch feeds.
 
-use akv2k8s_controller::output::{Changed, OutputState, Scope, Store, state};
+use akv2k8s_controller::namespaces::Scope;
+use akv2k8s_controller::output::{Changed, OutputState, Store, state};
 use akv2k8s_testbed::wait::until;
 use anyhow::{Context, Result};
 use kube::api::DeleteParams;
@@ -23,16 +24,13 @@ impl Drop for Watched {
 }
 
 impl Watched {
-    async fn new(bed: &Bed) -> Self {
+    async fn new(bed: &Bed) -> Result<Self> {
         let (sender, changes) = unbounded_channel();
         let store = Store::new();
-        let task = tokio::spawn({
-            let (store, client) = (store.clone(), bed.client.clone());
-            let scope = Scope::Namespace(bed.namespace.name().to_owned());
-            async move { store.watch(client, scope, sender).await }
-        });
-        store.synced().await;
-        Self { store, changes, task }
+        let scope = Scope::Namespace(bed.namespace.name().to_owned());
+        let task = tokio::spawn(store.watch(bed.client.clone(), scope, sender));
+        bed.until_synced(&store).await?;
+        Ok(Self { store, changes, task })
     }
 
     /// Waits for a change of `name` that tells these AKVS.
@@ -58,7 +56,7 @@ async fn only_what_an_akvs_has_to_do_with_is_kept() -> Result<()> {
     bed.create_secret("somebody", json!({"metadata": {"name": "foreign"}}))
         .await?;
     bed.synced(&mut a, &[wants("db", &[("password", "p")])]).await?;
-    let mut watched = Watched::new(&bed).await;
+    let mut watched = Watched::new(&bed).await?;
     assert_eq!(watched.store.len(), 1);
     assert_eq!(
         watched
@@ -82,7 +80,7 @@ async fn only_what_an_akvs_has_to_do_with_is_kept() -> Result<()> {
 async fn edits_deletions_and_lost_owner_references_are_told_with_the_akvs_concerned() -> Result<()> {
     let bed = Bed::new("told").await?;
     let mut a = bed.akvs("a", 1).await?;
-    let mut watched = Watched::new(&bed).await;
+    let mut watched = Watched::new(&bed).await?;
     bed.synced(&mut a, &[wants("db", &[("password", "p")])]).await?;
     watched.told("db", &["a"]).await?;
     let stands = |store: &Store| {
@@ -111,7 +109,7 @@ async fn edits_deletions_and_lost_owner_references_are_told_with_the_akvs_concer
 async fn a_fed_store_knows_at_once_what_was_just_written() -> Result<()> {
     let bed = Bed::new("atonce").await?;
     let mut a = bed.akvs("a", 1).await?;
-    let watched = Watched::new(&bed).await;
+    let watched = Watched::new(&bed).await?;
     let bed = Bed {
         store: watched.store.clone(),
         ..bed
@@ -129,7 +127,7 @@ async fn a_fed_store_knows_at_once_what_was_just_written() -> Result<()> {
 async fn a_stale_view_is_corrected_by_the_refused_write_itself() -> Result<()> {
     let bed = Bed::new("stale").await?;
     let mut a = bed.akvs("a", 1).await?;
-    let watched = Watched::new(&bed).await;
+    let watched = Watched::new(&bed).await?;
     let bed = Bed {
         store: watched.store.clone(),
         ..bed

@@ -30,6 +30,6 @@ section! {
         LeaseNotRenewed { namespace }: "It was killed or cannot reach the API server, and no other has taken its place.",
             "`kubectl get pods -n {namespace}`; their logs say why no controller works";
         NeverReconciled: "The controller is not running, is busy, or does not watch this object (namespace, OBJECT_LABELS).",
-            "`kubectl akv2k8s doctor`; then look at OBJECT_LABELS and --watch-all-namespaces of the controller";
+            "`kubectl akv2k8s doctor`; then look at OBJECT_LABELS, --watch-all-namespaces and --watch-namespaces of the controller";
     }
 }

@@ -32,6 +32,8 @@ section! {
         "Grant it; all rights: [controller-rbac.yaml](../examples/install/controller-rbac.yaml)";
         RightsMissing { manifests }: "The Role or ClusterRole of the controller lacks them, or is not bound to its ServiceAccount.",
             "`kubectl apply {manifests}`";
+        WatchForbidden { error, resource, place }: "{error}.",
+            "Grant list and watch on {resource} {place} to the controller's ServiceAccount, as examples/install does. It is tried again by itself.";
         LeaseForbidden { message, namespace }: "{message}.",
             "Grant get, create and update on leases.coordination.k8s.io in namespace {namespace} to the controller's service account, as examples/install does; or name another namespace with --lease-namespace.";
         ControllerTokenRefused { verbs, resource, namespace }: "The API server does not accept the controller's token.",
