@@ -89,7 +89,6 @@ fn outputs(survey: &Survey, desired: &[Desired]) -> Vec<OutputPlan> {
     let claimant = Claimant {
         id: &akvs,
         adopt: adopt.is_some_and(|value| value == "true"),
-        recorded: survey.recorded(),
     };
     let plan = steps(&claimant, desired, &observed, &survey.siblings);
     let manager = akvs.manager();

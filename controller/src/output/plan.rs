@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use akv2k8s_shared::api::StatusOutput;
 use akv2k8s_shared::diagnosis::Diagnosis;
 
 use super::meta::{Claims, Manager, Names, OutputMeta, contains};
@@ -19,8 +18,6 @@ pub struct Claimant<'a> {
     pub id: &'a AkvsId,
     /// Annotation `akv2k8s.spv.no/adopt: "true"`.
     pub adopt: bool,
-    /// `status.outputs`: an object with a UID recorded here is this AKVS's, even if somebody removed every other sign.
-    pub recorded: &'a [StatusOutput],
 }
 
 /// Why an action is taken, in plain words for the log line: `data key "password" is held by kubectl-edit`.
@@ -132,7 +129,7 @@ fn write<'a>(
     let Some(seen) = seen else {
         return Ok(Action::Create { desired });
     };
-    let may_force = akvs.adopt || seen.belongs_to(akvs.id) || is_recorded(akvs, &desired.target, seen);
+    let may_force = akvs.adopt || seen.belongs_to(akvs.id);
     if !may_force && !seen.concerns_an_akvs() {
         return Err(refusal::not_owned(akvs.id, &desired.target).into());
     }
@@ -186,12 +183,6 @@ fn why(akvs: &AkvsId, seen: &OutputMeta, held: &Held, rivals: &Rivals) -> Why {
         None if !rivals.younger.is_empty() => "a younger AzureKeyVaultSecret claimed one of its keys".to_owned(),
         None => "the vault object, the specification or the metadata changed".to_owned(),
     }
-}
-
-/// Whether the object is the one this AKVS's status says it wrote.
-fn is_recorded(akvs: &Claimant<'_>, target: &Target, seen: &OutputMeta) -> bool {
-    let same = |output: &&StatusOutput| Target::from(*output) == *target && output.uid.as_deref() == Some(&*seen.uid);
-    akvs.recorded.iter().find(same).is_some()
 }
 
 /// Managers of younger siblings that hold a desired key; an older (or unknown) AKVS that holds one is a conflict.

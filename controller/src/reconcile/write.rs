@@ -150,17 +150,16 @@ impl Context {
         let akvs_id = id(&akvs.metadata);
         let recorded = status_of(akvs).outputs;
         let targets: Vec<_> = desired.iter().map(|it| it.target.clone()).collect();
-        let claimant = Claimant {
-            id: &akvs_id,
-            adopt: adopts(akvs),
-            recorded: &recorded,
-        };
         let _permit = self.writes.acquire().await;
         let mut attempt = 1;
         loop {
             let observed = output::observe(&self.client, &self.store, &akvs_id, &targets, &recorded)
                 .await
                 .map_err(Failure::of_output)?;
+            let claimant = Claimant {
+                id: &akvs_id,
+                adopt: adopts(akvs),
+            };
             let plan = output::plan(&claimant, desired, &observed, &self.siblings(&akvs_id, &targets));
             let applied = output::apply(&self.client, &self.store, &plan).await;
             let recurs = |error: &ApplyError| error.retry == output::Retry::Observe;

@@ -193,7 +193,6 @@ impl Akvs {
         let claimant = Claimant {
             id: &self.id,
             adopt: self.adopt,
-            recorded: &self.recorded,
         };
         let siblings: Vec<_> = siblings.iter().map(|sibling| sibling.id.clone()).collect();
         output::plan(&claimant, desired, observed, &siblings)

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use akv2k8s_controller::output::{Copied, OutputState};
+use akv2k8s_controller::output::{Copied, Kind, OutputState};
 use akv2k8s_testbed::provision::{Locations, Program};
 use anyhow::Result;
 use serde_json::json;
@@ -152,6 +152,7 @@ async fn an_owner_reference_that_is_taken_away() -> Result<()> {
 async fn kubectl_replace_of_everything() -> Result<()> {
     let bed = Bed::new("replace").await?;
     let mut a = written(&bed).await?;
+    // That it applied the type, which cannot be changed, goes on telling whose it is.
     let manifest = "{apiVersion: v1, kind: Secret, metadata: {name: db}, stringData: {password: new}}";
     bed.kubectl(&["replace", "-f", "-"], manifest).await?;
     let words = [
@@ -160,6 +161,27 @@ async fn kubectl_replace_of_everything() -> Result<()> {
         "the owner reference is missing",
     ];
     noticed_and_ended(&bed, &mut a, &words).await
+}
+
+#[tokio::test]
+async fn a_config_map_that_was_replaced_whole_is_refused_until_it_is_handed_over() -> Result<()> {
+    let bed = Bed::new("replacemap").await?;
+    let mut a = bed.akvs("a", 1).await?;
+    let mut desired = wants("db", &[("key", "p")]);
+    desired.target.kind = Kind::ConfigMap;
+    let desired = [desired];
+    bed.synced(&mut a, &desired).await?;
+    let manifest = "{apiVersion: v1, kind: ConfigMap, metadata: {name: db}, data: {key: new}}";
+    bed.kubectl(&["replace", "-f", "-"], manifest).await?;
+    // Nothing of it tells whose it was. The status does, and proves nothing.
+    let value = async || anyhow::Ok(bed.config_maps().get("db").await?.data.unwrap_or_default());
+    let pass = bed.sync(&mut a, &desired, &[]).await?;
+    assert!(pass.trouble().starts_with("OutputNotOwned"), "{pass:?}");
+    assert_eq!(value().await?, map(&[("key", "new")]));
+    a.adopt = true;
+    bed.synced(&mut a, &desired).await?;
+    assert_eq!(value().await?, map(&[("key", "p")]));
+    Ok(())
 }
 
 #[tokio::test]

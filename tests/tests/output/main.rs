@@ -2,6 +2,7 @@
 
 mod bed;
 mod drift;
+mod forged;
 mod ownership;
 mod release;
 mod store;

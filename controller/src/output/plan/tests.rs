@@ -1,7 +1,7 @@
 use akv2k8s_shared::diagnosis::Code;
 use serde_json::json;
 
-use super::super::testing::{Object, akvs, desired, names, recorded, secret};
+use super::super::testing::{Object, akvs, desired, names, secret};
 use super::*;
 
 /// The plan for AKVS `a` (created at second 10) that wants `keys` in Secret `db`, as one line per step.
@@ -12,11 +12,7 @@ fn lines(object: Option<&Object>, keys: &[&str], adopt: bool, siblings: &[AkvsId
         target: secret(),
         meta: object.map(Object::meta),
     }];
-    let claimant = Claimant {
-        id: &a,
-        adopt,
-        recorded: &[],
-    };
+    let claimant = Claimant { id: &a, adopt };
     describe(&plan(&claimant, &wanted, &observed, siblings))
 }
 
@@ -80,29 +76,6 @@ fn the_refusal_prints_the_line_that_permits_it() {
 }
 
 #[test]
-fn an_object_recorded_by_uid_is_its_own_even_when_every_sign_was_replaced() {
-    let a = akvs("a", 10);
-    let replaced = by("kubectl-replace", &["k"]);
-    let observed = [Observed {
-        target: secret(),
-        meta: Some(replaced.meta()),
-    }];
-    let wanted = [desired(&["k"])];
-    let mut output = recorded(&["k"]);
-    let steps = |output: &StatusOutput| {
-        let claimant = Claimant {
-            id: &a,
-            adopt: false,
-            recorded: std::slice::from_ref(output),
-        };
-        describe(&plan(&claimant, &wanted, &observed, &[]))
-    };
-    assert_eq!(steps(&output), ["apply by force: taken over from kubectl-replace"]);
-    output.uid = Some("of-another-object".into());
-    assert!(steps(&output)[0].starts_with("OutputNotOwned"));
-}
-
-#[test]
 fn what_upstream_wrote_is_taken_over_by_force() {
     let a = akvs("a", 10);
     let object = by("azure-keyvault-controller", &["k", "stale"]).owned_by(&a);
@@ -143,11 +116,7 @@ fn an_older_newcomer_displaces_a_younger_sibling() {
         target: secret(),
         meta: Some(object.meta()),
     }];
-    let claimant = Claimant {
-        id: &a,
-        adopt: false,
-        recorded: &[],
-    };
+    let claimant = Claimant { id: &a, adopt: false };
     let plan = plan(&claimant, &wanted, &observed, std::slice::from_ref(&younger));
     let [Action::Apply(application)] = &plan.actions[..] else {
         unreachable!("{:?}", describe(&plan))
@@ -184,11 +153,7 @@ fn labels_another_akvs_owns_are_left_to_it() {
         .applied(&b, &["l"], &["tier"]);
     let mut wanted = desired(&["k"]);
     wanted.labels = ["app", "tier"].map(|l| (l.to_owned(), "x".to_owned())).into();
-    let claimant = Claimant {
-        id: &a,
-        adopt: false,
-        recorded: &[],
-    };
+    let claimant = Claimant { id: &a, adopt: false };
     let action = write(&claimant, &wanted, Some(&object.meta()), &[b]);
     let Ok(Action::Apply(application)) = action else {
         unreachable!("an apply was expected")
@@ -203,11 +168,7 @@ fn types_that_give_rights_are_refused_before_anything_else() {
         let mut wanted = desired(&["token"]);
         wanted.secret_type = Some(refused.to_owned());
         let a = akvs("a", 10);
-        let claimant = Claimant {
-            id: &a,
-            adopt: true,
-            recorded: &[],
-        };
+        let claimant = Claimant { id: &a, adopt: true };
         let code = write(&claimant, &wanted, None, &[])
             .err()
             .map(|diagnosis| diagnosis.code);
@@ -268,11 +229,7 @@ fn an_output_no_longer_wanted_is_deleted_if_wholly_ours_and_released_otherwise()
         ),
         (Object::new().applied(&b, &["l"], &[]), vec![]),
     ];
-    let claimant = Claimant {
-        id: &a,
-        adopt: false,
-        recorded: &[],
-    };
+    let claimant = Claimant { id: &a, adopt: false };
     for (object, expected) in table {
         let observed = [Observed {
             target: secret(),
@@ -299,11 +256,7 @@ fn nothing_is_pruned_while_the_new_output_is_refused() {
             meta: Some(taken.meta()),
         },
     ];
-    let claimant = Claimant {
-        id: &a,
-        adopt: false,
-        recorded: &[],
-    };
+    let claimant = Claimant { id: &a, adopt: false };
     let steps = describe(&plan(&claimant, &[wanted], &observed, &[]));
     assert_eq!(steps.len(), 1, "{steps:?}");
     assert!(steps[0].starts_with("OutputNotOwned"), "{steps:?}");
