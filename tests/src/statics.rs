@@ -3,6 +3,7 @@
 //! A static program needs no file of the image it runs in. Whether it is one is read from its ELF headers ([`elf`]).
 
 mod elf;
+mod elsewhere;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -12,6 +13,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, bail, ensure};
 
+pub use self::elsewhere::Elsewhere;
 use crate::stack::build_in;
 
 /// Package and binary.

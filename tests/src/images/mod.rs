@@ -14,7 +14,7 @@ use std::io::Write;
 use anyhow::{Context, ensure};
 
 use crate::image::{self, File, Format, Image, Platform};
-use crate::statics::{self, Architecture, Program, workspace};
+use crate::statics::{self, Architecture, Elsewhere, Program, workspace};
 
 /// What all of them are named after.
 const REPOSITORY: &str = "ghcr.io/akv2k8s-rs";
@@ -57,6 +57,9 @@ pub struct Options {
     /// For this machine's architecture alone, instead of amd64 and arm64
     #[arg(long)]
     here: bool,
+    /// Builds each program again, in another folder, and fails unless the bytes are the same
+    #[arg(long)]
+    twice: bool,
 }
 
 impl OurImage {
@@ -102,7 +105,7 @@ impl OurImage {
 /// Makes all images, each as one OCI layout for all architectures, and a bill of materials for each architecture; prints their sizes.
 ///
 /// # Errors
-/// As [`OurImage::build`], or a compressed layer is larger than 10 MiB.
+/// As [`OurImage::build`], a compressed layer is larger than 10 MiB, or, with `twice`, a program differs.
 pub fn make(options: &Options, out: &mut dyn Write) -> anyhow::Result<()> {
     let architectures = if options.here {
         vec![Architecture::here()]
@@ -111,9 +114,15 @@ pub fn make(options: &Options, out: &mut dyn Write) -> anyhow::Result<()> {
     };
     let folder = workspace().join("target/images");
     fs::create_dir_all(&folder)?;
+    let elsewhere = options.twice.then(Elsewhere::new).transpose()?;
     for ours in ALL {
         let mut images = Vec::new();
         for &architecture in &architectures {
+            if let Some(elsewhere) = &elsewhere {
+                let size = elsewhere.same(architecture, ours.program)?.len();
+                let (name, architecture) = (ours.program.1, architecture.of_images());
+                writeln!(out, "{name} for {architecture}: {size} bytes, the same from another folder")?;
+            }
             let image = ours.build(architecture)?.compressed();
             let [_, _, layer] = image.blobs(Format::Oci)?;
             let size = layer.bytes.len();

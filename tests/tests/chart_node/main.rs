@@ -2,6 +2,7 @@
 //!
 //! None of akv2k8s' programs runs: its pods stay without an image, and what its controller would have written is written here.
 
+mod gap;
 mod load;
 mod quick_start;
 mod world;
@@ -13,18 +14,28 @@ use akv2k8s_testbed::provision::Program;
 use anyhow::ensure;
 use world::{COUNT, World};
 
+use crate::gap::Gap;
 use crate::load::Load;
 
 /// One node at a time.
 static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_release_of_akv2k8s_is_upgraded_without_a_restart_and_goes_back() -> anyhow::Result<()> {
+async fn helm_3_upgrades_a_release_of_akv2k8s_without_a_restart_and_goes_back() -> anyhow::Result<()> {
+    there_and_back(Program::Helm3).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn helm_4_upgrades_a_release_of_akv2k8s_without_a_restart_and_goes_back() -> anyhow::Result<()> {
+    there_and_back(Program::Helm4).await
+}
+
+async fn there_and_back(helm: Program) -> anyhow::Result<()> {
     if !node::available(1) {
         return Ok(());
     }
     let _alone = MACHINE.lock().await;
-    let world = World::new(Program::Helm3).await?;
+    let world = World::new(helm).await?;
     world.write_what_upstream_writes().await?;
     world.start_a_program_that_uses_a_secret().await?;
     world.install_upstream().await?;
@@ -33,9 +44,14 @@ async fn a_release_of_akv2k8s_is_upgraded_without_a_restart_and_goes_back() -> a
 
     // Pods of others, all the time; those of teams that ask for values once their webhook answers.
     let others = Load::start(&world, "others", None).await?;
+    let gap = Gap::watch(&world, "asking").await?;
     let start = Instant::now();
     world.upgrade().await?;
     let upgraded = start.elapsed();
+    println!(
+        "pods that ask for values: refused for {:.1} s of the upgrade",
+        gap.end().await?.as_secs_f64()
+    );
     let asking = Load::start(&world, "asking", Some("enabled")).await?;
     world.all_synced().await?;
     let synced = start.elapsed();

@@ -5,7 +5,7 @@ use akv2k8s_testbed::emulator::SecretOptions;
 use akv2k8s_testbed::stage::{PATIENCE, Stage};
 use akv2k8s_testbed::wait::until;
 use anyhow::Context;
-use k8s_openapi::api::core::v1::{Event, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Secret};
 use kube::api::{Api, DeleteParams, ListParams, PropagationPolicy};
 
 const DB: &str =
@@ -204,6 +204,36 @@ async fn deletion_needs_no_vault() -> anyhow::Result<()> {
     until("key a to leave the shared Secret", PATIENCE, async || {
         let data = stage.secret("shared").await.ok()??.data?;
         (!data.contains_key("a") && data.contains_key("b")).then_some(())
+    })
+    .await?;
+    controller.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_shared_outputs_only_the_keys_of_the_deleted_object_go() -> anyhow::Result<()> {
+    let stage = Stage::new("delete-both").await?;
+    stage
+        .vault("kv1")
+        .set_secret("db", "one", SecretOptions::default())?;
+    let both = |key: &str| {
+        format!(
+            "{{vault: {{name: kv1, object: {{name: db, type: secret}}}}, output: {{\
+             secret: {{name: both, dataKey: {key}}}, configMap: {{name: both, dataKey: {key}}}}}}}"
+        )
+    };
+    let controller = stage.controller(&[]).await?;
+    for name in ["a", "b"] {
+        stage.apply(name, &both(name)).await?;
+        stage.wait_for_reason(name, "Synced").await?;
+    }
+    let api = stage.api::<AzureKeyVaultSecret>();
+    api.delete("a", &DeleteParams::default()).await?;
+    let maps = stage.api::<ConfigMap>();
+    until("key a to leave both outputs", PATIENCE, async || {
+        let secret = stage.secret("both").await.ok()??.data?;
+        let map = maps.get("both").await.ok()?.data?;
+        let is_left = |has: &dyn Fn(&str) -> bool| !has("a") && has("b");
+        (is_left(&|key| secret.contains_key(key)) && is_left(&|key| map.contains_key(key))).then_some(())
     })
     .await?;
     controller.stop().await

@@ -1,5 +1,6 @@
 //! What the tests here share: an env injector in a labelled namespace, and the API server that calls it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use akv2k8s_testbed::controlplane::{ControlPlane, Namespace};
 use akv2k8s_testbed::crd;
 use akv2k8s_testbed::wait::until;
 use anyhow::{Context, ensure};
+use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, WebhookClientConfig};
 use kube::api::{Api, ApiResource, DynamicObject, PostParams};
 use rustls::crypto::ring::default_provider;
@@ -104,6 +106,11 @@ impl Bed {
 
         let mut webhook: Value = serde_yaml::from_str(&own(WEBHOOK))?;
         webhook["webhooks"][0]["clientConfig"] = json!({"url": format!("https://127.0.0.1:{tls_port}/pods")});
+        // With certificates of somebody else's, their authority is part of the manifest.
+        if let Some((_, folder)) = variables.iter().find(|(name, _)| *name == "TLS_CERT_DIR") {
+            let authority = std::fs::read(Path::new(folder).join("ca.crt"))?;
+            webhook["webhooks"][0]["clientConfig"]["caBundle"] = serde_json::to_value(ByteString(authority))?;
+        }
         // As long as the API server waits at all, for a busy machine.
         webhook["webhooks"][0]["timeoutSeconds"] = json!(30);
         webhook["webhooks"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] =
@@ -194,7 +201,7 @@ impl Bed {
     }
 
     /// How the API server calls the webhook.
-    async fn client_config(&self) -> anyhow::Result<WebhookClientConfig> {
+    pub(crate) async fn client_config(&self) -> anyhow::Result<WebhookClientConfig> {
         let name = format!("{}-injector", self.namespace);
         let api = Api::<MutatingWebhookConfiguration>::all(self.cluster.client()?);
         let webhook = api.get(&name).await?.webhooks.unwrap_or_default().into_iter().next();

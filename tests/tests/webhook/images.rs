@@ -27,6 +27,11 @@ async fn admitted(bed: &Bed, pod: &Value) -> anyhow::Result<Value> {
 
 /// A registry with `app:1`, and an injector that trusts it.
 async fn start(prefix: &str) -> anyhow::Result<(Registry, Bed)> {
+    start_with(prefix, &[]).await
+}
+
+/// The same, and the injector has these variables, too.
+async fn start_with(prefix: &str, more: &[(&str, &str)]) -> anyhow::Result<(Registry, Bed)> {
     let registry = Registry::start(Options::default()).await?;
     let image = Image::scratch([]).entrypoint(["/app", "$(HOME)"]).cmd(["--all"]);
     registry.push("app", "1", &image, Format::Oci)?;
@@ -34,15 +39,12 @@ async fn start(prefix: &str) -> anyhow::Result<(Registry, Bed)> {
     let authorities = folder.path().join("ca.pem");
     std::fs::write(&authorities, registry.ca_pem().unwrap_or_default())?;
     let authorities = authorities.display().to_string();
-    let bed = Bed::new(
-        prefix,
-        &[
-            ("IMAGE_LOOKUP", "true"),
-            ("IMAGE_LOOKUP_CA_FILE", &authorities),
-            ("IMAGE_LOOKUP_LOCAL_REGISTRIES", registry.address()),
-        ],
-    )
-    .await?;
+    let own = [
+        ("IMAGE_LOOKUP", "true"),
+        ("IMAGE_LOOKUP_CA_FILE", authorities.as_str()),
+        ("IMAGE_LOOKUP_LOCAL_REGISTRIES", registry.address()),
+    ];
+    let bed = Bed::new(prefix, &[&own, more].concat()).await?;
     bed.apply_akvs("db", "secret").await?;
     Ok((registry, bed))
 }
@@ -100,6 +102,17 @@ async fn a_pod_with_too_many_images_is_told_so_and_no_registry_is_asked() -> any
 #[tokio::test]
 async fn a_private_image_takes_the_pull_secret_of_the_service_account() -> anyhow::Result<()> {
     let (registry, bed) = start("images").await?;
+    the_pull_secret_opens(&registry, &bed).await
+}
+
+#[tokio::test]
+async fn so_it_does_without_the_broker_where_the_nodes_file_is_missing() -> anyhow::Result<()> {
+    let settings = [("USE_AUTH_SERVICE", "false"), ("AUTH_TYPE", "azureCloudConfig")];
+    let (registry, bed) = start_with("alone", &settings).await?;
+    the_pull_secret_opens(&registry, &bed).await
+}
+
+async fn the_pull_secret_opens(registry: &Registry, bed: &Bed) -> anyhow::Result<()> {
     registry.set_access(Access::bearer("robot", "s3cret"));
     let container = silent(&format!("{}/app:1", registry.address()), &json!(null));
     let refused = pod("refused", &json!([container]));

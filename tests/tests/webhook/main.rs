@@ -2,6 +2,7 @@
 
 mod bed;
 mod callers;
+mod certificates;
 mod guard;
 mod images;
 mod injection;

@@ -1,9 +1,15 @@
 //! Values from the vault itself, over the same TLS and tokens as in Azure.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use akv2k8s_shared::diagnosis::Code;
 use akv2k8s_shared::injection::names;
 use akv2k8s_testbed::emulator::crypto::{Curve, KeyType};
 use akv2k8s_testbed::emulator::{CertificatePolicy, Fault, FaultKind, Operation, SecretOptions};
+use akv2k8s_testbed::gate::{Gate, Moment, Verdict};
+use futures::future::BoxFuture;
+use tokio::sync::Barrier;
 
 use crate::bed::value;
 use crate::vault::Bed;
@@ -63,6 +69,47 @@ async fn direct_references_need_nothing_but_the_vault_and_equal_ones_cost_one_re
         (1, 1),
         "one token, one challenge"
     );
+}
+
+/// Lets the first read pass, by which the vault tells who issues its tokens, and no other before all of them have arrived.
+struct Together {
+    reads: AtomicUsize,
+    all: Barrier,
+}
+
+impl Gate for Together {
+    fn pass<'a>(&'a self, moment: Moment, request: &'a str) -> BoxFuture<'a, Verdict> {
+        Box::pin(async move {
+            let is_read = moment == Moment::Arrived && request.contains("/secrets/");
+            if is_read && self.reads.fetch_add(1, Ordering::SeqCst) > 0 {
+                self.all.wait().await;
+            }
+            Verdict::Pass
+        })
+    }
+}
+
+#[tokio::test]
+async fn direct_reads_go_side_by_side() {
+    const COUNT: usize = 6;
+    let bed = Bed::start().await;
+    let references: Vec<_> = (0..COUNT)
+        .map(|it| {
+            let name = format!("s{it}");
+            bed.vault.set_secret(&name, &name, SecretOptions::default()).unwrap();
+            (format!("V{it}"), format!("azurekeyvault://kv1/secrets/{name}"))
+        })
+        .collect();
+    bed.emulator.set_gate(Arc::new(Together {
+        reads: AtomicUsize::new(0),
+        all: Barrier::new(COUNT),
+    }));
+    let variables: Vec<_> = references
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let ended = bed.env(&variables).await;
+    assert_eq!((ended.code, value(&ended, "V5")), (Some(0), Some("s5")), "{}", ended.err);
 }
 
 #[tokio::test]
