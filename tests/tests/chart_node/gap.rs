@@ -11,6 +11,7 @@ use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, PostParams};
 use serde_json::json;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::world::{PATIENCE, RELEASE, World};
@@ -25,7 +26,10 @@ impl Gap {
         let client = world.node.cluster.client()?;
         let configurations = Api::all(client.clone());
         let pods = Api::namespaced(client, namespace);
-        Ok(Self(tokio::spawn(measure(configurations, pods))))
+        // Futures of async closures cannot go from thread to thread.
+        let runtime = Handle::current();
+        let measure = move || runtime.block_on(measure(configurations, pods));
+        Ok(Self(tokio::task::spawn_blocking(measure)))
     }
 
     /// Waits until it is over.
