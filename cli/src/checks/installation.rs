@@ -6,15 +6,20 @@ use akv2k8s_shared::doctor::{Check, Seen};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 
-use super::{controller, prepared, told};
+use super::{controller, pod_security, prepared, told};
 use crate::gather::Installation;
 
 /// The version that is stored.
 const STORED: &str = "v2beta1";
 
-/// The checks: definition, controller, readiness, env injector, objects, prepared pods.
+/// The checks: definition, Pod Security, controller, readiness, env injector, objects, prepared pods.
 pub(crate) fn installation(facts: &Installation) -> Vec<Check> {
     let mut checks = vec![crd(&facts.crd)];
+    checks.extend(pod_security::checks(
+        &facts.deployments,
+        &facts.sets,
+        &facts.controller.namespace,
+    ));
     checks.extend(controller::checks(&facts.controller));
     checks.extend(readiness(facts));
     checks.push(injector(facts));

@@ -4,6 +4,7 @@ mod akvs;
 mod controller;
 mod identity;
 mod installation;
+mod pod_security;
 mod prepared;
 mod told;
 mod way;

@@ -5,10 +5,14 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::ListParams;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 
 use crate::args::Installation;
 use crate::cluster::seen;
+
+/// How the names of the Deployments end.
+pub(super) const CONTROLLER: &str = "controller";
+pub(super) const INJECTOR: &str = "envinjector";
 
 /// What is known of the controller.
 pub(crate) struct Controller {
@@ -48,21 +52,27 @@ pub(super) async fn controller(client: &Client, at: &Installation) -> anyhow::Re
 }
 
 pub(super) async fn deployment(client: &Client, namespace: &str) -> anyhow::Result<Seen<Deployment>> {
-    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
-    let list = seen(deployments.list(&ListParams::default()).await, "the Deployments")?;
-    Ok(match list {
+    Ok(match deployments(client, namespace, &[CONTROLLER]).await? {
         Seen::NotAllowed => Seen::NotAllowed,
         Seen::Missing => Seen::Missing,
-        Seen::Found(list) => list
-            .items
-            .into_iter()
-            .find(|it| {
-                it.metadata
-                    .name
-                    .as_deref()
-                    .is_some_and(|name| name.ends_with("controller"))
-            })
-            .map_or(Seen::Missing, Seen::Found),
+        Seen::Found(list) => list.into_iter().next().map_or(Seen::Missing, Seen::Found),
+    })
+}
+
+/// The Deployments of `namespace` whose names end so: what comes before is the release's.
+pub(super) async fn deployments(
+    client: &Client,
+    namespace: &str,
+    ends: &[&str],
+) -> anyhow::Result<Seen<Vec<Deployment>>> {
+    let all: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    let list = all.list(&ListParams::default()).await.map(|list| list.items);
+    Ok(match seen(list, "the Deployments")? {
+        Seen::Found(mut list) => {
+            list.retain(|it| ends.iter().any(|end| it.name_any().ends_with(end)));
+            Seen::Found(list)
+        }
+        other => other,
     })
 }
 

@@ -5,14 +5,14 @@ use std::time::Duration;
 use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_shared::doctor::Seen;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 use super::Controller;
-use super::controller::{controller, deployment};
+use super::controller::{CONTROLLER, INJECTOR, controller, deployment, deployments};
 use super::prepared::{Prepared, prepared};
 use crate::args;
 use crate::cluster::{Cluster, seen};
@@ -26,6 +26,10 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// What is known of the installation.
 pub(crate) struct Installation {
     pub(crate) crd: Seen<CustomResourceDefinition>,
+    /// Of controller and env injector.
+    pub(crate) deployments: Seen<Vec<Deployment>>,
+    /// Of all Deployments there.
+    pub(crate) sets: Seen<Vec<ReplicaSet>>,
     pub(crate) controller: Controller,
     /// Where it answers probes.
     pub(crate) health_port: u16,
@@ -42,10 +46,13 @@ pub(crate) async fn installation(cluster: &Cluster, at: &args::Installation) -> 
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
     let objects: Api<AzureKeyVaultSecret> = Api::all(client.clone());
     let webhooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+    let sets: Api<ReplicaSet> = Api::namespaced(client.clone(), &at.controller_namespace);
     let all = ListParams::default();
     let controller = controller(client, at).await?;
     Ok(Installation {
         crd: seen(crds.get(CRD).await, "the custom resource definition")?,
+        deployments: deployments(client, &at.controller_namespace, &[CONTROLLER, INJECTOR]).await?,
+        sets: seen(sets.list(&all).await.map(|list| list.items), "the ReplicaSets")?,
         readiness: readiness(client, &controller, at.health_port).await?,
         controller,
         health_port: at.health_port,

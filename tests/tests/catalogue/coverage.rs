@@ -38,6 +38,7 @@ const ELSEWHERE: &[(&str, &[Code])] = &[
     ("tests/tests/doctor/controller.rs", &[Code::TokenRequestsUnrestricted]),
     ("tests/tests/controller/definition.rs", &[Code::CrdNotUpgraded]),
     ("tests/tests/doctor/installation.rs", &[Code::CrdNotInstalled, Code::ControllerNotRunning]),
+    ("tests/tests/doctor/pod_security.rs", &[Code::PodsRefusedByPodSecurity]),
     ("shared/src/identity/auth_type.rs", &[Code::AuthTypeUnknown]),
     ("tests/tests/identity/cloud_config.rs", &[Code::CloudConfigUnreadable, Code::CloudConfigMsiPlaceholder]),
     ("tests/tests/identity/methods.rs", &[

@@ -5,6 +5,7 @@ mod bed;
 mod controller;
 mod identity;
 mod installation;
+mod pod_security;
 mod pods;
 mod prepared;
 mod readiness;

@@ -17,6 +17,15 @@ section! {
             "Give it the right (the chart does, with crds.upgrade=true), or set CRD_UPGRADE=false and apply the definition yourself: `akv2k8s-controller crd | kubectl apply --server-side --force-conflicts -f -`";
         DefinitionRefused { error }: "{error}";
     }
+    PodsRefusedByPodSecurity, Itself, "" {
+        "Pod Security Admission refuses the pods of controller or env injector, so their Deployment gets no new ones (`ReplicaFailure`); the message has its words.",
+        "The pods ask for more than the Pod Security Standard that their namespace enforces.",
+        "Take out of the values what is named (podSecurityContext, securityContext, extraVolumes). Or let it in: `kubectl label namespace {namespace} --overwrite pod-security.kubernetes.io/enforce=privileged`; then `kubectl rollout restart deployment/{deployment} -n {namespace}`";
+        PodsReadHostFile { path, namespace, deployment }: "They read {path} of their node, which takes root and a hostPath volume, and the Pod Security Standard that namespace {namespace} enforces has no room for these.",
+            "One of two. Use an identity that needs no file of the node: workloadIdentity.enabled=true and workloadIdentity.clientId=CLIENT_ID in the chart's values, or global.keyVaultAuth=environment and the credential's variables in a Secret that global.envFromSecret names. Or let the file in: `kubectl label namespace {namespace} --overwrite pod-security.kubernetes.io/enforce=privileged`; then `kubectl rollout restart deployment/{deployment} -n {namespace}`";
+        PodsAskForMore { namespace, deployment }: "They ask for more than the Pod Security Standard that namespace {namespace} enforces.",
+            "Take out of the values what is named (podSecurityContext, securityContext, extraVolumes). Or let it in: `kubectl label namespace {namespace} --overwrite pod-security.kubernetes.io/enforce=privileged`; then `kubectl rollout restart deployment/{deployment} -n {namespace}`";
+    }
     ControllerNotRunning, Itself, "" {
         "No controller holds the Lease, its Deployment has no available replica, or nobody has worked on an object.",
         "No controller is running, or it does not watch that namespace or label.",

@@ -106,7 +106,7 @@ pub struct Case {
 
 codes! {
     "The installation", installation {
-        CrdNotInstalled, CrdNotUpgraded, ControllerNotRunning,
+        CrdNotInstalled, CrdNotUpgraded, PodsRefusedByPodSecurity, ControllerNotRunning,
     }
     "The specification", specification {
         InvalidSpec, DataKeyMissing, DataKeyInvalid,
