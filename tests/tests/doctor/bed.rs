@@ -158,9 +158,19 @@ subjects: [{{kind: ServiceAccount, name: reader, namespace: {ns}}}]
         serde_json::from_str(&said.text).with_context(|| format!("{said:?}"))
     }
 
-    /// Applies manifests in which `NS` stands for the namespace.
+    /// Applies manifests in the namespace; where one names it, `NS` stands for it.
     pub(crate) async fn apply(&self, manifests: &str) -> anyhow::Result<()> {
-        self.cluster.kubectl_apply(&manifests.replace("NS", self.ns())).await?;
+        let line = ["-n", self.ns(), "apply", "-f", "-"];
+        let manifests = manifests.replace("NS", self.ns());
+        self.cluster.kubectl_with_input(&line, &manifests).await?.success()?;
+        Ok(())
+    }
+
+    /// Applies a file of the examples, as it is.
+    pub(crate) async fn apply_file(&self, file: &Path) -> anyhow::Result<()> {
+        let file = file.display().to_string();
+        let line = ["-n", self.ns(), "apply", "-f", &file];
+        self.cluster.kubectl(&line).await?.success()?;
         Ok(())
     }
 

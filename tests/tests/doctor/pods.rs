@@ -1,46 +1,42 @@
 //! Other people's pods, broken as the guides describe them: the cause is named, and the printed fix leads on.
 
+use std::path::{Path, PathBuf};
+
+use anyhow::ensure;
 use serde_json::Value;
 
 use crate::bed::Bed;
 
-const ACCOUNT: &str = "
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: web, namespace: NS, annotations: {azure.workload.identity/client-id: c-1}}
-";
+/// File of `examples/mistakes/identity`, code of the finding, and what the report must say of it.
+type Mistake = (&'static str, Option<(&'static str, &'static str)>);
 
-/// A pod as the workload identity webhook leaves it.
-const INJECTED: &str = "
-apiVersion: v1
-kind: Pod
-metadata: {name: NAME, namespace: NS, labels: {azure.workload.identity/use: 'true'}}
-spec:
-  serviceAccountName: web
-  containers:
-  - name: web
-    image: example.org/web
-    env:
-    - {name: AZURE_CLIENT_ID, value: c-1}
-    - {name: AZURE_TENANT_ID, value: t-1}
-    - {name: AZURE_FEDERATED_TOKEN_FILE, value: /var/run/secrets/azure/tokens/azure-identity-token}
-    - {name: AZURE_AUTHORITY_HOST, value: https://login.microsoftonline.com/}
-    volumeMounts: [{name: azure-identity-token, mountPath: /var/run/secrets/azure/tokens, readOnly: true}]
-  volumes:
-  - name: azure-identity-token
-    projected: {sources: [{serviceAccountToken: {audience: 'api://AzureADTokenExchange', path: azure-identity-token}}]}
-";
+#[rustfmt::skip]
+const MISTAKES: [Mistake; 14] = [
+    ("annotation-missing.yaml", Some(("ServiceAccountNotAnnotated", "web lacks the annotation azure.workload.identity/client-id"))),
+    ("annotation-quoted.yaml", Some(("VariableMalformed", "azure.workload.identity/client-id=00000000-0000-0000-0000-000000000002"))),
+    ("audience-wrong.yaml", Some(("FederatedAudienceWrong", "this one's audience is https://vault.azure.net"))),
+    ("client-id-differs.yaml", Some(("ClientIdMismatch", "00000000-0000-0000-0000-000000000003"))),
+    ("client-secret-id.yaml", Some(("ClientSecretIsId", "AZURE_CLIENT_SECRET"))),
+    ("label-on-deployment.yaml", Some(("WorkloadIdentityLabelMissing", "The label is on the Deployment web itself"))),
+    ("label-on-service-account.yaml", Some(("WorkloadIdentityLabelMissing", "ServiceAccount web"))),
+    ("pod-older-than-set-up.yaml", Some(("PodOlderThanSetUp", "kubectl rollout restart deployment/web"))),
+    ("secret-besides-workload-identity.yaml", Some(("SecretShadowsWorkloadIdentity", "AZURE_CLIENT_SECRET"))),
+    ("set-up-by-hand.yaml", None),
+    ("tenant-empty.yaml", Some(("WorkloadIdentityIncomplete", "AZURE_TENANT_ID"))),
+    ("token-elsewhere.yaml", Some(("TokenFileUnreadable", "/var/run/secrets/azure/tokens"))),
+    ("variable-quoted.yaml", Some(("VariableMalformed", "AZURE_TENANT_ID"))),
+    ("variables-partial.yaml", Some(("EnvironmentIncomplete", "AZURE_CLIENT_SECRET"))),
+];
 
-const DEPLOYMENT: &str = "
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web, namespace: NS, labels: {azure.workload.identity/use: 'true'}}
-spec:
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec: {serviceAccountName: web, containers: [{name: web, image: example.org/web}]}
-";
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/mistakes/identity")
+}
+
+/// Applies a file of the folder, and waits for its pod.
+async fn apply(bed: &Bed, file: &str) -> anyhow::Result<String> {
+    bed.apply_file(&folder().join(file)).await?;
+    bed.pod("app=web").await
+}
 
 fn fix(report: &Value) -> &str {
     report["next"]["fix"].as_str().unwrap_or_default()
@@ -49,15 +45,7 @@ fn fix(report: &Value) -> &str {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_label_on_the_deployment_is_found_and_the_printed_command_puts_it_on_the_pods() -> anyhow::Result<()> {
     let bed = Bed::new("doctor-label").await?;
-    bed.apply(ACCOUNT).await?;
-    bed.apply(DEPLOYMENT).await?;
-    let pod = bed.pod("app=web").await?;
-    let said = bed.run(&["doctor", "pod", &pod]).await?;
-    assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(
-        said.text.contains("The label is on the Deployment web itself"),
-        "{said:?}"
-    );
+    let pod = apply(&bed, "label-on-deployment.yaml").await?;
     let report = bed.json(&["doctor", "pod", &pod]).await?;
     assert_eq!(report["next"]["code"], "WorkloadIdentityLabelMissing", "{report:#}");
     bed.follow(fix(&report)).await?;
@@ -72,14 +60,7 @@ async fn a_label_on_the_deployment_is_found_and_the_printed_command_puts_it_on_t
 async fn a_service_account_without_annotation_is_found_and_annotating_it_leads_to_re_creating_the_pod()
 -> anyhow::Result<()> {
     let bed = Bed::new("doctor-annotation").await?;
-    let plain = ACCOUNT.replace(", annotations: {azure.workload.identity/client-id: c-1}", "");
-    bed.apply(&plain).await?;
-    bed.apply(&DEPLOYMENT.replace(
-        "{app: web}}\n    spec",
-        "{app: web, azure.workload.identity/use: 'true'}}\n    spec",
-    ))
-    .await?;
-    let pod = bed.pod("app=web").await?;
+    let pod = apply(&bed, "annotation-missing.yaml").await?;
     let report = bed.json(&["doctor", "pod", &pod]).await?;
     assert_eq!(report["next"]["code"], "ServiceAccountNotAnnotated", "{report:#}");
     // Timestamps have whole seconds: the annotation has to be visibly later than the pod.
@@ -100,66 +81,72 @@ async fn a_service_account_without_annotation_is_found_and_annotating_it_leads_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_cause_in_an_injected_pod_is_named_and_a_whole_one_gives_no_finding() -> anyhow::Result<()> {
-    let bed = Bed::new("doctor-injected").await?;
-    bed.apply(ACCOUNT).await?;
-    let file = "    volumeMounts:";
-    let cases = [
-        ("whole", INJECTED.to_owned(), None),
-        ("sidecar", INJECTED.replace("  volumes:", "  - {name: proxy, image: example.org/proxy}\n  volumes:"), None),
-        ("other-id", INJECTED.replace("value: c-1", "value: c-2"), Some(("ClientIdMismatch", "c-2"))),
-        ("no-tenant", INJECTED.replace("value: t-1", "value: ''"), Some(("WorkloadIdentityIncomplete", "AZURE_TENANT_ID"))),
-        (
-            "audience",
-            INJECTED.replace("'api://AzureADTokenExchange'", "vault"),
-            Some(("FederatedAudienceWrong", "vault")),
-        ),
-        (
-            "elsewhere",
-            INJECTED.replace("mountPath: /var/run/secrets/azure/tokens", "mountPath: /elsewhere"),
-            Some(("TokenFileUnreadable", "/var/run/secrets/azure/tokens")),
-        ),
-        (
-            "shadowed",
-            INJECTED.replace(file, &format!("    - {{name: AZURE_CLIENT_SECRET, value: canary}}\n{file}")),
-            Some(("SecretShadowsWorkloadIdentity", "AZURE_CLIENT_SECRET")),
-        ),
-        ("quoted", INJECTED.replace("value: t-1", "value: '\"t-1\"'"), Some(("VariableMalformed", "AZURE_TENANT_ID"))),
-        (
-            "partial",
-            "apiVersion: v1\nkind: Pod\nmetadata: {name: NAME, namespace: NS}\nspec: {containers: [{name: backend, image: \
-             example.org/b, env: [{name: AZURE_TENANT_ID, value: t}, {name: AZURE_CLIENT_ID, value: c}]}]}"
-                .to_owned(),
-            Some(("EnvironmentIncomplete", "AZURE_CLIENT_SECRET")),
-        ),
-    ];
-    for (name, manifest, finding) in cases {
-        bed.apply(&manifest.replace("NAME", name)).await?;
-        let said = bed.run(&["doctor", "pod", name]).await?;
-        let report = bed.json(&["doctor", "pod", name]).await?;
-        assert_eq!(said.code, Some(i32::from(finding.is_some())), "{name}: {said:?}");
-        assert_eq!(report["healthy"], finding.is_none(), "{name}: {report:#}");
-        assert!(
-            !said.text.contains("canary") && !report.to_string().contains("canary"),
-            "{name}"
+async fn each_mistake_of_the_examples_is_named_and_what_is_whole_gives_no_finding() -> anyhow::Result<()> {
+    let mut files: Vec<_> = std::fs::read_dir(folder())?
+        .map(|it| it.map(|it| it.file_name()))
+        .collect::<Result<_, _>>()?;
+    files.retain(|it| it != "README.md");
+    files.sort();
+    ensure!(files.iter().eq(MISTAKES.iter().map(|(file, _)| *file)), "{files:?}");
+    let table = std::fs::read_to_string(folder().join("README.md"))?;
+    for (file, finding) in MISTAKES {
+        let bed = Bed::new("doctor-mistake").await?;
+        let pod = apply(&bed, file).await?;
+        let said = bed.run(&["doctor", "pod", &pod]).await?;
+        let report = bed.json(&["doctor", "pod", &pod]).await?;
+        ensure!(said.code == Some(i32::from(finding.is_some())), "{file}: {said:?}");
+        ensure!(report["healthy"] == finding.is_none(), "{file}: {report:#}");
+        let values = ["put-there-by-hand", "00000000-0000-0000-0000-000000000004"];
+        ensure!(
+            values
+                .iter()
+                .all(|it| !said.text.contains(it) && !report.to_string().contains(it)),
+            "{file}"
         );
-        if let Some((code, names)) = finding {
-            assert_eq!(report["next"]["code"], code, "{name}: {report:#}");
-            assert!(report["next"].to_string().contains(names), "{name}: {report:#}");
+        let row = table.lines().find(|line| line.contains(&format!("]({file})")));
+        let row = row.unwrap_or_default();
+        if let Some((code, says)) = finding {
+            ensure!(report["next"]["code"] == code, "{file}: {report:#}");
+            ensure!(report["next"].to_string().contains(says), "{file}: {report:#}");
+            ensure!(
+                row.contains(&format!("`{code}`")),
+                "the README's row of {file} is {row:?}"
+            );
+        } else {
+            ensure!(!row.is_empty(), "the README has no row of {file}");
         }
     }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_container_without_any_of_the_variables_is_a_sidecar() -> anyhow::Result<()> {
+    let bed = Bed::new("doctor-sidecar").await?;
+    let manifest = std::fs::read_to_string(folder().join("set-up-by-hand.yaml"))?;
+    let sidecar = "  volumes:\n    - name: azure-identity-token\n      projected";
+    let with = manifest.replace(
+        sidecar,
+        &format!("    - name: proxy\n      image: example.org/proxy\n{sidecar}"),
+    );
+    ensure!(with != manifest);
+    bed.apply(&with).await?;
+    let report = bed.json(&["doctor", "pod", "web"]).await?;
+    ensure!(report["healthy"] == true, "{report:#}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reader_of_the_namespace_gets_an_answer_and_is_told_what_could_not_be_looked_at() -> anyhow::Result<()> {
     let mut bed = Bed::new("doctor-reader").await?;
-    bed.apply(ACCOUNT).await?;
-    bed.apply(&INJECTED.replace("NAME", "web-0")).await?;
-    bed.apply(&INJECTED.replace("NAME", "web-1").replace("value: c-1", "value: c-2"))
-        .await?;
+    apply(&bed, "set-up-by-hand.yaml").await?;
+    let other = std::fs::read_to_string(folder().join("client-id-differs.yaml"))?;
+    bed.apply(&other.replace(
+        "kind: Pod\nmetadata:\n  name: web",
+        "kind: Pod\nmetadata:\n  name: other",
+    ))
+    .await?;
     bed.become_reader().await?;
-    let said = bed.run(&["doctor", "pod", "web-0", "--mint"]).await?;
+    let said = bed.run(&["doctor", "pod", "web", "--mint"]).await?;
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(
         said.has_line("– The workload identity webhook: no right to list"),
@@ -170,7 +157,7 @@ async fn a_reader_of_the_namespace_gets_an_answer_and_is_told_what_could_not_be_
         "{said:?}"
     );
     assert_eq!(
-        bed.json(&["doctor", "pod", "web-1"]).await?["next"]["code"],
+        bed.json(&["doctor", "pod", "other"]).await?["next"]["code"],
         "ClientIdMismatch"
     );
     Ok(())
