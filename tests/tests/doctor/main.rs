@@ -5,6 +5,7 @@ mod bed;
 mod controller;
 mod identity;
 mod installation;
+mod migration;
 mod pod_security;
 mod pods;
 mod prepared;

@@ -1,9 +1,12 @@
-//! Every manifest of `examples/env-injection`, as a user applies it. A program of ours stands in the place of the user's.
+//! Every manifest of `examples/env-injection`, and those of `examples/migration` that inject, as a user applies them. A program of ours stands in the
+//! place of the user's.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use akv2k8s_testbed::controlplane::Namespace;
 use akv2k8s_testbed::demo::seed;
+use akv2k8s_testbed::emulator::SecretOptions;
 use akv2k8s_testbed::image::{File, Image};
 use akv2k8s_testbed::node::guest;
 use akv2k8s_testbed::statics;
@@ -11,6 +14,7 @@ use akv2k8s_testbed::wait::until;
 use anyhow::{Context, ensure};
 
 use crate::bed::{PATIENCE, World, in_world};
+use crate::secrecy::holds;
 
 /// The vault that the examples name.
 const VAULT: &str = "akv2k8s-demo";
@@ -95,33 +99,75 @@ fn every_example_of_injection_starts_its_program_with_its_values() -> anyhow::Re
         let image = image(world).await?;
         let namespace = world.namespace("examples").await?;
         for (file, _) in EXAMPLES {
-            let manifest = here(&std::fs::read_to_string(folder().join(file))?, &image);
-            let line = ["--namespace", namespace.name(), "apply", "-f", "-"];
-            world
-                .node
-                .cluster
-                .kubectl_with_input(&line, &manifest)
-                .await?
-                .success()?;
+            apply(world, &namespace, &folder().join(file), &image).await?;
         }
         for (file, (app, container, check)) in EXAMPLES {
-            let selector = format!("app={app}");
-            let line = [
-                "--namespace",
-                namespace.name(),
-                "logs",
-                "--selector",
-                &selector,
-                "--container",
-                container,
-            ];
-            let variables = until("the program", PATIENCE, async || {
-                let log = world.node.cluster.kubectl(&line).await.ok()?.success().ok()?;
-                akv2k8s_testbed::installation::environment(&log).ok()
-            });
-            let variables = variables.await.context(file)?;
+            let variables = variables(world, &namespace, app, container).await.context(file)?;
             ensure!(check(&variables), "{file}: {:?}", variables.keys());
         }
         Ok(())
     })
+}
+
+#[test]
+fn the_example_of_a_client_secret_from_the_vault_starts_both_programs_with_it_and_no_object_has_it()
+-> anyhow::Result<()> {
+    in_world(async |world| {
+        let canary = "canary-5b1d7e20-of-the-application";
+        let vault = world.vault(VAULT);
+        vault.set_secret("backend-client-secret", canary, SecretOptions::default())?;
+        let image = image(world).await?;
+        let namespace = world.namespace("migration").await?;
+        let file = folder().join("../migration/default-azure-credential/1-secret-from-vault.yaml");
+        apply(world, &namespace, &file, &image).await?;
+        for container in ["migrate", "backend"] {
+            let variables = variables(world, &namespace, "backend", container).await?;
+            ensure!(
+                variables["AZURE_CLIENT_SECRET"] == canary,
+                "{container}: {:?}",
+                variables.keys()
+            );
+            ensure!(variables.contains_key("AZURE_CLIENT_ID") && variables.contains_key("AZURE_TENANT_ID"));
+        }
+        let store = world.node.cluster.store().await?;
+        let reference = b"backend-client-secret@azurekeyvault";
+        ensure!(
+            holds(&store, reference)?,
+            "the reference is there, so this is where to look"
+        );
+        ensure!(!holds(&store, canary.as_bytes())?, "the value is in etcd");
+        Ok(())
+    })
+}
+
+async fn apply(world: &World, namespace: &Namespace, file: &Path, image: &str) -> anyhow::Result<()> {
+    let manifest = here(&std::fs::read_to_string(file)?, image);
+    let line = ["--namespace", namespace.name(), "apply", "-f", "-"];
+    let cluster = &world.node.cluster;
+    cluster.kubectl_with_input(&line, &manifest).await?.success()?;
+    Ok(())
+}
+
+/// What a container of this app found in its environment.
+async fn variables(
+    world: &World,
+    namespace: &Namespace,
+    app: &str,
+    container: &str,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let selector = format!("app={app}");
+    let line = [
+        "--namespace",
+        namespace.name(),
+        "logs",
+        "--selector",
+        &selector,
+        "--container",
+        container,
+    ];
+    let variables = until("the program", PATIENCE, async || {
+        let log = world.node.cluster.kubectl(&line).await.ok()?.success().ok()?;
+        akv2k8s_testbed::installation::environment(&log).ok()
+    });
+    Ok(variables.await?)
 }

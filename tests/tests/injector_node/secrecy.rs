@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::bed::{Team, container, in_world, pod};
 
 /// Whether a file below `folder` has these bytes.
-fn holds(folder: &Path, bytes: &[u8]) -> anyhow::Result<bool> {
+pub(crate) fn holds(folder: &Path, bytes: &[u8]) -> anyhow::Result<bool> {
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
         let found = if path.is_dir() {
