@@ -4,6 +4,7 @@ mod bed;
 mod convert;
 mod get;
 mod kubelet;
+mod migration;
 mod plan;
 mod render;
 mod run;
