@@ -8,3 +8,4 @@ mod links;
 mod named;
 mod page;
 mod reference;
+mod terraform;
