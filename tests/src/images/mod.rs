@@ -121,7 +121,10 @@ pub fn make(options: &Options, out: &mut dyn Write) -> anyhow::Result<()> {
             if let Some(elsewhere) = &elsewhere {
                 let size = elsewhere.same(architecture, ours.program)?.len();
                 let (name, architecture) = (ours.program.1, architecture.of_images());
-                writeln!(out, "{name} for {architecture}: {size} bytes, the same from another folder")?;
+                writeln!(
+                    out,
+                    "{name} for {architecture}: {size} bytes, the same from another folder"
+                )?;
             }
             let image = ours.build(architecture)?.compressed();
             let [_, _, layer] = image.blobs(Format::Oci)?;

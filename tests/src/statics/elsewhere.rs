@@ -48,8 +48,14 @@ fn copy(to: &Path) -> anyhow::Result<()> {
     let mut git = Command::new("git");
     git.arg("-C").arg(&root);
     let files = git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-    let files = files.output().context("missing: git; to install: apt-get install git")?;
-    ensure!(files.status.success(), "git: {}", String::from_utf8_lossy(&files.stderr));
+    let files = files
+        .output()
+        .context("missing: git; to install: apt-get install git")?;
+    ensure!(
+        files.status.success(),
+        "git: {}",
+        String::from_utf8_lossy(&files.stderr)
+    );
     for file in String::from_utf8(files.stdout)?.split_terminator('\0') {
         // What was removed and is not committed yet is listed.
         let Ok(content) = fs::read(root.join(file)) else {

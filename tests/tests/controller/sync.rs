@@ -212,9 +212,7 @@ async fn deletion_needs_no_vault() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_shared_outputs_only_the_keys_of_the_deleted_object_go() -> anyhow::Result<()> {
     let stage = Stage::new("delete-both").await?;
-    stage
-        .vault("kv1")
-        .set_secret("db", "one", SecretOptions::default())?;
+    stage.vault("kv1").set_secret("db", "one", SecretOptions::default())?;
     let both = |key: &str| {
         format!(
             "{{vault: {{name: kv1, object: {{name: db, type: secret}}}}, output: {{\

@@ -109,7 +109,12 @@ async fn direct_reads_go_side_by_side() {
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
     let ended = bed.env(&variables).await;
-    assert_eq!((ended.code, value(&ended, "V5")), (Some(0), Some("s5")), "{}", ended.err);
+    assert_eq!(
+        (ended.code, value(&ended, "V5")),
+        (Some(0), Some("s5")),
+        "{}",
+        ended.err
+    );
 }
 
 #[tokio::test]
