@@ -1,5 +1,7 @@
 //! What the wrapper decides about an environment, for the fuzz target of that name (`tests/fuzz`).
 
+use std::ffi::CString;
+
 use crate::environment::{Variable, read};
 use crate::plan::{own_environment, plan};
 use crate::settings::{Mode, Patience};
@@ -27,9 +29,5 @@ pub fn environment(block: &[u8]) {
     };
     let entries = block.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
     let expected = entries.zip(&variables).filter(|(_, it)| !Variable::is_own(it));
-    assert!(
-        made.iter()
-            .map(|entry| entry.as_bytes())
-            .eq(expected.map(|(entry, _)| entry))
-    );
+    assert!(made.iter().map(CString::as_bytes).eq(expected.map(|(entry, _)| entry)));
 }

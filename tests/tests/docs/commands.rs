@@ -1,12 +1,16 @@
 //! The commands of the pages (blocks marked `sh`): what they name is there, and ours take what they are given.
 
+mod running;
+mod shell;
+
 use std::process::Command;
 
 use akv2k8s_testbed::helm::Helm;
 use akv2k8s_testbed::stack::Profile;
 use akv2k8s_testbed::stack::{cli_program, controller_program};
 
-use crate::page::{all, root};
+use self::shell::{Found, commands};
+use crate::page::root;
 
 /// How a command is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,34 +27,6 @@ enum Look {
     Others,
 }
 
-/// A page and a command of it, on one line.
-struct Found {
-    page: String,
-    command: String,
-}
-
-fn commands() -> Vec<Found> {
-    let mut found = Vec::new();
-    for page in all() {
-        for block in page.blocks("sh") {
-            let mut is_document = false;
-            for line in block.replace("\\\n", " ").lines() {
-                let line = line.split(" #").next().unwrap_or_default().trim();
-                let ends_document = is_document && line.chars().all(|c| c.is_ascii_uppercase());
-                let is_command = !is_document && !line.is_empty() && !line.starts_with('#');
-                is_document = (is_document && !ends_document) || line.contains("<<'");
-                if is_command {
-                    found.push(Found {
-                        page: page.path.display().to_string(),
-                        command: line.to_owned(),
-                    });
-                }
-            }
-        }
-    }
-    found
-}
-
 fn look(command: &str) -> Look {
     let words: Vec<_> = command
         .split_whitespace()
@@ -58,7 +34,7 @@ fn look(command: &str) -> Look {
         .collect();
     let apply = command.starts_with("kubectl apply -f ") && !command.contains("-f - ");
     match words[..] {
-        ["az", ..] => Look::Azure,
+        ["az" | "for", ..] => Look::Azure,
         ["helm", "install" | "upgrade", ..] => Look::Chart,
         ["kubectl", "akv2k8s", ..]
         | ["kubectl-akv2k8s" | "akv2k8s-controller", ..]

@@ -14,7 +14,7 @@ fn named(line: &str) -> Vec<(&str, &str)> {
 }
 
 /// Files are named from the root, or from the folder of the end-to-end tests.
-fn is_there(file: &str, name: &str) -> bool {
+pub(crate) fn is_there(file: &str, name: &str) -> bool {
     let folders = [root(), root().join("tests/tests")];
     let texts = folders
         .iter()

@@ -1,0 +1,351 @@
+//! The commands of the pages are run: kubectl, our plugin and Helm against real API servers, with our programs, an emulated vault and
+//! objects of these names around them. There is no node: pods are called ready by the test, where a command waits for them.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+
+use akv2k8s_testbed::controlplane::ControlPlane;
+use akv2k8s_testbed::demo::seed;
+use akv2k8s_testbed::emulator::SecretOptions;
+use akv2k8s_testbed::stack::Stack;
+use akv2k8s_testbed::stage::PATIENCE;
+use akv2k8s_testbed::wait::until;
+use anyhow::{Context, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use super::shell::{Found, Shell, commands};
+use crate::named::is_there;
+use crate::page::root;
+
+/// What readers run themselves.
+const WORKLOAD: &str = "kubectl create namespace shop && kubectl create deployment web --namespace shop --image=example.org/web \
+                        && kubectl run app --image=example.org/app";
+/// What they keep in a folder.
+const MANIFEST: &str = "
+apiVersion: spv.no/v2beta1
+kind: AzureKeyVaultSecret
+metadata: {name: db-password}
+spec:
+  vault: {name: my-vault, object: {name: db-password, type: secret}}
+  output: {secret: {name: db-password, dataKey: password}}
+";
+/// The namespace of the installation.
+const NAMESPACE: &str = "akv2k8s";
+
+/// Commands that are run elsewhere, as they are written: page, beginning, the test or stage.
+const ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("docs/quick-start.md", "helm install akv2k8s", QUICK_START),
+    ("docs/quick-start.md", "kubectl apply -f - <<'YAML'", QUICK_START),
+    ("docs/quick-start.md", "kubectl get akvs db-password", QUICK_START),
+    ("docs/quick-start.md", "kubectl label namespace default", QUICK_START),
+    ("docs/quick-start.md", "kubectl run app", QUICK_START),
+    ("docs/quick-start.md", "kubectl akv2k8s doctor", QUICK_START),
+    ("README.md", "cargo demo", "the stage `demo` of `cargo verify`"),
+    (
+        "docs/quick-start.md",
+        "cargo demo",
+        "the stage `demo` of `cargo verify`",
+    ),
+];
+/// On a real node, with each block of the chapter about AKS.
+const QUICK_START: &str = "chart_node/quick_start.rs::the_quick_start_ends_with_a_program_that_has_its_value";
+
+/// Commands that no test runs: page, beginning, reason.
+const NOT_RUN: &[(&str, &str, &str)] = &[
+    ("docs/coming-from-akv2k8s.md", "kubectl --namespace akv2k8s exec", NODE),
+    ("docs/doctor.md", "kubectl exec", NODE),
+    ("docs/network.md", "kubectl exec", NODE),
+    ("docs/troubleshooting.md", "kubectl -n akv2k8s port-forward", NODE),
+    ("docs/images.md", "cargo testbed images", BUILDS),
+    (
+        "docs/node.md",
+        "apt-get install",
+        "installs packages; `.ci/run` does it",
+    ),
+    ("docs/node.md", "cargo testbed provision", BUILDS),
+    (
+        "docs/node.md",
+        "cargo test ",
+        "runs for minutes, as root; the stage `node` of `cargo verify`",
+    ),
+    ("docs/quick-start.md", "cargo install", BUILDS),
+    ("README.md", "git clone", "needs the Internet"),
+    ("docs/quick-start.md", "az ", AZURE),
+    ("docs/quick-start.md", "for account in", AZURE),
+    ("docs/how-to.md", "az ", AZURE),
+    ("docs/authentication.md", "kubectl exec", NODE),
+    ("docs/coming-from-csi.md", "", OTHERS),
+    ("docs/coming-from-external-secrets.md", "", OTHERS),
+    ("examples/migration/csi/README.md", "", OTHERS),
+    ("examples/migration/default-azure-credential/README.md", "", OTHERS),
+    ("examples/migration/external-secrets/README.md", "", OTHERS),
+    ("examples/identity/README.md", "az ", AZURE),
+    ("examples/isolation/README.md", "az ", AZURE),
+];
+const NODE: &str = "needs a kubelet";
+const BUILDS: &str = "compiles for minutes";
+const AZURE: &str = "needs Azure";
+const OTHERS: &str = "needs what is to be migrated";
+
+/// A page whose commands belong to the installed chart, all of them.
+const OF_THE_CHART: &str = "docs/coming-from-akv2k8s.md";
+/// A page that installs what others have running already.
+const LAST: &str = "docs/env-injector.md";
+
+/// What becomes of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    Here,
+    Elsewhere,
+    NotRun,
+}
+
+fn fate(found: &Found) -> Fate {
+    let is_in = |list: &[(&str, &str, &str)]| {
+        list.iter()
+            .any(|(page, start, _)| *page == found.page && found.command.starts_with(start))
+    };
+    if is_in(NOT_RUN) {
+        Fate::NotRun
+    } else if is_in(ELSEWHERE) {
+        Fate::Elsewhere
+    } else {
+        Fate::Here
+    }
+}
+
+/// What is around a command when it is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum World {
+    /// A cluster for the chart.
+    Chart,
+    /// Our running programs, and an emulated vault.
+    Programs,
+}
+
+/// The commands that are run here, in this world.
+fn to_run(world: World) -> Vec<Found> {
+    let is_of = |found: &Found| {
+        let is_of_the_chart = found.page == OF_THE_CHART || found.command.starts_with("helm ");
+        is_of_the_chart == (world == World::Chart) && fate(found) == Fate::Here
+    };
+    let (last, mut found): (Vec<_>, Vec<_>) = commands().into_iter().filter(is_of).partition(|it| it.page == LAST);
+    found.extend(last);
+    found
+}
+
+/// `command` with what it stands for in the place of words that stand for something.
+fn here(command: &str, words: &[(&str, &str)]) -> String {
+    words.iter().fold(command.to_owned(), |command, (word, meant)| {
+        command.replace(word, meant)
+    })
+}
+
+/// Says of all pods of the installation that they are ready, as a kubelet would, while `command` waits for that.
+async fn with_ready_pods(
+    cluster: &ControlPlane,
+    command: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let pods: Api<Pod> = Api::namespaced(cluster.client()?, NAMESPACE);
+    let ready = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+    let play_kubelet = until("the command to end", PATIENCE, async || {
+        for pod in pods.list(&ListParams::default()).await.ok()? {
+            let patch = Patch::Strategic(&ready);
+            // One that is gone by now is no matter.
+            let _ = pods
+                .patch_status(&pod.name_any(), &PatchParams::default(), &patch)
+                .await;
+        }
+        None::<()>
+    });
+    tokio::select! {
+        ended = command => ended,
+        timed_out = play_kubelet => timed_out.map_err(Into::into),
+    }
+}
+
+async fn follow(shell: &Shell, cluster: &ControlPlane, found: &Found, words: &[(&str, &str)]) -> anyhow::Result<()> {
+    let command = here(&found.command, words);
+    let run = shell.run(&command);
+    let ended = if command.contains(" rollout status ") {
+        with_ready_pods(cluster, run).await
+    } else if command.starts_with("kubectl get ") {
+        drop(run);
+        // What it shows may come a moment later.
+        let mut last = Ok(());
+        let shown = until(&command, PATIENCE, async || {
+            last = shell.run(&command).await;
+            last.is_ok().then_some(())
+        });
+        shown.await.or(last)
+    } else {
+        run.await
+    };
+    ended.with_context(|| found.page.clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_about_the_chart_do_what_they_say() -> anyhow::Result<()> {
+    let cluster = ControlPlane::start().await?;
+    let shell = tokio::task::block_in_place(|| Shell::new(&cluster))?;
+    shell.run(WORKLOAD).await?;
+    let words = [("CLIENT_ID", "11111111-2222-3333-4444-555555555555"), ("REVISION", "1")];
+    for found in to_run(World::Chart) {
+        if found.command.starts_with("helm install ") {
+            // One at a time.
+            let uninstall = "helm list --all-namespaces --no-headers | while read -r name namespace _; do \
+                             [ -z \"$name\" ] || helm uninstall $name --namespace $namespace; done";
+            shell.run(uninstall).await?;
+        }
+        follow(&shell, &cluster, &found, &words).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_about_the_programs_do_what_they_say() -> anyhow::Result<()> {
+    let stack = Stack::start().await?;
+    let cluster = &stack.cluster;
+    let vault = stack.vault("akv2k8s-demo");
+    seed::fill(&vault)?;
+    vault.set_secret("db-password", "s3cret", SecretOptions::default())?;
+    stack
+        .vault("my-vault")
+        .set_secret("db-password", "s3cret", SecretOptions::default())?;
+    let controller = stack.controller().start().await?;
+
+    let mut shell = tokio::task::block_in_place(|| Shell::new(cluster))?;
+    prepare(&shell)?;
+    for (name, value) in [
+        ("AUTH_TYPE", "clientSecret"),
+        ("AZURE_CLIENT_ID", stack.app.client_id()),
+        ("AZURE_TENANT_ID", stack.emulator.entra().tenant_id()),
+        ("AZURE_CLIENT_SECRET", &stack.app.add_secret()),
+        ("AZURE_ENVIRONMENT", "AzureStackCloud"),
+        (
+            "AZURE_ENVIRONMENT_FILEPATH",
+            &stack.file("cloud.json").display().to_string(),
+        ),
+        ("SSL_CERT_FILE", &stack.file("ca.pem").display().to_string()),
+    ] {
+        shell.set(name, value);
+    }
+    shell.run(WORKLOAD).await?;
+    for namespace in ["default", "shop"] {
+        let object = format!("kubectl apply --namespace {namespace} -f examples/sync/01-secret.yaml -f manifests");
+        shell.run(&object).await?;
+    }
+
+    let readyz = format!("{}/readyz", controller.http());
+    let words = [
+        ("--namespace NAMESPACE NAME", "--namespace default secret-sync"),
+        ("describe akvs NAME", "describe akvs secret-sync"),
+        ("doctor pod POD", "doctor pod app"),
+        ("--vault VAULT", "--vault my-vault"),
+        ("localhost:9000/readyz", &readyz),
+    ];
+    let mut emulator = None;
+    for found in to_run(World::Programs) {
+        if found.command.starts_with("cargo testbed emulator") {
+            emulator = Some(Emulator::start(&shell, &found.command).await?);
+            continue;
+        }
+        let port = emulator.as_ref().map_or("8443", |it| it.port.as_str());
+        let words = [&words[..], &[("8443", port)]].concat();
+        follow(&shell, cluster, &found, &words).await?;
+    }
+    Ok(())
+}
+
+/// What the pages take for granted in the reader's folder.
+fn prepare(shell: &Shell) -> anyhow::Result<()> {
+    let folder = shell.folder();
+    let program = folder.join("app");
+    std::fs::write(
+        &program,
+        "#!/bin/sh\ncase $DB_PASSWORD in *azurekeyvault* | '') exit 1 ;; esac\n",
+    )?;
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755))?;
+    std::fs::write(folder.join(".env"), "DB_PASSWORD=secret-sync@azurekeyvault\n")?;
+    std::fs::write(folder.join("examples.yaml"), "{}\n")?;
+    std::fs::write(folder.join("client.pem"), "")?;
+    for name in ["external-secrets", "manifests"] {
+        std::fs::create_dir(folder.join(name))?;
+    }
+    std::fs::write(folder.join("manifests/db-password.yaml"), MANIFEST)?;
+    let manifests = "apiVersion: external-secrets.io/v1
+kind: SecretStore
+metadata: {name: azure, namespace: shop}
+spec: {provider: {azurekv: {vaultUrl: 'https://kv1.vault.azure.net'}}}
+---
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: db, namespace: shop}
+spec: {secretStoreRef: {name: azure}, target: {name: db}, data: [{secretKey: password, remoteRef: {key: db}}]}
+";
+    std::fs::write(folder.join("external-secrets/db.yaml"), manifests)?;
+    Ok(())
+}
+
+/// The emulator as a program, on ports that are free.
+struct Emulator {
+    port: String,
+    _process: tokio::process::Child,
+}
+
+impl Emulator {
+    async fn start(shell: &Shell, command: &str) -> anyhow::Result<Self> {
+        let program = command.replacen("cargo testbed", "exec testbed", 1);
+        let mut process = shell.start(&format!("{program} --listen 127.0.0.1:0 --imds-listen 127.0.0.1:0"))?;
+        let mut lines = BufReader::new(process.stdout.take().context("it prints")?).lines();
+        let mut port = None;
+        while let Some(line) = lines.next_line().await? {
+            if let Some((_, rest)) = line.split_once("https://admin.localhost:") {
+                port = Some(rest.trim_end_matches('/').to_owned());
+            }
+            if line == "ready" {
+                break;
+            }
+        }
+        Ok(Self {
+            port: port.context("it does not say where its admin API is")?,
+            _process: process,
+        })
+    }
+}
+
+#[test]
+fn what_is_run_is_counted_and_what_is_not_has_a_reason() -> anyhow::Result<()> {
+    let commands = commands();
+    let mut pages: BTreeMap<&str, BTreeMap<Fate, usize>> = BTreeMap::new();
+    for found in &commands {
+        *pages.entry(&found.page).or_default().entry(fate(found)).or_default() += 1;
+    }
+    for (page, start, _) in ELSEWHERE.iter().chain(NOT_RUN) {
+        let is_it = |it: &Found| it.page == *page && it.command.starts_with(start);
+        ensure!(
+            commands.iter().any(is_it) || !root().join(page).exists(),
+            "{page} has no command {start} any more"
+        );
+    }
+    for (_, _, test) in ELSEWHERE {
+        let is_there = test.split_once(".rs::").is_none_or(|(file, name)| is_there(file, name));
+        ensure!(is_there, "there is no test {test} any more");
+    }
+    let mut run = 0;
+    for (page, fates) in &pages {
+        let count = |fate| fates.get(&fate).copied().unwrap_or_default();
+        let here = count(Fate::Here) + count(Fate::Elsewhere);
+        println!("{page}: {here} of {} run", here + count(Fate::NotRun));
+        run += here;
+    }
+    println!("{run} of {} commands are run", commands.len());
+    for (page, start, reason) in NOT_RUN {
+        println!("not run: {page}: {start} …: {reason}");
+    }
+    Ok(())
+}
