@@ -11,6 +11,7 @@ pub mod docs;
 pub mod emulator;
 pub mod fuzz;
 pub mod gate;
+pub mod hardened;
 pub mod helm;
 pub mod image;
 pub mod images;

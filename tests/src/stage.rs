@@ -16,6 +16,7 @@
 //! ```
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use akv2k8s_controller::Controller;
@@ -35,6 +36,7 @@ use tokio::task::JoinHandle;
 use crate::controlplane::{ControlPlane, Namespace};
 use crate::crd;
 use crate::emulator::{AppHandle, Emulator, Options, Role, VaultHandle};
+use crate::hardened;
 use crate::wait::until;
 
 /// How long a test waits for what should take well under a second, on a busy machine. The garbage collector, though, learns
@@ -72,6 +74,7 @@ pub struct Stage {
     pub app: AppHandle,
     client: kube::Client,
     files: TempDir,
+    kubeconfig: PathBuf,
     environment: Vec<(String, String)>,
 }
 
@@ -93,6 +96,13 @@ impl Stage {
         let (ca, cloud) = (files.path().join("ca.pem"), files.path().join("cloud.json"));
         emulator.write_ca_file(&ca)?;
         emulator.write_cloud_file(&cloud)?;
+        let kubeconfig = if hardened::is_on() {
+            let kubeconfig = files.path().join("kubeconfig");
+            hardened::prepare(&cluster, namespace.name(), &kubeconfig).await?;
+            kubeconfig
+        } else {
+            cluster.kubeconfig().to_owned()
+        };
         let environment = [
             ("AUTH_TYPE", "environment".to_owned()),
             ("HTTP_PORT", "0".to_owned()),
@@ -116,6 +126,7 @@ impl Stage {
             app,
             client,
             files,
+            kubeconfig,
             environment,
         })
     }
@@ -142,9 +153,10 @@ impl Stage {
 
     /// Starts a controller that watches this namespace only, with a poll period of one second unless `flags` say otherwise.
     pub async fn controller(&self, flags: &[&str]) -> anyhow::Result<Running> {
-        let kubeconfig = self.cluster.kubeconfig().display().to_string();
+        let kubeconfig = self.kubeconfig.display().to_string();
         let mut line = vec!["controller", "--kubeconfig", &kubeconfig];
-        for default in ["--watch-all-namespaces=false", "--azure-resync-period=1"] {
+        let usual = ["--watch-all-namespaces=false", "--azure-resync-period=1"];
+        for default in usual.into_iter().chain(hardened::is_on().then_some(hardened::FLAG)) {
             let name = default.split('=').next();
             if !flags.iter().any(|flag| flag.split('=').next() == name) {
                 line.push(default);

@@ -12,6 +12,7 @@ use super::launch::{Launch, Program, Running};
 use super::program::injector_program;
 use super::{NAMESPACE, Stack};
 use crate::controlplane::{ControlPlane, Namespace};
+use crate::hardened;
 use crate::wait::until;
 
 /// The name of everything that belongs to it: ServiceAccount, Service, webhook configuration.
@@ -22,7 +23,6 @@ const PROGRAM: Program = Program {
     path: injector_program,
     ports: 3,
 };
-const RIGHTS: &str = include_str!("../../../examples/install/envinjector-rbac.yaml");
 const WEBHOOK: &str = include_str!("../../../examples/injector/webhook.yaml");
 /// A port that nobody listens on.
 const NOWHERE: u16 = 1;
@@ -43,7 +43,7 @@ impl Injector {
     /// Installs the env injector of `stack`, starts it with these flags and variables besides the usual ones, and has the API server call it.
     pub(super) async fn start(stack: &Stack, flags: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<Self> {
         let cluster = &stack.cluster;
-        cluster.kubectl_apply(RIGHTS).await?;
+        cluster.kubectl_apply(&hardened::injector_rights()?).await?;
         stack.federate_with(INJECTOR).await?;
         let account = Account::new(cluster, NAMESPACE, INJECTOR, &stack.folder.path().join(INJECTOR)).await?;
         let usual = [
@@ -58,7 +58,8 @@ impl Injector {
         ];
         let launch = stack.launch(PROGRAM, &account);
         let launch = flags.iter().fold(launch, |launch, flag| launch.arg(flag));
-        let variables = usual.iter().chain(variables);
+        let hardened = hardened::is_on().then_some(hardened::SETTING);
+        let variables = usual.iter().chain(&hardened).chain(variables);
         let launch = variables.fold(launch, |launch, (name, value)| launch.env(name, value));
 
         // There before it starts, it is given its authorities at once, and not at the second look.

@@ -28,6 +28,7 @@ pub(crate) use self::program::build_in;
 pub use self::program::{Profile, cli_program, controller_program, guest_program, injector_program, wrapper_program};
 use crate::controlplane::ControlPlane;
 use crate::emulator::{AppHandle, Emulator, FederatedCredential, Options, Role, VaultHandle};
+use crate::hardened;
 
 /// Where controller and env injector are installed.
 pub const NAMESPACE: &str = "akv2k8s";
@@ -47,6 +48,8 @@ pub struct Stack {
     /// Who the controller, and the env injector, are at Entra.
     pub app: AppHandle,
     account: Account,
+    /// Whether the controller runs as with `profile: hardened`; not where a test gives it rights of its own.
+    is_hardened: bool,
     // Dropped last.
     folder: TempDir,
 }
@@ -59,7 +62,11 @@ impl Stack {
 
     /// The same with an emulator started in another way.
     pub async fn with(options: Options) -> anyhow::Result<Self> {
-        Self::build(options, include_str!("../../../examples/install/controller-rbac.yaml")).await
+        let is_hardened = hardened::is_on();
+        let usual = include_str!("../../../examples/install/controller-rbac.yaml");
+        let mut stack = Self::build(options, if is_hardened { hardened::RIGHTS } else { usual }).await?;
+        stack.is_hardened = is_hardened;
+        Ok(stack)
     }
 
     /// The same with other rights for the controller: manifests (YAML) with its namespace and ServiceAccount.
@@ -92,6 +99,7 @@ impl Stack {
             emulator,
             app,
             account,
+            is_hardened: false,
             folder,
         };
         stack.federate().await?;
@@ -126,8 +134,14 @@ impl Stack {
 
     /// A launch of the controller as it is configured in a cluster; change it, then start it.
     pub fn controller(&self) -> Launch {
-        self.launch(controller::PROGRAM, &self.account)
-            .env("RUNTIME_NAMESPACE", NAMESPACE)
+        let launch = self
+            .launch(controller::PROGRAM, &self.account)
+            .env("RUNTIME_NAMESPACE", NAMESPACE);
+        if self.is_hardened {
+            launch.arg(hardened::FLAG)
+        } else {
+            launch
+        }
     }
 
     /// Installs and starts the env injector with these variables besides the usual ones; the API server calls it from then on. One at a

@@ -1,5 +1,6 @@
 //! `testbed verify`: everything that says whether this tree works, one stage after the other.
 
+mod hardened;
 mod prerequisites;
 
 use std::io::{self, Write};
@@ -49,6 +50,10 @@ pub const STAGES: &[Stage] = &[
         name: "tests",
         // One run tells everything.
         run: |_| cargo(&["test", "--workspace", "--no-fail-fast"]),
+    },
+    Stage {
+        name: "hardened",
+        run: hardened::run,
     },
     Stage {
         name: "node",
@@ -126,6 +131,9 @@ pub enum Error {
         /// How it ended.
         status: ExitStatus,
     },
+    /// What `profile: hardened` loses is not what is known.
+    #[error("{0} tests do not do with profile hardened what is known of them; they are named above")]
+    Hardened(usize),
     /// A command could not be started.
     #[error("could not start `{command}`")]
     Start {

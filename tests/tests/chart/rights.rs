@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use akv2k8s_testbed::helm::{CHART, RELEASE, objects};
+use akv2k8s_testbed::hardened;
+use akv2k8s_testbed::helm::{CHART, RELEASE, find, objects};
 use serde_json::Value;
 
 use crate::helm;
@@ -165,7 +166,7 @@ fn the_env_injectors_rights_are_those_that_its_tests_run_with() {
     };
     assert_eq!(
         rendered("profile: hardened", account),
-        but(&["secrets", "serviceaccounts"])
+        proven(&[&hardened::without_pull_secrets().unwrap()], account)
     );
     let direct = "env_injector: {authService: false}";
     assert_eq!(
@@ -183,6 +184,22 @@ fn the_env_injectors_rights_are_those_that_its_tests_run_with() {
         (place.to_owned(), what.clone(), name.clone(), verb.clone())
     };
     assert_eq!(narrow, all.iter().map(moved).collect());
+}
+
+#[test]
+fn the_suite_runs_hardened_as_the_chart_installs_it() {
+    let rendered = helm().objects("profile: hardened").unwrap();
+    let container = |id: &str| find(&rendered, id).unwrap()["spec"]["template"]["spec"]["containers"][0].clone();
+    let arguments = container("Deployment/akv2k8s-controller")["args"].clone();
+    assert!(
+        arguments.as_array().unwrap().contains(&hardened::FLAG.into()),
+        "{arguments}"
+    );
+    let (name, value) = hardened::SETTING;
+    let variables = container("Deployment/akv2k8s-envinjector")["env"].clone();
+    let setting = serde_json::json!({"name": name, "value": value});
+    assert!(variables.as_array().unwrap().contains(&setting), "{variables}");
+    assert_eq!(NOT_WATCHING, hardened::RIGHTS);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use akv2k8s_envinjector::registry::{Registries, Settings};
 use akv2k8s_shared::diagnosis::Diagnosis;
 use akv2k8s_shared::environment::Environment;
 use akv2k8s_shared::identity::Provider;
+use akv2k8s_testbed::hardened;
 use akv2k8s_testbed::image::{Image, Platform};
 use akv2k8s_testbed::registry::{Options, Registry};
 use serde_json::Value;
@@ -56,6 +57,7 @@ pub(crate) fn trusting(registry: &Registry) -> Settings {
         local: [registry.address().to_owned()].into(),
         // A busy machine is no reason for a denial.
         deadline: std::time::Duration::from_mins(1),
+        pull_secrets: !hardened::is_on(),
         ..Settings::default()
     }
 }

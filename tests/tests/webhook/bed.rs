@@ -8,8 +8,8 @@ use akv2k8s_envinjector::EnvInjector;
 use akv2k8s_envinjector::args::Args;
 use akv2k8s_envinjector::config::Config;
 use akv2k8s_testbed::controlplane::{ControlPlane, Namespace};
-use akv2k8s_testbed::crd;
 use akv2k8s_testbed::wait::until;
+use akv2k8s_testbed::{crd, hardened};
 use anyhow::{Context, ensure};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, WebhookClientConfig};
@@ -25,7 +25,6 @@ use tokio::sync::{OnceCell, oneshot};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
-const RIGHTS: &str = include_str!("../../../examples/install/envinjector-rbac.yaml");
 const WEBHOOK: &str = include_str!("../../../examples/injector/webhook.yaml");
 /// For what takes a moment on a machine with nothing else to do.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
@@ -76,10 +75,10 @@ impl Bed {
             manifest.replace("namespace: akv2k8s\n", &format!("namespace: {namespace}\n"))
         };
         let name = format!("{namespace}-injector");
-        cluster.kubectl_apply(&own(RIGHTS)).await?;
+        cluster.kubectl_apply(&own(&hardened::injector_rights()?)).await?;
         let folder = tempfile::tempdir()?;
         let kubeconfig = folder.path().join("kubeconfig");
-        std::fs::write(&kubeconfig, impersonating(cluster, namespace.name(), &name)?)?;
+        std::fs::write(&kubeconfig, hardened::impersonating(cluster, namespace.name(), &name)?)?;
 
         let usual = [
             ("AZUREKEYVAULT_ENV_IMAGE", "example.org/azure-keyvault-env:1"),
@@ -93,7 +92,8 @@ impl Bed {
             ("IMAGE_LOOKUP", "false"),
             ("AUTH_TYPE", "environment"),
         ];
-        let environment = usual.iter().chain(variables).copied().collect();
+        let hardened = hardened::is_on().then_some(hardened::SETTING);
+        let environment = usual.iter().chain(&hardened).chain(variables).copied().collect();
         let line = ["envinjector".into(), "--kubeconfig".into(), kubeconfig.into_os_string()];
         let config = Config::new(Args::from_command_line(line)?, environment)?;
         let started = async || EnvInjector::new(Config::clone(&config)).await;
@@ -257,20 +257,6 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, line: &str, b
     let read = stream.read_to_end(&mut answer).await;
     ensure!(!answer.is_empty(), "no answer: {read:?}");
     Ok(String::from_utf8_lossy(&answer).into_owned())
-}
-
-/// The administrator's kubeconfig, acting as the ServiceAccount `name`.
-fn impersonating(cluster: &ControlPlane, namespace: &str, name: &str) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(cluster.kubeconfig())?;
-    let mut kubeconfig: Value = serde_yaml::from_str(&text)?;
-    let user = &mut kubeconfig["users"][0]["user"];
-    user["as"] = format!("system:serviceaccount:{namespace}:{name}").into();
-    user["as-groups"] = json!([
-        "system:authenticated",
-        "system:serviceaccounts",
-        format!("system:serviceaccounts:{namespace}")
-    ]);
-    Ok(kubeconfig.to_string())
 }
 
 /// A pod with these containers.
