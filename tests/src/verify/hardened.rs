@@ -27,12 +27,42 @@ struct Loss {
 /// All of it.
 const LOSSES: &[Loss] = &[
     Loss {
-        what: "an output that is edited or deleted by hand is put right within seconds",
-        tests: &[],
+        what: "an output that is edited or deleted by hand, or whose labels are to change, is put right within seconds",
+        tests: &[
+            (
+                "controller",
+                "drift::a_deleted_secret_comes_back_for_at_most_one_request",
+            ),
+            ("controller", "drift::an_edited_key_is_put_right_and_foreign_keys_stay"),
+            ("controller", "drift::labels_of_the_akvs_reach_its_output"),
+            (
+                "controller",
+                "sync::a_repair_is_told_on_the_secret_and_is_no_change_in_the_vault",
+            ),
+        ],
     },
     Loss {
         what: "pull secrets open images",
-        tests: &[],
+        tests: &[
+            ("image_lookup", "credentials::a_wrong_login_does_not_hide_the_right_one"),
+            (
+                "image_lookup",
+                "credentials::pull_secrets_of_the_old_kind_are_read_and_broken_ones_named",
+            ),
+            ("image_lookup", "credentials::the_pods_own_pull_secret_opens_the_image"),
+            (
+                "image_lookup",
+                "credentials::the_service_accounts_pull_secret_counts_beside_the_pods",
+            ),
+            (
+                "webhook",
+                "images::a_private_image_takes_the_pull_secret_of_the_service_account",
+            ),
+            (
+                "webhook",
+                "images::so_it_does_without_the_broker_where_the_nodes_file_is_missing",
+            ),
+        ],
     },
 ];
 
