@@ -14,6 +14,8 @@ use tracing::info;
 use super::configuration::{Seen, Wanted, patch};
 use super::secret::of_api;
 
+/// By which others see who wrote these fields.
+const MANAGER: &str = "akv2k8s-envinjector";
 /// Least time between two looks.
 const PACE: Duration = Duration::from_secs(1);
 /// How often it is tried again at once when somebody else writes at the same time.
@@ -77,10 +79,11 @@ impl Publisher {
             let Some(patch) = patch(&found, wanted, now) else {
                 return Ok(());
             };
-            let patched = self
-                .api
-                .patch(&self.name, &PatchParams::default(), &Patch::Strategic(patch))
-                .await;
+            let parameters = PatchParams {
+                field_manager: Some(MANAGER.to_owned()),
+                ..PatchParams::default()
+            };
+            let patched = self.api.patch(&self.name, &parameters, &Patch::Strategic(patch)).await;
             match patched {
                 Ok(patched) => {
                     self.saw(&patched, now);
