@@ -38,6 +38,8 @@ enum Command {
     Images(images::Options),
     /// Run every fuzz target for a short time, from its seeds
     Fuzz(fuzz::Options),
+    /// Run the end-to-end tests with the chart's `profile: hardened`: all pass but those of what it is known to lose, and those fail
+    Hardened,
     /// Check prerequisites, provision, run every test
     Verify,
     /// Say whether this machine can run a node; exit code 3 where it refuses, and installing programs would not help
@@ -83,6 +85,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Images(options) => images::make(&options, &mut io::stdout())?,
         Command::Fuzz(options) => fuzz::run(&options, &mut io::stdout())?,
         Command::Probe => node::probe_machine()?,
+        Command::Hardened => verify::hardened(&mut io::stdout())?,
         Command::Verify => verify::verify(verify::STAGES, &mut io::stdout())?,
         Command::Conformance(options) => conformance::run(options).await?,
         Command::Vectors(options) => conformance::write_vectors(options).await?,

@@ -152,6 +152,14 @@ pub struct Failed {
     source: Error,
 }
 
+/// Runs the stage `hardened` alone.
+///
+/// # Errors
+/// Tests do not do with that profile what is known of them, or cannot be started.
+pub fn hardened(out: &mut dyn Write) -> Result<(), Error> {
+    hardened::run(out).map(drop)
+}
+
 /// Runs `stages` until one fails. `out` gets a line before and after each, and the times of all at the end; the commands that
 /// stages run print straight to this process's own standard output and error.
 pub fn verify(stages: &[Stage], out: &mut dyn Write) -> Result<(), Failed> {
