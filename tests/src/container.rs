@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::controlplane::ControlPlane;
-use crate::kubelet;
+use crate::kubelet::{self, text};
 use crate::stack::{self, Injector, wrapper_program};
 
 /// What any image brings along here: the programs of this machine.
@@ -183,8 +183,4 @@ fn serve(variables: &mut BTreeMap<String, String>, injector: &Injector) -> anyho
     ensure!(*address == service, "the broker is said to be at {address}");
     *address = format!("https://127.0.0.1:{}", injector.broker_port());
     Ok(())
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
 }

@@ -136,7 +136,8 @@ pub(crate) fn expand(template: &str, variables: &BTreeMap<String, String>) -> St
     expanded + rest
 }
 
-fn text(value: &Value) -> &str {
+/// A string, or the empty one where there is none.
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, ResourceExt};
 
 use super::Controller;
-use super::controller::controller;
+use super::controller::{controller, deployments};
 use crate::args::Installation;
 use crate::cluster::{Cluster, required, seen};
 
@@ -32,10 +32,11 @@ pub(crate) async fn akvs(cluster: &Cluster, name: &str, at: &Installation) -> an
         let uid = uid(cluster, &output).await?;
         outputs.push((output, uid));
     }
+    let deployments = deployments(client, &at.controller_namespace).await?;
     Ok(Akvs {
         object,
         outputs,
-        controller: controller(client, at).await?,
+        controller: controller(client, at, &deployments).await?,
     })
 }
 

@@ -10,9 +10,9 @@ use kube::{Api, Client, ResourceExt};
 use crate::args::Installation;
 use crate::cluster::seen;
 
-/// How the names of the Deployments end.
-pub(super) const CONTROLLER: &str = "controller";
-pub(super) const INJECTOR: &str = "envinjector";
+/// How the names of the Deployments end: what comes before is the release's.
+const CONTROLLER: &str = "controller";
+const INJECTOR: &str = "envinjector";
 
 /// What is known of the controller.
 pub(crate) struct Controller {
@@ -35,8 +35,12 @@ pub(crate) struct LeaseState {
     pub(crate) lasts: i64,
 }
 
-/// Reads both.
-pub(super) async fn controller(client: &Client, at: &Installation) -> anyhow::Result<Controller> {
+/// Reads the Lease; the Deployment is among `deployments`.
+pub(super) async fn controller(
+    client: &Client,
+    at: &Installation,
+    deployments: &Seen<Vec<Deployment>>,
+) -> anyhow::Result<Controller> {
     let leases: Api<Lease> = Api::namespaced(client.clone(), at.lease_namespace());
     let lease = match seen(leases.get(&at.lease_name).await, "the controller's Lease")? {
         Seen::Found(lease) => Seen::Found(state(&lease, Timestamp::now())),
@@ -46,30 +50,35 @@ pub(super) async fn controller(client: &Client, at: &Installation) -> anyhow::Re
     Ok(Controller {
         namespace: at.controller_namespace.clone(),
         lease_name: format!("{}/{}", at.lease_namespace(), at.lease_name),
-        deployment: deployment(client, &at.controller_namespace).await?,
+        deployment: of_controller(deployments),
         lease,
     })
 }
 
+/// The controller's Deployment in `namespace`.
 pub(super) async fn deployment(client: &Client, namespace: &str) -> anyhow::Result<Seen<Deployment>> {
-    Ok(match deployments(client, namespace, &[CONTROLLER]).await? {
-        Seen::NotAllowed => Seen::NotAllowed,
-        Seen::Missing => Seen::Missing,
-        Seen::Found(list) => list.into_iter().next().map_or(Seen::Missing, Seen::Found),
-    })
+    Ok(of_controller(&deployments(client, namespace).await?))
 }
 
-/// The Deployments of `namespace` whose names end so: what comes before is the release's.
-pub(super) async fn deployments(
-    client: &Client,
-    namespace: &str,
-    ends: &[&str],
-) -> anyhow::Result<Seen<Vec<Deployment>>> {
+/// The controller's among the Deployments of an installation.
+fn of_controller(deployments: &Seen<Vec<Deployment>>) -> Seen<Deployment> {
+    match deployments {
+        Seen::NotAllowed => Seen::NotAllowed,
+        Seen::Missing => Seen::Missing,
+        Seen::Found(all) => {
+            let found = all.iter().find(|it| it.name_any().ends_with(CONTROLLER));
+            found.cloned().map_or(Seen::Missing, Seen::Found)
+        }
+    }
+}
+
+/// The Deployments of controller and env injector in `namespace`.
+pub(super) async fn deployments(client: &Client, namespace: &str) -> anyhow::Result<Seen<Vec<Deployment>>> {
     let all: Api<Deployment> = Api::namespaced(client.clone(), namespace);
     let list = all.list(&ListParams::default()).await.map(|list| list.items);
     Ok(match seen(list, "the Deployments")? {
         Seen::Found(mut list) => {
-            list.retain(|it| ends.iter().any(|end| it.name_any().ends_with(end)));
+            list.retain(|it| [CONTROLLER, INJECTOR].iter().any(|end| it.name_any().ends_with(end)));
             Seen::Found(list)
         }
         other => other,

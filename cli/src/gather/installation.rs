@@ -12,7 +12,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 use super::Controller;
-use super::controller::{CONTROLLER, INJECTOR, controller, deployment, deployments};
+use super::controller::{controller, deployment, deployments};
 use super::prepared::{Prepared, prepared};
 use crate::args;
 use crate::cluster::{Cluster, seen};
@@ -48,10 +48,11 @@ pub(crate) async fn installation(cluster: &Cluster, at: &args::Installation) -> 
     let webhooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
     let sets: Api<ReplicaSet> = Api::namespaced(client.clone(), &at.controller_namespace);
     let all = ListParams::default();
-    let controller = controller(client, at).await?;
+    let deployments = deployments(client, &at.controller_namespace).await?;
+    let controller = controller(client, at, &deployments).await?;
     Ok(Installation {
         crd: seen(crds.get(CRD).await, "the custom resource definition")?,
-        deployments: deployments(client, &at.controller_namespace, &[CONTROLLER, INJECTOR]).await?,
+        deployments,
         sets: seen(sets.list(&all).await.map(|list| list.items), "the ReplicaSets")?,
         readiness: readiness(client, &controller, at.health_port).await?,
         controller,

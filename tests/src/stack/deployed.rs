@@ -16,7 +16,7 @@ use super::account::Account;
 use super::controller;
 use super::launch::Launch;
 use crate::controlplane::ControlPlane;
-use crate::kubelet;
+use crate::kubelet::{self, text};
 use crate::stage::PATIENCE;
 use crate::wait::until;
 
@@ -178,10 +178,6 @@ fn moved(word: &str, mounts: &[(String, PathBuf)]) -> String {
         })
     });
     place.map_or_else(|| word.to_owned(), |place| format!("{flag}{}", place.display()))
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
 }
 
 #[cfg(test)]

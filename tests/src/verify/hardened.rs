@@ -76,9 +76,8 @@ pub(super) fn run(out: &mut dyn Write) -> Result<Outcome, Error> {
             .collect::<Vec<_>>()
     };
 
-    let mut others = Vec::new();
     let skipped = lost.iter().flat_map(|(_, name)| ["--skip", *name]);
-    others.extend(["--exact"].into_iter().chain(skipped));
+    let others: Vec<_> = ["--exact"].into_iter().chain(skipped).collect();
     let told = tests(&SUITES, &others, out)?;
     let failed: Vec<_> = told.iter().filter(|it| !it.passed).collect();
     for test in &failed {

@@ -3,7 +3,7 @@
 use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_testbed::emulator::SecretOptions;
 use akv2k8s_testbed::helm::objects;
-use akv2k8s_testbed::stack::{Controller, Stack};
+use akv2k8s_testbed::stack::{Controller, Launch, Stack};
 use akv2k8s_testbed::stage::PATIENCE;
 use akv2k8s_testbed::wait::until;
 use anyhow::{Context, ensure};
@@ -57,6 +57,11 @@ impl Bed {
 
     fn objects(&self, namespace: &str) -> Api<AzureKeyVaultSecret> {
         Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// A launch of a controller of two namespaces.
+    fn controller(&self) -> Launch {
+        self.stack.controller().arg("--watch-namespaces=shop,bank")
     }
 
     fn secrets(&self, namespace: &str) -> Api<Secret> {
@@ -113,8 +118,7 @@ async fn of_three_namespaces_two_are_served_by_roles_alone_and_the_third_is_left
         bed.grant(namespace, &[]).await?;
         bed.apply(namespace).await?;
     }
-    let controller = bed.stack.controller().arg("--watch-namespaces=shop,bank").arg("--v=4");
-    let controller = controller.start().await?;
+    let controller = bed.controller().arg("--v=4").start().await?;
     wait_for_troubles(&controller, &[]).await?;
     for namespace in ["shop", "bank"] {
         bed.wait_for_secret(namespace).await?;
@@ -138,12 +142,7 @@ async fn a_namespace_that_may_not_be_read_is_told_and_holds_up_no_other() -> any
         bed.apply(namespace).await?;
     }
     bed.grant("shop", &[]).await?;
-    let controller = bed
-        .stack
-        .controller()
-        .arg("--watch-namespaces=shop,bank")
-        .start()
-        .await?;
+    let controller = bed.controller().start().await?;
     bed.wait_for_secret("shop").await?;
     let watches = ["azurekeyvaultsecrets", "secrets", "configmaps"].map(|it| format!("watch of {it} in bank"));
     let body = wait_for_troubles(&controller, &watches.each_ref().map(String::as_str)).await?;
@@ -173,12 +172,7 @@ async fn a_namespace_that_comes_later_or_anew_is_served() -> anyhow::Result<()> 
     bed.create("shop").await?;
     bed.grant("shop", &[]).await?;
     bed.apply("shop").await?;
-    let controller = bed
-        .stack
-        .controller()
-        .arg("--watch-namespaces=shop,bank")
-        .start()
-        .await?;
+    let controller = bed.controller().start().await?;
     bed.wait_for_secret("shop").await?;
     for _ in 0..2 {
         bed.create("bank").await?;

@@ -32,6 +32,16 @@ async fn install(cluster: &ControlPlane, values: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A control plane whose namespace for akv2k8s is restricted, and doctor there.
+async fn restricted() -> anyhow::Result<(ControlPlane, Bed)> {
+    let cluster = ControlPlane::start().await?;
+    crd::install(&cluster.client()?).await?;
+    let mut bed = Bed::in_namespace(ControlPlane::shared().await?, RELEASE)?;
+    bed.kubeconfig = cluster.kubeconfig().to_owned();
+    cluster.kubectl_apply(RESTRICTED).await?;
+    Ok((cluster, bed))
+}
+
 /// Waits until doctor's checks of this id and state are so many, and gives the report.
 async fn report(bed: &Bed, state: &str, count: usize) -> anyhow::Result<Value> {
     let what = format!("doctor to say {count} times that pod-security {state}");
@@ -46,11 +56,7 @@ async fn report(bed: &Bed, state: &str, count: usize) -> anyhow::Result<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_that_pod_security_refuses_are_found_and_both_printed_ways_lead_out() -> anyhow::Result<()> {
-    let cluster = ControlPlane::start().await?;
-    crd::install(&cluster.client()?).await?;
-    let mut bed = Bed::in_namespace(ControlPlane::shared().await?, RELEASE)?;
-    bed.kubeconfig = cluster.kubeconfig().to_owned();
-    cluster.kubectl_apply(RESTRICTED).await?;
+    let (cluster, bed) = restricted().await?;
 
     // Nobody has made a pod yet that could be refused; then two Deployments cannot.
     install(&cluster, "").await?;
@@ -123,11 +129,7 @@ async fn pods_that_pod_security_refuses_are_found_and_both_printed_ways_lead_out
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_else_pod_security_refuses_is_told_in_its_own_words() -> anyhow::Result<()> {
-    let cluster = ControlPlane::start().await?;
-    crd::install(&cluster.client()?).await?;
-    let mut bed = Bed::in_namespace(ControlPlane::shared().await?, RELEASE)?;
-    bed.kubeconfig = cluster.kubeconfig().to_owned();
-    cluster.kubectl_apply(RESTRICTED).await?;
+    let (cluster, bed) = restricted().await?;
     install(
         &cluster,
         &format!("{{{IDENTITY}, controller: {{securityContext: {{allowPrivilegeEscalation: true}}}}}}"),

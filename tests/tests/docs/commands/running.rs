@@ -44,13 +44,10 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("docs/quick-start.md", "kubectl label namespace default", QUICK_START),
     ("docs/quick-start.md", "kubectl run app", QUICK_START),
     ("docs/quick-start.md", "kubectl akv2k8s doctor", QUICK_START),
-    ("README.md", "cargo demo", "the stage `demo` of `cargo verify`"),
-    (
-        "docs/quick-start.md",
-        "cargo demo",
-        "the stage `demo` of `cargo verify`",
-    ),
+    ("README.md", "cargo demo", DEMO),
+    ("docs/quick-start.md", "cargo demo", DEMO),
 ];
+const DEMO: &str = "the stage `demo` of `cargo verify`";
 /// On a real node, with each block of the chapter about AKS.
 const QUICK_START: &str = "chart_node/quick_start.rs::the_quick_start_ends_with_a_program_that_has_its_value";
 
