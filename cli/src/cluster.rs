@@ -1,9 +1,9 @@
 //! The cluster, and what looking at it can come to.
 
+use akv2k8s_program::api_server;
 use akv2k8s_shared::doctor::Seen;
 use anyhow::{Context, bail};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config, Error};
+use kube::{Client, Error};
 
 use crate::args::Args;
 
@@ -16,25 +16,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Reads the kubeconfig; nothing is sent yet.
     pub(crate) async fn connect(args: &Args) -> anyhow::Result<Self> {
-        let options = KubeConfigOptions {
-            context: args.context.clone(),
-            ..KubeConfigOptions::default()
-        };
-        let config = match (&args.kubeconfig, &args.context) {
-            (Some(path), _) => {
-                let kubeconfig = Kubeconfig::read_from(path)
-                    .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
-                Config::from_custom_kubeconfig(kubeconfig, &options)
-                    .await
-                    .with_context(|| format!("cannot use the kubeconfig {}", path.display()))?
-            }
-            (None, Some(_)) => Config::from_kubeconfig(&options)
-                .await
-                .context("cannot use the kubeconfig")?,
-            (None, None) => Config::infer()
-                .await
-                .context("there is neither a kubeconfig nor a ServiceAccount to use")?,
-        };
+        let config = api_server::cluster(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
         let namespace = args
             .namespace
             .clone()

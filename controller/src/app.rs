@@ -346,7 +346,7 @@ pub(crate) async fn connect(config: &Config) -> anyhow::Result<kube::Client> {
 }
 
 async fn cluster(config: &Config) -> anyhow::Result<kube::Config> {
-    let mut cluster = api_server::cluster(config.args.kubeconfig.as_deref()).await?;
+    let mut cluster = api_server::cluster(config.args.kubeconfig.as_deref(), None).await?;
     if let Some(master) = &config.args.master {
         cluster.cluster_url = master
             .parse()

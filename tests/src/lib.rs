@@ -29,5 +29,6 @@ pub mod registry;
 pub mod stack;
 pub mod stage;
 pub mod statics;
+pub mod tunnel;
 pub mod verify;
 pub mod wait;

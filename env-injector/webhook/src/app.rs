@@ -45,7 +45,7 @@ impl EnvInjector {
     /// # Errors
     /// What makes running pointless: no API server, a port in use, certificates that cannot be used.
     pub async fn new(config: Config) -> anyhow::Result<Self> {
-        let cluster = api_server::cluster(config.args.kubeconfig.as_deref()).await?;
+        let cluster = api_server::cluster(config.args.kubeconfig.as_deref(), None).await?;
         let client = api_server::client(&cluster, api_server::ANSWER)?;
         let watching = api_server::client(&cluster, api_server::WATCH)?;
         let namespace = config

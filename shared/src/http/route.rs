@@ -53,6 +53,15 @@ impl Route {
     }
 }
 
+/// Whether `destination` is asked without the proxy of `HTTPS_PROXY`: `NO_PROXY` names it, it is loopback, or there is no proxy.
+///
+/// # Errors
+/// [`crate::diagnosis::Code::EnvironmentIncomplete`]: the proxy cannot be used.
+pub fn is_direct(environment: &Environment, destination: &Uri) -> Result<bool, Box<Diagnosis>> {
+    let proxies = matcher(environment)?;
+    Ok(proxies.is_none_or(|it| it.intercept(destination).is_none()))
+}
+
 fn matcher(environment: &Environment) -> Result<Option<Matcher>, Box<Diagnosis>> {
     let variable = |variable| environment.get_in_any_case(variable);
     let Some(proxy) = variable(HTTPS_PROXY).or_else(|| variable(ALL_PROXY)) else {
@@ -112,10 +121,7 @@ mod tests {
     use crate::diagnosis::Code;
 
     fn proxied(variables: &[(&str, &str)], destination: &'static str) -> bool {
-        let environment = variables.iter().copied().collect();
-        matcher(&environment)
-            .unwrap()
-            .is_some_and(|matcher| matcher.intercept(&Uri::from_static(destination)).is_some())
+        !is_direct(&variables.iter().copied().collect(), &Uri::from_static(destination)).unwrap()
     }
 
     #[test]

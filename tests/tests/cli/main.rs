@@ -6,6 +6,7 @@ mod get;
 mod kubelet;
 mod migration;
 mod plan;
+mod proxy;
 mod render;
 mod run;
 mod steps;

@@ -1,48 +1,20 @@
 //! Proxies, and what is logged on the way.
 
-use std::sync::{Arc, Mutex};
-
 use akv2k8s_shared::http::{HttpClient, Limits};
 use akv2k8s_shared::identity::Environment;
 use akv2k8s_shared::keyvault::{KeyVault, Priority, Settings};
 use akv2k8s_testbed::log::Log;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use akv2k8s_testbed::tunnel::Tunnel;
 
 use crate::bed::{Bed, secret, value};
-
-/// A proxy that serves `CONNECT`, sends every tunnel to `target`, and notes what was asked for.
-async fn proxy(target: u16) -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://user:pass@{}", listener.local_addr().unwrap());
-    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-    let noted = asked.clone();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let noted = noted.clone();
-            tokio::spawn(async move {
-                let mut stream = BufReader::new(stream);
-                let mut head = String::new();
-                while !head.ends_with("\r\n\r\n") {
-                    stream.read_line(&mut head).await.unwrap();
-                }
-                noted.lock().unwrap().push(head);
-                let mut upstream = TcpStream::connect(("127.0.0.1", target)).await.unwrap();
-                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-                let _ = copy_bidirectional(&mut stream, &mut upstream).await;
-            });
-        }
-    });
-    (url, asked)
-}
 
 #[tokio::test]
 async fn vaults_and_entra_are_reached_through_the_proxy_and_their_certificates_are_still_checked() {
     let bed = Bed::start().await;
     bed.set("s", "v");
-    let (url, asked) = proxy(bed.emulator.port()).await;
+    let proxy = Tunnel::start(bed.emulator.port()).await.unwrap();
     let ca = bed.path("ca.pem");
-    let environment = |ca: &str| Environment::from_iter([("SSL_CERT_FILE", ca), ("HTTPS_PROXY", &url)]);
+    let environment = |ca: &str| Environment::from_iter([("SSL_CERT_FILE", ca), ("HTTPS_PROXY", proxy.url())]);
     // Loopback is never proxied, so the proxied names are others: the proxy alone knows where they are.
     let (mut cloud, port) = (bed.emulator.cloud(), bed.emulator.port());
     cloud["activeDirectoryEndpoint"] = format!("https://login.proxied.test:{port}/").into();
@@ -66,7 +38,7 @@ async fn vaults_and_entra_are_reached_through_the_proxy_and_their_certificates_a
         error.diagnosis.cause.contains("certificate"),
         "its name is not in the certificate: {error}"
     );
-    let asked = asked.lock().unwrap();
+    let asked = proxy.asked();
     let head = asked.first().unwrap();
     assert!(
         head.starts_with(&format!("CONNECT login.proxied.test:{port} ")),
