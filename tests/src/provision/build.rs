@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -76,96 +76,126 @@ pub fn provision(locations: &Locations, programs: &[Program], progress: &mut dyn
     {
         return Err(BuildError::NoGo(names));
     }
-    for program in missing {
-        build(program, locations.cache(), progress)?;
+    for module in Module::ALL {
+        let of_it: Vec<_> = missing.iter().copied().filter(|it| Module::of(*it) == module).collect();
+        if !of_it.is_empty() {
+            build(module, &of_it, locations.cache(), progress)?;
+        }
     }
     Ok(())
 }
 
-/// Builds one program in a temporary folder beside its place and renames it into place.
-fn build(program: Program, cache: &Path, progress: &mut dyn Write) -> Result<(), BuildError> {
+/// Builds programs of one module, all at once, in a temporary folder beside their place and renames them into place. While one is linked, which
+/// takes one processor, others are compiled.
+fn build(module: Module, programs: &[Program], cache: &Path, progress: &mut dyn Write) -> Result<(), BuildError> {
     let io_error = |what: String| {
         move |source| BuildError::Io {
-            program: program.name(),
+            program: module.name(),
             what,
             source,
         }
     };
-    let write =
-        |path: PathBuf, text: &str| fs::write(&path, text).map_err(io_error(format!("write {}", path.display())));
+    let create = |path: &Path| fs::create_dir_all(path).map_err(io_error(format!("create {}", path.display())));
 
-    fs::create_dir_all(cache).map_err(io_error(format!("create {}", cache.display())))?;
+    create(cache)?;
     let work = tempfile::Builder::new()
         .prefix(".build-")
         .tempdir_in(cache)
         .map_err(io_error(format!("create a folder in {}", cache.display())))?;
-    let recipe = Recipe::of(program);
-    for (name, text) in recipe.files {
-        write(work.path().join(name), text)?;
+    for (name, text) in module.files() {
+        let path = work.path().join(name);
+        fs::write(&path, text).map_err(io_error(format!("write {}", path.display())))?;
     }
-    let built = work.path().join(program.name());
+    let built = work.path().join("bin");
+    create(&built)?;
     let mut command = Command::new("go");
     command
-        .args([
-            "build",
-            "-v",
-            "-mod=readonly",
-            "-trimpath",
-            "-ldflags",
-            &recipe.linker_flags,
-            "-o",
-        ])
-        .arg(&built);
-    command
-        .arg(recipe.package)
+        .args(["build", "-v", "-mod=readonly", "-trimpath", "-ldflags"])
+        .arg(module.linker_flags())
+        .arg("-o")
+        .arg(&built)
+        .args(programs.iter().copied().map(package))
         .current_dir(work.path())
         .env("CGO_ENABLED", "0")
         .env("GOWORK", "off");
-    run(program, &mut command, progress)?;
-    let place = cache.join(program.name());
-    fs::rename(&built, &place).map_err(io_error(format!("move it to {}", place.display())))
+    run(module.name(), &mut command, progress)?;
+    for program in programs {
+        // The linker names a program after the last word of its package.
+        let name = package(*program).rsplit('/').next().unwrap_or_default();
+        let place = cache.join(program.name());
+        fs::rename(built.join(name), &place).map_err(io_error(format!("move {name} to {}", place.display())))?;
+    }
+    Ok(())
 }
 
-/// What `go build` needs to know about a program.
-struct Recipe {
-    /// The files of the main module.
-    files: &'static [(&'static str, &'static str)],
-    /// The package that is the program.
-    package: &'static str,
-    linker_flags: String,
+/// What programs are built from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Module {
+    Etcd,
+    Kubernetes,
+    Helm3,
+    Helm4,
 }
 
-impl Recipe {
+impl Module {
+    const ALL: [Self; 4] = [Self::Etcd, Self::Kubernetes, Self::Helm3, Self::Helm4];
+
     fn of(program: Program) -> Self {
-        let kubernetes = |package| Self {
-            files: KUBERNETES_MODULE,
-            package,
-            linker_flags: kubernetes_linker_flags(),
-        };
         match program {
-            Program::Etcd => Self {
-                files: ETCD_MODULE,
-                package: ".",
-                linker_flags: "-s -w".to_owned(),
-            },
-            Program::ApiServer => kubernetes("k8s.io/kubernetes/cmd/kube-apiserver"),
-            Program::ControllerManager => kubernetes("k8s.io/kubernetes/cmd/kube-controller-manager"),
-            Program::Kubectl => kubernetes("k8s.io/kubernetes/cmd/kubectl"),
-            Program::Scheduler => kubernetes("k8s.io/kubernetes/cmd/kube-scheduler"),
-            Program::Kubelet => kubernetes("k8s.io/kubernetes/cmd/kubelet"),
-            Program::Proxy => kubernetes("k8s.io/kubernetes/cmd/kube-proxy"),
-            Program::Helm3 => Self {
-                files: HELM_3_MODULE,
-                package: "helm.sh/helm/v3/cmd/helm",
-                linker_flags: helm_3_linker_flags(),
-            },
-            Program::Helm4 => Self {
-                files: HELM_4_MODULE,
-                package: "helm.sh/helm/v4/cmd/helm",
-                // It finds out by itself which Kubernetes it was built for.
-                linker_flags: format!("-s -w -X helm.sh/helm/v4/internal/version.version=v{HELM_4_VERSION}"),
-            },
+            Program::Etcd => Self::Etcd,
+            Program::Helm3 => Self::Helm3,
+            Program::Helm4 => Self::Helm4,
+            Program::ApiServer
+            | Program::ControllerManager
+            | Program::Kubectl
+            | Program::Scheduler
+            | Program::Kubelet
+            | Program::Proxy => Self::Kubernetes,
         }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::Kubernetes => "Kubernetes",
+            Self::Helm3 => "Helm 3",
+            Self::Helm4 => "Helm 4",
+        }
+    }
+
+    /// The files of the main module.
+    fn files(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Etcd => ETCD_MODULE,
+            Self::Kubernetes => KUBERNETES_MODULE,
+            Self::Helm3 => HELM_3_MODULE,
+            Self::Helm4 => HELM_4_MODULE,
+        }
+    }
+
+    fn linker_flags(self) -> String {
+        match self {
+            Self::Etcd => "-s -w".to_owned(),
+            Self::Kubernetes => kubernetes_linker_flags(),
+            Self::Helm3 => helm_3_linker_flags(),
+            // It finds out by itself which Kubernetes it was built for.
+            Self::Helm4 => format!("-s -w -X helm.sh/helm/v4/internal/version.version=v{HELM_4_VERSION}"),
+        }
+    }
+}
+
+/// The package that is the program.
+fn package(program: Program) -> &'static str {
+    match program {
+        Program::Etcd => "akv2k8s.spv.no/testbed/etcd",
+        Program::ApiServer => "k8s.io/kubernetes/cmd/kube-apiserver",
+        Program::ControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
+        Program::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
+        Program::Scheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
+        Program::Kubelet => "k8s.io/kubernetes/cmd/kubelet",
+        Program::Proxy => "k8s.io/kubernetes/cmd/kube-proxy",
+        Program::Helm3 => "helm.sh/helm/v3/cmd/helm",
+        Program::Helm4 => "helm.sh/helm/v4/cmd/helm",
     }
 }
 
@@ -215,9 +245,8 @@ fn kubernetes_linker_flags() -> String {
 }
 
 /// Runs `go build`, counting the packages it reports, with a line every [`HEARTBEAT`].
-fn run(program: Program, command: &mut Command, progress: &mut dyn Write) -> Result<(), BuildError> {
+fn run(name: &'static str, command: &mut Command, progress: &mut dyn Write) -> Result<(), BuildError> {
     let start = Instant::now();
-    let name = program.name();
     let io_error = |what: &str| {
         let what = what.to_owned();
         move |source| BuildError::Io {

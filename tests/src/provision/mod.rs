@@ -76,6 +76,8 @@ impl Program {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -103,5 +105,29 @@ mod tests {
         }
         let client = format!("k8s.io/client-go v0.{HELM_3_KUBERNETES_MINOR}.");
         assert!(include_str!("../../kube/helm3/go.mod").contains(&client));
+    }
+
+    /// Versions that differ would have packages of many compiled twice.
+    #[test]
+    fn modules_that_share_packages_pin_the_same_versions() {
+        let versions = |module: &'static str| -> BTreeMap<_, _> {
+            let lines = module.lines().filter_map(|line| line.trim().split_once(" v"));
+            lines
+                .filter(|(name, _)| !name.contains(' '))
+                .map(|(name, version)| (name, version.trim_end_matches(" // indirect")))
+                .collect()
+        };
+        let etcd = versions(include_str!("../../kube/etcd/go.mod"));
+        let kubernetes = versions(include_str!("../../kube/kubernetes/go.mod"));
+        let helm_3 = versions(include_str!("../../kube/helm3/go.mod"));
+        let helm_4 = versions(include_str!("../../kube/helm4/go.mod"));
+        for (a, b, own) in [(&helm_3, &helm_4, "helm.sh/"), (&etcd, &kubernetes, "go.etcd.io/")] {
+            let differ = a
+                .iter()
+                .filter(|(name, version)| b.get(*name).is_some_and(|it| it != *version));
+            let differ: Vec<_> = differ.filter(|(name, _)| !name.starts_with(own)).collect();
+            assert!(differ.is_empty(), "{differ:?}");
+        }
+        assert!(helm_3.contains_key("k8s.io/client-go") && etcd.contains_key("google.golang.org/grpc"));
     }
 }
