@@ -3,8 +3,11 @@
 //! A run that found nothing has shown something only if it ran: the number of inputs is read from what libFuzzer prints.
 
 use std::io::Write;
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::thread;
 
 use anyhow::{Context, bail, ensure};
 
@@ -16,24 +19,41 @@ pub struct Options {
     /// Seconds for each target
     #[arg(long, default_value_t = 20)]
     seconds: u32,
+    /// Only builds them
+    #[arg(long)]
+    build: bool,
     /// Targets; all when none is named
     targets: Vec<String>,
 }
 
-/// Runs them one after the other; fails with the first input that breaks one.
+/// Runs them, one on each processor; fails with the first input that breaks one.
 pub fn run(options: &Options, out: &mut dyn Write) -> anyhow::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     check_prerequisites()?;
+    if options.build {
+        let status = cargo_fuzz(&folder, "build").status().context("cannot run cargo fuzz")?;
+        ensure!(status.success(), "cargo fuzz could not build the targets ({status})");
+        return Ok(());
+    }
     let all = targets(&folder)?;
     if let Some(unknown) = options.targets.iter().find(|it| !all.contains(it)) {
         bail!("there is no fuzz target {unknown}, but {}", all.join(", "));
     }
-    let chosen = all
-        .iter()
-        .filter(|it| options.targets.is_empty() || options.targets.contains(it));
-    for target in chosen {
-        let runs = fuzz(&folder, target, options.seconds)?;
-        writeln!(out, "fuzz {target}: {runs} inputs, none broke it")?;
+    let is_chosen = |it: &&String| options.targets.is_empty() || options.targets.contains(it);
+    let chosen: Vec<_> = all.iter().filter(is_chosen).collect();
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    for together in chosen.chunks(processors) {
+        let run = |target| fuzz(&folder, target, options.seconds);
+        let counts = thread::scope(|scope| {
+            let threads: Vec<_> = together.iter().map(|it| scope.spawn(|| run(it))).collect();
+            let results = threads
+                .into_iter()
+                .map(|it| it.join().unwrap_or_else(|why| resume_unwind(why)));
+            results.collect::<anyhow::Result<Vec<_>>>()
+        })?;
+        for (target, runs) in together.iter().zip(counts) {
+            writeln!(out, "fuzz {target}: {runs} inputs, none broke it")?;
+        }
     }
     Ok(())
 }
@@ -70,15 +90,21 @@ fn seeds(folder: &Path, target: &str) -> PathBuf {
     folder.join("seeds").join(target)
 }
 
+fn cargo_fuzz(folder: &Path, what: &str) -> Command {
+    let mut command = command();
+    // Sanitizers look for unsafe code's mistakes, and we have none of it; without them a stable compiler does.
+    let options = ["--fuzz-dir", ".", "--sanitizer", "none"];
+    command.current_dir(folder).args(["fuzz", what]).args(options);
+    command
+}
+
 /// The number of inputs that were tried.
 fn fuzz(folder: &Path, target: &str, seconds: u32) -> anyhow::Result<u64> {
     // New inputs go to the first of the folders; the second is only read.
     let corpus = folder.join("corpus").join(target);
     std::fs::create_dir_all(&corpus).with_context(|| corpus.display().to_string())?;
-    let output = command()
-        .current_dir(folder)
-        // Sanitizers look for unsafe code's mistakes, and we have none of it; without them a stable compiler does.
-        .args(["fuzz", "run", "--fuzz-dir", ".", "--sanitizer", "none", target])
+    let output = cargo_fuzz(folder, "run")
+        .arg(target)
         .args([&corpus, &seeds(folder, target)])
         .arg("--")
         .arg(format!("-max_total_time={seconds}"))

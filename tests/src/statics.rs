@@ -45,6 +45,9 @@ pub struct Options {
     /// The wrapper alone
     #[arg(long)]
     wrapper: bool,
+    /// Only what tests start, for the architectures they start it on
+    #[arg(long, conflicts_with = "wrapper")]
+    tested: bool,
 }
 
 /// What programs are built for.
@@ -102,11 +105,16 @@ impl Architecture {
 /// Builds what is asked for, for every architecture, and prints the size of each program.
 pub fn build(options: &Options, out: &mut dyn Write) -> anyhow::Result<()> {
     for architecture in Architecture::ALL {
+        let is_here = architecture == Architecture::here();
         for program in PROGRAMS {
-            if program == WRAPPER || !options.wrapper {
+            let is_tested = program == WRAPPER || is_here && program != CLI;
+            if program == WRAPPER || !options.wrapper && (is_tested || !options.tested) {
                 tell(out, &self::program(architecture, program)?)?;
             }
         }
+    }
+    if options.tested {
+        tell(out, &guest()?)?;
     }
     Ok(())
 }

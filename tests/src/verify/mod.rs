@@ -3,8 +3,12 @@
 mod hardened;
 mod prerequisites;
 
+use std::env;
 use std::io::{self, Write};
-use std::process::ExitStatus;
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::process::{Command, ExitStatus};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::node;
@@ -36,49 +40,58 @@ impl Outcome {
     }
 }
 
-/// The stages in their order. Each needs what those before it left behind.
-pub const STAGES: &[Stage] = &[
-    Stage {
+/// The stages in their order. Each needs what those before it left behind; those in one list run side by side, since tests mostly wait.
+pub const STAGES: &[&[Stage]] = &[
+    &[Stage {
         name: "prerequisites",
         run: prerequisites,
-    },
-    Stage {
+    }],
+    &[Stage {
         name: "provision",
         run: provision_all,
-    },
-    Stage {
-        name: "tests",
-        // One run tells everything.
-        run: |_| cargo(&["test", "--workspace", "--no-fail-fast"]),
-    },
-    Stage {
-        name: "hardened",
-        run: hardened::run,
-    },
-    Stage {
+    }],
+    &[Stage {
+        name: "build",
+        run: |_| cargo(&["test", "--workspace", "--no-run"]),
+    }],
+    &[
+        Stage {
+            name: "tests",
+            run: |_| tests(),
+        },
+        Stage {
+            name: "hardened",
+            run: hardened::run,
+        },
+        Stage {
+            name: "programs",
+            run: |_| programs(),
+        },
+    ],
+    &[Stage {
         name: "node",
         run: node,
-    },
-    Stage {
+    }],
+    &[Stage {
         name: "conformance",
         run: |_| cargo(&["testbed", "conformance"]),
-    },
-    Stage {
+    }],
+    &[Stage {
         name: "schemas",
         run: |_| cargo(&CHART_SCHEMAS),
-    },
-    Stage {
+    }],
+    &[Stage {
         name: "static",
         run: |_| cargo(&["test", "--package", "akv2k8s-testbed", "--test", "statics"]),
-    },
-    Stage {
+    }],
+    &[Stage {
         name: "fuzz",
         run: |_| cargo(&["testbed", "fuzz"]),
-    },
-    Stage {
+    }],
+    &[Stage {
         name: "demo",
         run: |_| cargo(&["demo"]),
-    },
+    }],
 ];
 
 /// What they print of figures is shown.
@@ -107,6 +120,9 @@ const CHART_SCHEMAS: [&str; 7] = [
     "--",
     "--show-output",
 ];
+
+/// How many tests of one program run side by side.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
 
 /// For how many seconds faults strike at random: longer than in a developer's `cargo test`.
 const CHAOS: (&str, &str) = ("AKV2K8S_CHAOS_SECONDS", "300");
@@ -160,23 +176,60 @@ pub fn hardened(out: &mut dyn Write) -> Result<(), Error> {
     hardened::run(out).map(drop)
 }
 
-/// Runs `stages` until one fails. `out` gets a line before and after each, and the times of all at the end; the commands that
+/// Runs `stages` until one fails. `out` gets a line before each, what it says, and the times of all at the end; the commands that
 /// stages run print straight to this process's own standard output and error.
-pub fn verify(stages: &[Stage], out: &mut dyn Write) -> Result<(), Failed> {
+pub fn verify(stages: &[&[Stage]], out: &mut dyn Write) -> Result<(), Failed> {
     let mut times = Vec::new();
-    for Stage { name, run } in stages {
-        say(out, &format!("==> {name}"));
-        let start = Instant::now();
-        let result = run(out);
-        let text = result.as_ref().map_or("FAILED", |outcome| outcome.text());
-        times.push((*name, start.elapsed(), text));
-        if let Err(source) = result {
+    for together in stages {
+        let names: Vec<_> = together.iter().map(|it| it.name).collect();
+        say(out, &format!("==> {}", names.join(", ")));
+        let ended = side_by_side(together, out);
+        let mut failed = None;
+        for (name, (result, time)) in names.into_iter().zip(ended) {
+            let text = result.as_ref().map_or("FAILED", |outcome| outcome.text());
+            times.push((name, time, text));
+            let failure = result.err().map(|source| Failed { stage: name, source });
+            failed = failed.or(failure);
+        }
+        if let Some(failed) = failed {
             summarise(out, &times);
-            return Err(Failed { stage: name, source });
+            return Err(failed);
         }
     }
     summarise(out, &times);
     Ok(())
+}
+
+/// How a stage ended, and after how long.
+type Ended = (Result<Outcome, Error>, Duration);
+
+/// Runs all of them. What the first says is seen at once, what the others say when all have ended.
+fn side_by_side(stages: &[Stage], out: &mut dyn Write) -> Vec<Ended> {
+    let Some((first, others)) = stages.split_first() else {
+        return Vec::new();
+    };
+    thread::scope(|scope| {
+        let start = |stage| {
+            scope.spawn(move || {
+                let mut said = Vec::new();
+                (timed(stage, &mut said), said)
+            })
+        };
+        let others: Vec<_> = others.iter().map(start).collect();
+        let mut all = vec![timed(first, out)];
+        for other in others {
+            let (ended, said) = other.join().unwrap_or_else(|why| resume_unwind(why));
+            all.push(ended);
+            // As in `say`.
+            let _ = out.write_all(&said);
+        }
+        all
+    })
+}
+
+fn timed(stage: &Stage, out: &mut dyn Write) -> Ended {
+    let start = Instant::now();
+    ((stage.run)(out), start.elapsed())
 }
 
 fn summarise(out: &mut dyn Write, times: &[(&str, Duration, &str)]) {
@@ -211,6 +264,35 @@ fn provision_all(out: &mut dyn Write) -> Result<Outcome, Error> {
     Ok(Outcome::Ok)
 }
 
+/// What `cargo test` runs; one run tells everything.
+fn tests() -> Result<Outcome, Error> {
+    let (mut command, line) = cargo_line(&["test", "--workspace", "--no-fail-fast"]);
+    many_at_once(&mut command);
+    wait(&mut command, &line)
+}
+
+/// Compiles what later stages start, with what tests leave of the processors.
+fn programs() -> Result<Outcome, Error> {
+    let program = env::current_exe().map_err(|source| Error::Start {
+        command: "testbed".to_owned(),
+        source,
+    })?;
+    for arguments in [["static", "--tested"], ["fuzz", "--build"]] {
+        let mut command = Command::new("nice");
+        command.arg("-n19").arg(&program).args(arguments);
+        wait(&mut command, &format!("testbed {}", arguments.join(" ")))?;
+    }
+    Ok(Outcome::Ok)
+}
+
+/// Has tests wait side by side, two for each processor, unless whoever runs us wants it otherwise.
+fn many_at_once(command: &mut Command) {
+    if env::var_os(TEST_THREADS).is_none() {
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        command.env(TEST_THREADS, (2 * processors).to_string());
+    }
+}
+
 /// The tests that `cargo test` leaves out, since they need root and programs of the system.
 fn node(out: &mut dyn Write) -> Result<Outcome, Error> {
     match node::probe() {
@@ -225,25 +307,34 @@ fn node(out: &mut dyn Write) -> Result<Outcome, Error> {
 
 /// Runs the cargo that runs us, in the current directory.
 fn cargo(arguments: &[&str]) -> Result<Outcome, Error> {
-    let line = || format!("cargo {}", arguments.join(" "));
+    let (mut command, line) = cargo_line(arguments);
+    wait(&mut command, &line)
+}
+
+/// The command, and what it is called.
+fn cargo_line(arguments: &[&str]) -> (Command, String) {
     let mut command = crate::cargo::command();
     // Whoever has set it wants it otherwise.
-    if std::env::var_os(CHAOS.0).is_none() {
+    if env::var_os(CHAOS.0).is_none() {
         command.env(CHAOS.0, CHAOS.1);
     }
-    let status = command.args(arguments).status();
-    let status = status.map_err(|source| Error::Start {
-        command: line(),
+    command.args(arguments);
+    (command, format!("cargo {}", arguments.join(" ")))
+}
+
+/// Runs a command to its end; `line` is what it is called.
+fn wait(command: &mut Command, line: &str) -> Result<Outcome, Error> {
+    let status = command.status().map_err(|source| Error::Start {
+        command: line.to_owned(),
         source,
     })?;
     if status.success() {
-        Ok(Outcome::Ok)
-    } else {
-        Err(Error::Command {
-            command: line(),
-            status,
-        })
+        return Ok(Outcome::Ok);
     }
+    Err(Error::Command {
+        command: line.to_owned(),
+        status,
+    })
 }
 
 #[cfg(test)]
@@ -258,7 +349,12 @@ mod tests {
         cargo(&["no-such-command"])
     }
 
-    fn run(stages: &[Stage]) -> (Result<(), Failed>, String) {
+    const NOT_RUN: Stage = Stage {
+        name: "second",
+        run: |_| Ok(Outcome::NotRun),
+    };
+
+    fn run(stages: &[&[Stage]]) -> (Result<(), Failed>, String) {
         let mut out = Vec::new();
         let result = verify(stages, &mut out);
         (result, String::from_utf8(out).expect("text"))
@@ -266,17 +362,14 @@ mod tests {
 
     #[test]
     fn every_stage_is_announced_and_timed() {
-        let stages = [
+        let [first, second] = [
             Stage {
                 name: "first",
                 run: succeed,
             },
-            Stage {
-                name: "second",
-                run: |_| Ok(Outcome::NotRun),
-            },
+            NOT_RUN,
         ];
-        let (result, out) = run(&stages);
+        let (result, out) = run(&[&[first], &[second]]);
         result.expect("neither fails");
         let lines: Vec<&str> = out.lines().collect();
         assert_eq!(lines[..3], ["==> first", "==> second", "==> summary"]);
@@ -289,22 +382,45 @@ mod tests {
 
     #[test]
     fn a_failed_command_ends_the_verification_and_is_named() {
-        let stages = [
+        let [first, second] = [
             Stage {
                 name: "first",
                 run: fail,
             },
-            Stage {
-                name: "second",
-                run: succeed,
-            },
+            NOT_RUN,
         ];
-        let (result, out) = run(&stages);
+        let (result, out) = run(&[&[first], &[second]]);
         let error = anyhow::Error::from(result.expect_err("the command does not exist"));
         let error = format!("{error:#}");
         let expected = "stage first failed: `cargo no-such-command` failed (exit status: 101)";
         assert!(error.starts_with(expected), "{error}");
         assert!(!out.contains("second"), "{out}");
         assert!(out.trim_end().ends_with("FAILED"), "{out}");
+    }
+
+    #[test]
+    fn stages_in_one_list_all_end_and_any_that_fails_counts() {
+        fn say_so(out: &mut dyn Write) -> Result<Outcome, Error> {
+            say(out, "said");
+            Ok(Outcome::Ok)
+        }
+        let first = Stage {
+            name: "first",
+            run: succeed,
+        };
+        let second = Stage {
+            name: "second",
+            run: fail,
+        };
+        let third = Stage {
+            name: "third",
+            run: say_so,
+        };
+        let (result, out) = run(&[&[first, second, third], &[NOT_RUN]]);
+        assert!(result.is_err_and(|it| it.to_string() == "stage second failed"), "{out}");
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!(lines[..3], ["==> first, second, third", "said", "==> summary"]);
+        let ends: Vec<_> = lines[3..].iter().filter_map(|it| it.rsplit(' ').next()).collect();
+        assert_eq!(ends, ["ok", "FAILED", "ok"], "{out}");
     }
 }
