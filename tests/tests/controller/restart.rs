@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 const OBJECTS: usize = 1000;
 /// Pages of one LIST of that many secrets, 25 a page.
 const PAGES: u64 = 40;
-/// Long enough for a look to end before the next begins.
-const PERIOD: &str = "--azure-resync-period=4";
+/// Long enough for a look to end before the next begins, on a busy machine, too.
+const PERIOD: &str = "--azure-resync-period=12";
 
 fn fill(vault: &VaultHandle, numbers: &[usize]) -> anyhow::Result<()> {
     for number in numbers {
