@@ -18,7 +18,7 @@ use tokio::process::Command;
 
 use crate::controlplane::ControlPlane;
 use crate::kubelet::{self, text};
-use crate::stack::{self, Injector, wrapper_program};
+use crate::stack::{Injector, wrapper_program};
 
 /// What any image brings along here: the programs of this machine.
 const PATH: (&str, &str) = ("PATH", "/usr/local/bin:/usr/bin:/bin");
@@ -179,8 +179,7 @@ fn serve(variables: &mut BTreeMap<String, String>, injector: &Injector) -> anyho
     let Some(address) = variables.get_mut(names::AUTH_SERVICE) else {
         return Ok(());
     };
-    let service = format!("https://{}.{}.svc:9443", stack::INJECTOR, stack::NAMESPACE);
-    ensure!(*address == service, "the broker is said to be at {address}");
+    ensure!(*address == injector.service(), "the broker is said to be at {address}");
     *address = format!("https://127.0.0.1:{}", injector.broker_port());
     Ok(())
 }

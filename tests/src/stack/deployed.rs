@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::account::Account;
-use super::controller;
-use super::launch::Launch;
+use super::launch::{Launch, Program};
+use super::{controller, injector};
 use crate::controlplane::ControlPlane;
 use crate::kubelet::{self, text};
 use crate::stage::PATIENCE;
@@ -97,12 +97,19 @@ impl Deployed {
 
     /// The controller with just what the pod gives it, on a free port; to be changed and started.
     pub fn controller(&self) -> Launch {
-        let launch = Launch::new(controller::PROGRAM, self.folder.path(), &self.account.kubeconfig(), []);
+        self.launch(controller::PROGRAM).env("HTTP_PORT", "0")
+    }
+
+    /// The env injector with just what the pod gives it, for [`Injector::installed`](super::Injector::installed).
+    pub fn injector(&self) -> Launch {
+        self.launch(injector::PROGRAM)
+    }
+
+    fn launch(&self, program: Program) -> Launch {
+        let launch = Launch::new(program, self.folder.path(), &self.account.kubeconfig(), []);
         let launch = self.arguments.iter().fold(launch, |launch, it| launch.arg(it));
         let variables = self.variables.iter();
-        variables
-            .fold(launch, |launch, (name, value)| launch.env(name, value))
-            .env("HTTP_PORT", "0")
+        variables.fold(launch, |launch, (name, value)| launch.env(name, value))
     }
 }
 

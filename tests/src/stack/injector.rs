@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use akv2k8s_shared::injection::names;
 use anyhow::Context;
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use kube::api::{Api, ApiResource, DynamicObject, PostParams};
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ use crate::wait::until;
 /// The name of everything that belongs to it: ServiceAccount, Service, webhook configuration.
 pub const INJECTOR: &str = "akv2k8s-envinjector";
 /// How it is started.
-const PROGRAM: Program = Program {
+pub(super) const PROGRAM: Program = Program {
     name: INJECTOR,
     path: injector_program,
     ports: 3,
@@ -26,6 +27,8 @@ const PROGRAM: Program = Program {
 const WEBHOOK: &str = include_str!("../../../examples/injector/webhook.yaml");
 /// A port that nobody listens on.
 const NOWHERE: u16 = 1;
+/// As long as the API server waits at all, for a busy machine.
+const PATIENT_SECONDS: u32 = 30;
 /// For what takes a moment on a machine with nothing else to do.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -35,8 +38,10 @@ pub struct Injector {
     running: Option<Running>,
     /// Health and metrics, the webhook, the broker.
     ports: [u16; 3],
-    // Held for its tokens.
-    _account: Account,
+    /// Where its Service would be.
+    namespace: String,
+    // Held for its tokens, unless somebody else does.
+    _account: Option<Account>,
 }
 
 impl Injector {
@@ -50,11 +55,7 @@ impl Injector {
             ("AZUREKEYVAULT_ENV_IMAGE", "example.org/azure-keyvault-env:1"),
             ("POD_NAMESPACE", NAMESPACE),
             ("WEBHOOK_CONFIGURATION", INJECTOR),
-            ("SERVING_NAMES", "127.0.0.1"),
-            ("TLS_PORT", "0"),
-            ("MTLS_PORT", "0"),
             ("IMAGE_LOOKUP", "false"),
-            ("DRAIN_SECONDS", "0"),
         ];
         let launch = stack.launch(PROGRAM, &account);
         let launch = flags.iter().fold(launch, |launch, flag| launch.arg(flag));
@@ -64,6 +65,44 @@ impl Injector {
 
         // There before it starts, it is given its authorities at once, and not at the second look.
         cluster.kubectl_apply(&webhook(NOWHERE)?).await?;
+        let injector = Self {
+            _account: Some(account),
+            ..Self::run(launch, NAMESPACE).await?
+        };
+        cluster.kubectl_apply(&webhook(injector.ports[1])?).await?;
+        Ok(injector)
+    }
+
+    /// Starts the program of an installed env injector, and has the API server call it in place of the Service, which nobody serves without a node.
+    ///
+    /// # Errors
+    /// It does not start, or is not registered.
+    pub async fn installed(cluster: &ControlPlane, namespace: &str, launch: Launch) -> anyhow::Result<Self> {
+        let injector = Self::run(launch, namespace).await?;
+        let registered: Api<MutatingWebhookConfiguration> = Api::all(cluster.client()?);
+        // What the env injector has written stays: else it would look again, but not soon.
+        let written = async || {
+            let configuration = registered.get(INJECTOR).await.ok()?;
+            let place = configuration.webhooks?.pop()?.client_config;
+            Some((place.ca_bundle?, place.service?.path?))
+        };
+        let (authorities, path) = until("the env injector to write to its webhook", PATIENCE, written).await?;
+        let url = format!("https://127.0.0.1:{}{path}", injector.ports[1]);
+        let changes = json!([
+            {"op": "replace", "path": "/webhooks/0/clientConfig", "value": {"url": url, "caBundle": authorities}},
+            {"op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": PATIENT_SECONDS},
+        ]);
+        let kind = "mutatingwebhookconfiguration";
+        let line = ["patch", kind, INJECTOR, "--type=json", "--patch", &changes.to_string()];
+        cluster.kubectl(&line).await?.success()?;
+        Ok(injector)
+    }
+
+    /// On free ports of this machine.
+    async fn run(launch: Launch, namespace: &str) -> anyhow::Result<Self> {
+        let names = ["HTTP_PORT", "TLS_PORT", "MTLS_PORT"];
+        let launch = names.iter().fold(launch, |launch, name| launch.env(name, "0"));
+        let launch = launch.env("SERVING_NAMES", "127.0.0.1").env("DRAIN_SECONDS", "0");
         // Rights that were just given take effect a moment later; until then it ends.
         let mut last = None;
         let running = until("the env injector to start", PATIENCE, async || {
@@ -78,16 +117,14 @@ impl Injector {
         .await;
         let running = running.or_else(|timed_out| Err(last.context(timed_out)?))?;
         let ports = <[u16; 3]>::try_from(running.ports.as_slice()).context("it has three ports")?;
-        let names = ["HTTP_PORT", "TLS_PORT", "MTLS_PORT"];
         let fixed = names.iter().zip(ports);
-        let injector = Self {
+        Ok(Self {
             launch: fixed.fold(launch, |launch, (name, port)| launch.env(name, &port.to_string())),
             running: Some(running),
             ports,
-            _account: account,
-        };
-        cluster.kubectl_apply(&webhook(ports[1])?).await?;
-        Ok(injector)
+            namespace: namespace.to_owned(),
+            _account: None,
+        })
     }
 
     /// Ends it, as `kill -9` does.
@@ -124,6 +161,11 @@ impl Injector {
         self.ports[2]
     }
 
+    /// Where pods are told that the broker is.
+    pub(crate) fn service(&self) -> String {
+        format!("https://{INJECTOR}.{}.svc:9443", self.namespace)
+    }
+
     /// A fresh namespace whose pods it prepares; waits until it does.
     pub async fn namespace(&self, cluster: &ControlPlane, prefix: &str) -> anyhow::Result<Namespace> {
         prepared_namespace(cluster, prefix).await
@@ -134,8 +176,7 @@ impl Injector {
 fn webhook(port: u16) -> anyhow::Result<String> {
     let mut webhook: Value = serde_yaml::from_str(WEBHOOK)?;
     webhook["webhooks"][0]["clientConfig"] = json!({"url": format!("https://127.0.0.1:{port}/pods")});
-    // As long as the API server waits at all, for a busy machine.
-    webhook["webhooks"][0]["timeoutSeconds"] = json!(30);
+    webhook["webhooks"][0]["timeoutSeconds"] = json!(PATIENT_SECONDS);
     Ok(webhook.to_string())
 }
 

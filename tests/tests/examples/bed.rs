@@ -3,17 +3,21 @@
 use std::path::PathBuf;
 
 use akv2k8s_shared::api::{AzureKeyVaultSecret, condition};
+use akv2k8s_testbed::container::Container;
 use akv2k8s_testbed::controlplane::ControlPlane;
-use akv2k8s_testbed::emulator::{AppHandle, Emulator, Options, Principal, Role, SecretOptions, VaultHandle};
+use akv2k8s_testbed::emulator::{
+    AppHandle, Emulator, FederatedCredential, Options, Principal, Role, SecretOptions, VaultHandle,
+};
 use akv2k8s_testbed::helm::Helm;
 use akv2k8s_testbed::provision::Program;
-use akv2k8s_testbed::stack::{Deployed, Launch, Surroundings};
+use akv2k8s_testbed::stack::{Deployed, INJECTOR, Injector, Launch, Surroundings};
 use akv2k8s_testbed::stage::PATIENCE;
 use akv2k8s_testbed::wait::until;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Api;
 use kube::api::ListParams;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Name of the release.
@@ -48,6 +52,11 @@ impl World {
 
     /// Installs the chart in `namespace` with these values files.
     pub(crate) fn install(&self, namespace: &str, values: &[&str]) -> anyhow::Result<()> {
+        self.install_with(namespace, values, "")
+    }
+
+    /// The same with `further` values, in YAML.
+    pub(crate) fn install_with(&self, namespace: &str, values: &[&str], further: &str) -> anyhow::Result<()> {
         let paths: Vec<_> = values.iter().map(|it| path(it).display().to_string()).collect();
         let mut line = vec![
             "install",
@@ -58,7 +67,7 @@ impl World {
             "--create-namespace",
         ];
         line.extend(paths.iter().flat_map(|it| ["--values", it]));
-        self.helm.run(&line, "")?;
+        self.helm.run(&line, further)?;
         Ok(())
     }
 
@@ -75,13 +84,65 @@ impl World {
 
     /// The controller that the release's pod would start, in the world of `azure`; to be changed and started.
     pub(crate) async fn controller(&self, namespace: &str, azure: &Azure) -> anyhow::Result<(Deployed, Launch)> {
+        let pod = self.pod(namespace, "akv2k8s-controller", azure).await?;
+        let launch = azure.known_to(pod.controller());
+        Ok((pod, launch))
+    }
+
+    /// The same of the env injector, running.
+    pub(crate) async fn injector(&self, namespace: &str, azure: &Azure) -> anyhow::Result<(Deployed, Injector)> {
+        let pod = self.pod(namespace, INJECTOR, azure).await?;
+        let launch = azure.known_to(pod.injector());
+        let injector = Injector::installed(&self.cluster, namespace, launch).await?;
+        Ok((pod, injector))
+    }
+
+    async fn pod(&self, namespace: &str, deployment: &str, azure: &Azure) -> anyhow::Result<Deployed> {
         let around = Surroundings {
             host: azure.folder.path(),
             webhook: Some(TENANT),
         };
-        let pod = Deployed::new(&self.cluster, namespace, "akv2k8s-controller", around).await?;
-        let launch = azure.known_to(pod.controller());
-        Ok((pod, launch))
+        Deployed::new(&self.cluster, namespace, deployment, around).await
+    }
+
+    /// Lets the ServiceAccounts of the release in `namespace` become the examples' application.
+    pub(crate) async fn federate(&self, namespace: &str, azure: &Azure) -> anyhow::Result<()> {
+        azure.emulator.entra().trust_issuer_ca(self.cluster.ca_pem());
+        let issuer = self.cluster.issuer().await?;
+        for account in ["akv2k8s-controller", INJECTOR] {
+            let credential = FederatedCredential::service_account(&issuer, namespace, account);
+            azure.app.add_federated_credential(credential);
+        }
+        Ok(())
+    }
+
+    /// Creates a pod whose variable `DB` is `db-password@azurekeyvault`; gives what the API server made of it.
+    pub(crate) async fn create_pod(&self, namespace: &str) -> anyhow::Result<Value> {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "app", "namespace": namespace},
+            "spec": {"containers": [{
+                "name": "app", "image": "app:1", "command": ["env"], "env": [{"name": "DB", "value": "db-password@azurekeyvault"}],
+            }]},
+        });
+        let line = ["create", "-o", "json", "-f", "-"];
+        let output = self.cluster.kubectl_with_input(&line, &pod.to_string()).await?;
+        serde_json::from_str(&output.success()?).context("kubectl printed no JSON")
+    }
+
+    /// Fails unless the program of a pod made now gets this value from the vault.
+    pub(crate) async fn injects(&self, injector: &Injector, namespace: &str, value: &str) -> anyhow::Result<()> {
+        let pod = self.create_pod(namespace).await?;
+        let app = Container::new(&self.cluster, injector, &pod, "app").await?;
+        let output = app.run().await?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let is_there = said.lines().any(|line| line == format!("DB={value}"));
+        ensure!(
+            is_there,
+            "{said}\n{}\n{}",
+            String::from_utf8_lossy(&output.stderr),
+            injector.log()
+        );
+        Ok(())
     }
 
     pub(crate) async fn kubectl(&self, line: &str) -> anyhow::Result<String> {

@@ -1,9 +1,8 @@
 //! Every separation of `examples/tenancy` keeps tenants apart as it says.
 
-use akv2k8s_testbed::emulator::FederatedCredential;
 use akv2k8s_testbed::helm::{Helm, id};
 use akv2k8s_testbed::provision::Program;
-use akv2k8s_testbed::stack::{Controller, Deployed};
+use akv2k8s_testbed::stack::{Controller, Deployed, prepares};
 use anyhow::{Context, ensure};
 
 use crate::bed::{Azure, RELEASE, World, text};
@@ -42,10 +41,7 @@ struct Bed {
 impl Bed {
     async fn start(namespace: &str, values: &str) -> anyhow::Result<Self> {
         let (world, azure) = (World::start().await?, Azure::start().await?);
-        azure.emulator.entra().trust_issuer_ca(world.cluster.ca_pem());
-        let issuer = world.cluster.issuer().await?;
-        let credential = FederatedCredential::service_account(&issuer, namespace, "akv2k8s-controller");
-        azure.app.add_federated_credential(credential);
+        world.federate(namespace, &azure).await?;
         world.install(namespace, &[IDENTITY, values])?;
         let (pod, launch) = world.controller(namespace, &azure).await?;
         let controller = launch.arg("--azure-resync-period=1").start().await?;
@@ -114,6 +110,42 @@ async fn a_controller_of_one_namespace_leaves_others_alone_and_has_no_right_outs
     bed.azure.set("db-password", "first")?;
     bed.world.apply(secrets).await?;
     bed.is_untouched(("bank", "db-password"), ("shop", "db-password")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_env_injector_of_one_namespace_prepares_the_pods_of_that_namespace_and_sees_no_others() -> anyhow::Result<()>
+{
+    let (world, azure) = (World::start().await?, Azure::start().await?);
+    azure.set("db-password", "s3cret")?;
+    world.federate("shop", &azure).await?;
+    world.install_with("shop", &[IDENTITY], "watchAllNamespaces: false")?;
+    world.apply(ONE_NAMESPACE[1]).await?;
+    for namespace in ["shop", "bank"] {
+        let line = format!("label namespace {namespace} azure-key-vault-env-injection=enabled");
+        world.kubectl(&line).await?;
+    }
+    let (_pod, injector) = world.injector("shop", &azure).await?;
+    prepares(&world.cluster, "shop").await?;
+    world.injects(&injector, "shop", "s3cret").await?;
+
+    let other = world.create_pod("bank").await?;
+    ensure!(other["spec"]["containers"][0]["command"][0] == "env", "{other:#}");
+    for (namespace, expected) in [("shop", "yes"), ("bank", "no")] {
+        let account = "system:serviceaccount:shop:akv2k8s-envinjector";
+        let words = [
+            "auth",
+            "can-i",
+            "get",
+            "pods",
+            "--namespace",
+            namespace,
+            "--as",
+            account,
+        ];
+        let answer = world.cluster.kubectl(&words).await?;
+        ensure!(answer.stdout.trim() == expected, "{namespace}: {answer:?}");
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
