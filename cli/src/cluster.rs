@@ -1,6 +1,6 @@
 //! The cluster, and what looking at it can come to.
 
-use akv2k8s_program::api_server;
+use akv2k8s_program::api_server::{self, Place};
 use akv2k8s_shared::doctor::Seen;
 use anyhow::{Context, bail};
 use kube::{Client, Error};
@@ -16,7 +16,12 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Reads the kubeconfig; nothing is sent yet.
     pub(crate) async fn connect(args: &Args) -> anyhow::Result<Self> {
-        let config = api_server::cluster(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
+        let config = api_server::cluster(Place {
+            kubeconfig: args.kubeconfig.as_deref(),
+            context: args.context.as_deref(),
+            ..Place::default()
+        })
+        .await?;
         let namespace = args
             .namespace
             .clone()

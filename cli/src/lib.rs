@@ -74,16 +74,14 @@ pub async fn run(args: &Args, environment: &Environment, style: Style) -> anyhow
     let connect = || Cluster::connect(args);
     match &args.command {
         Command::Doctor(doctor) => {
-            let told = during(
-                "looking",
-                Box::pin(doctor::doctor(doctor, &connect().await?, environment)),
-            )
-            .await?;
+            let look = async { doctor::doctor(doctor, &connect().await?, environment).await };
+            let told = during("looking", Box::pin(look)).await?;
             let code = u8::from(!told.0.healthy());
             Ok(Outcome::said(output.render(style, &told)?, code))
         }
         Command::Plan(plan) => {
-            let planned = during("planning", Box::pin(plan::plan(plan, &connect().await?, environment))).await?;
+            let decide = async { plan::plan(plan, &connect().await?, environment).await };
+            let planned = during("planning", Box::pin(decide)).await?;
             Ok(Outcome::said(output.render(style, &planned)?, planned.exit_code()))
         }
         Command::Get(get) => {
@@ -96,11 +94,13 @@ pub async fn run(args: &Args, environment: &Environment, style: Style) -> anyhow
             Ok(Outcome::said(manifests, 0))
         }
         Command::Top(top) => {
-            let top = during("asking the controller", Box::pin(top::top(top, &connect().await?))).await?;
+            let ask = async { top::top(top, &connect().await?).await };
+            let top = during("asking the controller", Box::pin(ask)).await?;
             Ok(Outcome::said(output.render(style, &top)?, 0))
         }
         Command::Support(support) => {
-            let told = during("collecting", Box::pin(support::support(support, &connect().await?))).await?;
+            let collect = async { support::support(support, &connect().await?).await };
+            let told = during("collecting", Box::pin(collect)).await?;
             Ok(Outcome::said(told, 0))
         }
         Command::Completion(completion) => Ok(Outcome::said(help::completion(completion.shell), 0)),

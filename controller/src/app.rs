@@ -7,13 +7,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use akv2k8s_program::api_server;
+use akv2k8s_program::api_server::{self, Place};
 use akv2k8s_program::listen::listen;
 use akv2k8s_shared::http::{HttpClient, Limits as HttpLimits};
 use akv2k8s_shared::identity::Provider;
 use akv2k8s_shared::keyvault::{KeyVault, Settings};
 use akv2k8s_shared::readers::{Readers, ServiceAccounts};
-use anyhow::Context as _;
 use k8s_openapi::jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -346,11 +345,10 @@ pub(crate) async fn connect(config: &Config) -> anyhow::Result<kube::Client> {
 }
 
 async fn cluster(config: &Config) -> anyhow::Result<kube::Config> {
-    let mut cluster = api_server::cluster(config.args.kubeconfig.as_deref(), None).await?;
-    if let Some(master) = &config.args.master {
-        cluster.cluster_url = master
-            .parse()
-            .with_context(|| format!("--master={master:?} is not a URL"))?;
-    }
-    Ok(cluster)
+    api_server::cluster(Place {
+        kubeconfig: config.args.kubeconfig.as_deref(),
+        server: config.args.master.as_deref(),
+        ..Place::default()
+    })
+    .await
 }

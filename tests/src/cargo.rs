@@ -1,12 +1,27 @@
 //! Running cargo from a program that cargo runs.
 
 use std::env;
+use std::ffi::OsString;
 use std::process::Command;
 
 /// The cargo that runs us, in a clean environment. `cargo run` describes its package to us in variables which our child must
 /// not inherit: the build script of ring watches them, so ring and all that stands on it would be compiled again.
 pub fn command() -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    clean(Command::new(program()))
+}
+
+/// The same with what others leave of the processors.
+pub fn nice_command() -> Command {
+    let mut command = Command::new("nice");
+    command.arg("-n19").arg(program());
+    clean(command)
+}
+
+fn program() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+fn clean(mut command: Command) -> Command {
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(describes_a_package) {
             command.env_remove(name);

@@ -26,6 +26,7 @@ pub mod provision;
 pub mod proxy;
 pub mod random;
 pub mod registry;
+pub mod shell;
 pub mod stack;
 pub mod stage;
 pub mod statics;

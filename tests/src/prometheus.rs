@@ -95,6 +95,27 @@ impl Prometheus {
         Ok(data["result"].as_array().cloned().unwrap_or_default())
     }
 
+    /// What an expression was in each second of the last minute: pairs of time (Unix seconds) and value for each series.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn last_minute(&self, expression: &str) -> anyhow::Result<Vec<Vec<(f64, f64)>>> {
+        let query: String = form_urlencoded::byte_serialize(expression.as_bytes()).collect();
+        let now = jiff::Timestamp::now().as_second();
+        let path = format!("query_range?query={query}&start={}&end={now}&step=1", now - 60);
+        let data = self.api(&path).await.context(expression.to_owned())?;
+        let series = data["result"].as_array().into_iter().flatten();
+        let points = series.map(|it| {
+            it["values"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(point)
+                .collect()
+        });
+        Ok(points.collect())
+    }
+
     /// `data` of a path of its API, version 1.
     ///
     /// # Errors
@@ -109,6 +130,11 @@ impl Prometheus {
     async fn get(&self, path: &str) -> anyhow::Result<String> {
         get(&format!("{}{path}", self.url())).await
     }
+}
+
+/// A pair of time and value, which is text since it may be no number.
+fn point(pair: &Value) -> Option<(f64, f64)> {
+    Some((pair[0].as_f64()?, pair[1].as_str()?.parse().ok()?))
 }
 
 /// The body of an answer, whatever its status.

@@ -1,9 +1,10 @@
-//! A proxy as companies have them: it serves `CONNECT` and nothing else.
+//! Proxies as people have them: one that serves `CONNECT` and nothing else, and one of SOCKS 5 (RFC 1928).
 
+use std::io;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -14,20 +15,38 @@ pub struct Tunnel {
     task: AbortHandle,
 }
 
+#[derive(Clone, Copy)]
+enum Protocol {
+    Connect,
+    Socks,
+}
+
 impl Tunnel {
-    /// Starts one in front of `target`.
+    /// Starts one of `CONNECT` in front of `target`. It does not check credentials.
     ///
     /// # Errors
     /// The system refuses a port.
-    pub async fn start(target: u16) -> std::io::Result<Self> {
+    pub async fn start(target: u16) -> io::Result<Self> {
+        Self::of(Protocol::Connect, "http://user:pass@", target).await
+    }
+
+    /// Starts one of SOCKS in front of `target`.
+    ///
+    /// # Errors
+    /// The system refuses a port.
+    pub async fn socks(target: u16) -> io::Result<Self> {
+        Self::of(Protocol::Socks, "socks5://", target).await
+    }
+
+    async fn of(protocol: Protocol, scheme: &str, target: u16) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let url = format!("http://user:pass@{}", listener.local_addr()?);
+        let url = format!("{scheme}{}", listener.local_addr()?);
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
         let noted = asked.clone();
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, target, noted.clone()));
+                connections.spawn(serve(protocol, stream, target, noted.clone()));
             }
         });
         Ok(Self {
@@ -37,12 +56,12 @@ impl Tunnel {
         })
     }
 
-    /// Its address, with credentials that it does not check: for `HTTPS_PROXY`.
+    /// Its address, for `HTTPS_PROXY`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The heads of all requests so far.
+    /// What was asked for so far: the heads of all requests, or `HOST:PORT` with SOCKS.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -55,16 +74,40 @@ impl Drop for Tunnel {
 }
 
 /// One connection, to its end.
-async fn serve(stream: TcpStream, target: u16, noted: Arc<Mutex<Vec<String>>>) -> std::io::Result<()> {
+async fn serve(protocol: Protocol, stream: TcpStream, target: u16, noted: Arc<Mutex<Vec<String>>>) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
+    let (asked, answer): (_, &[u8]) = match protocol {
+        Protocol::Connect => (head(&mut stream).await?, b"HTTP/1.1 200 OK\r\n\r\n"),
+        Protocol::Socks => (destination(&mut stream).await?, &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
+    };
+    noted.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
+    let mut upstream = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await?;
+    stream.write_all(answer).await?;
+    copy_bidirectional(&mut stream, &mut upstream).await.map(drop)
+}
+
+async fn head(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if stream.read_line(&mut head).await? == 0 {
-            return Ok(());
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    noted.lock().unwrap_or_else(PoisonError::into_inner).push(head);
-    let mut upstream = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await?;
-    stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
-    copy_bidirectional(&mut stream, &mut upstream).await.map(drop)
+    Ok(head)
+}
+
+/// Lets anybody in, and reads a request for a name.
+async fn destination(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
+    let [_version, methods] = stream.read_u16().await?.to_be_bytes();
+    stream.read_exact(&mut vec![0; methods.into()]).await?;
+    stream.write_all(&[5, 0]).await?;
+    let mut request = [0; 5];
+    stream.read_exact(&mut request).await?;
+    let [5, 1, 0, 3, length] = request else {
+        return Err(io::Error::other(format!("not a request for a name: {request:?}")));
+    };
+    let mut name = vec![0; length.into()];
+    stream.read_exact(&mut name).await?;
+    let port = stream.read_u16().await?;
+    Ok(format!("{}:{port}", String::from_utf8_lossy(&name)))
 }

@@ -92,7 +92,7 @@ pub enum Made {
 /// `top`
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Top {
-    /// Price of 10,000 operations in US dollars; default: the list price.
+    /// Price of 10,000 operations in US dollars; default: 0.03.
     #[arg(long, value_name = "DOLLARS")]
     pub price: Option<f64>,
 

@@ -41,8 +41,7 @@ pub(super) fn parse(text: &str) -> BTreeMap<String, Counts> {
     vaults
 }
 
-/// "Every successfully authenticated REST API call counts as one operation" says the price list: no challenge, no refusal to answer, and
-/// nothing that did not arrive.
+/// What was authenticated counts, as far as is known: no challenge, no refusal to answer, and nothing that did not arrive.
 fn is_billed(status: &str) -> bool {
     !matches!(status, "401" | "429" | "5xx" | "failed")
 }

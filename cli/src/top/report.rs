@@ -11,12 +11,12 @@ use crate::style::{Cell, Paint, Style};
 /// The version of the JSON form: it changes only when a field goes or changes its meaning.
 const JSON_VERSION: u32 = 1;
 
-/// List price of 10,000 operations on secrets, and on certificates but for renewals, in US dollars; a region may have another.
+/// Price of 10,000 operations on secrets, and on certificates but for renewals, in US dollars; a region may have another.
 pub(crate) const PRICE: f64 = 0.03;
-/// Where [`PRICE`] is from.
-const PRICE_SOURCE: &str = "https://azure.microsoft.com/pricing/details/key-vault/";
-/// When it was looked up.
-const PRICE_DATE: &str = "2026-11-29";
+/// Who quotes [`PRICE`]: an answer at Microsoft, since the price list itself could not be opened.
+const PRICE_SOURCE: &str = "https://learn.microsoft.com/answers/questions/5608202";
+/// When it was read there.
+const PRICE_DATE: &str = "2026-11-30";
 
 /// Seconds of a month: a twelfth of 365.25 days.
 const MONTH: f64 = 365.25 / 12.0 * 86_400.0;
@@ -137,7 +137,7 @@ impl Text for Top {
             .chain(self.vaults.iter().map(Vault::row))
             .collect();
         let origin = match (self.price.source, self.price.date) {
-            (Some(source), Some(date)) => format!("list price of {date}, {source}"),
+            (Some(source), Some(date)) => format!("quoted at {source}, {date}"),
             _ => "your price".to_owned(),
         };
         let note = format!(
@@ -194,7 +194,7 @@ mod tests {
             ["kv1", "1000", "4800", "13.3", "1000", "0", "0", "3506400", "10.52"]
         );
         assert!(
-            text.contains("0.03 US$ for 10,000 operations (list price of 2026-11-29, https://azure"),
+            text.contains("0.03 US$ for 10,000 operations (quoted at https://learn.microsoft.com/"),
             "{text}"
         );
         let own = super::top(&BTreeMap::new(), 0, &objects, Some(1.0)).text(Style::PLAIN);

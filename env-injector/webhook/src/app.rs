@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use akv2k8s_program::api_server;
+use akv2k8s_program::api_server::{self, Place};
 use akv2k8s_program::listen::listen;
 use akv2k8s_program::metrics::{AzureReadings, registry};
 use anyhow::Context;
@@ -45,7 +45,11 @@ impl EnvInjector {
     /// # Errors
     /// What makes running pointless: no API server, a port in use, certificates that cannot be used.
     pub async fn new(config: Config) -> anyhow::Result<Self> {
-        let cluster = api_server::cluster(config.args.kubeconfig.as_deref(), None).await?;
+        let place = Place {
+            kubeconfig: config.args.kubeconfig.as_deref(),
+            ..Place::default()
+        };
+        let cluster = api_server::cluster(place).await?;
         let client = api_server::client(&cluster, api_server::ANSWER)?;
         let watching = api_server::client(&cluster, api_server::WATCH)?;
         let namespace = config

@@ -1,15 +1,15 @@
 //! How the API server is found, and how long it may be silent.
 
+mod proxy;
+
 use std::path::Path;
 use std::time::Duration;
 
 use akv2k8s_shared::environment::Environment;
-use akv2k8s_shared::environment::common::HTTPS_PROXY;
-use akv2k8s_shared::http::is_direct;
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use hyper::Uri;
 use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 /// Longest silence of the API server while a request waits for its answer; it ends requests after a minute itself. A
 /// connection that died without a word would else keep its request, and the object behind it, for ever.
@@ -17,71 +17,82 @@ pub const ANSWER: Duration = Duration::from_secs(65);
 /// Longest silence of a watch; the API server ends one after 290 s.
 pub const WATCH: Duration = Duration::from_mins(5);
 
-/// The cluster to talk to: that of a kubeconfig, else of the pod's ServiceAccount. `context`: which one of the kubeconfig, if not its current.
+/// What says which cluster it is. Nothing: the user's kubeconfig, else the pod's ServiceAccount.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Place<'a> {
+    /// A kubeconfig.
+    pub kubeconfig: Option<&'a Path>,
+    /// Which context of it, if not its current.
+    pub context: Option<&'a str>,
+    /// The API server's URL, if not the one that is there: `--master`.
+    pub server: Option<&'a str>,
+}
+
+/// The cluster to talk to.
 ///
 /// # Errors
-/// There is none, or what it says cannot be used.
-pub async fn cluster(kubeconfig: Option<&Path>, context: Option<&str>) -> anyhow::Result<Config> {
-    let is_named = kubeconfig.is_some() || context.is_some();
-    match of_kubeconfig(kubeconfig, context).await {
-        Err(error) if !is_named => Config::incluster()
-            .with_context(|| format!("there is neither a kubeconfig ({error:#}) nor a ServiceAccount to use")),
+/// There is none, or what names it cannot be used.
+pub async fn cluster(place: Place<'_>) -> anyhow::Result<Config> {
+    let server: Option<Uri> = place
+        .server
+        .map(|it| it.parse().with_context(|| format!("--master={it:?} is not a URL")))
+        .transpose()?;
+    match of_kubeconfig(place, server.as_ref()).await {
+        Err(error) if place.kubeconfig.is_none() && place.context.is_none() && is_absent(&error) => {
+            let cluster = Config::incluster();
+            let mut cluster = cluster
+                .with_context(|| format!("there is neither a kubeconfig ({error:#}) nor a ServiceAccount to use"))?;
+            cluster.cluster_url = server.unwrap_or(cluster.cluster_url);
+            Ok(cluster)
+        }
         found => found,
     }
 }
 
-/// The cluster of a kubeconfig: that in `path`, else the user's.
-async fn of_kubeconfig(path: Option<&Path>, context: Option<&str>) -> anyhow::Result<Config> {
-    let (read, name) = match path {
+/// Whether there is no kubeconfig at all. One that is there and cannot be used never leads to another cluster.
+fn is_absent(error: &anyhow::Error) -> bool {
+    use KubeconfigError::{CurrentContextNotSet, FindPath, ReadConfig};
+    matches!(
+        error.downcast_ref(),
+        Some(FindPath | ReadConfig(..) | CurrentContextNotSet)
+    )
+}
+
+/// The cluster of a kubeconfig, with the proxy on the way to it.
+async fn of_kubeconfig(place: Place<'_>, server: Option<&Uri>) -> anyhow::Result<Config> {
+    let (read, name) = match place.kubeconfig {
         Some(path) => (
             Kubeconfig::read_from(path),
             format!("the kubeconfig {}", path.display()),
         ),
         None => (Kubeconfig::read(), "the kubeconfig".to_owned()),
     };
-    let kubeconfig = read.with_context(|| format!("cannot read {name}"))?;
-    let own = own_proxy(&kubeconfig, context).map(str::to_owned);
+    let kubeconfig = read
+        .map_err(without_content)
+        .with_context(|| format!("cannot read {name}"))?;
+    let own = proxy::of_context(&kubeconfig, place.context).map(str::to_owned);
     let options = KubeConfigOptions {
-        context: context.map(str::to_owned),
+        context: place.context.map(str::to_owned),
         ..KubeConfigOptions::default()
     };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
     let mut cluster = config.with_context(|| format!("cannot use {name}"))?;
-    cluster.proxy_url = proxy(own.as_deref(), &cluster.cluster_url, &Environment::from_process())?;
+    if let Some(server) = server {
+        cluster.cluster_url = server.clone();
+    }
+    cluster.proxy_url = proxy::on_the_way(own.as_deref(), &cluster.cluster_url, &Environment::from_process())?;
     Ok(cluster)
 }
 
-/// `proxy-url` of the cluster that `context`, else the current one, is for.
-fn own_proxy<'a>(kubeconfig: &'a Kubeconfig, context: Option<&str>) -> Option<&'a str> {
-    let context = context.or(kubeconfig.current_context.as_deref())?;
-    let context = kubeconfig.contexts.iter().find(|it| it.name == context)?;
-    let cluster = &context.context.as_ref()?.cluster;
-    let cluster = kubeconfig.clusters.iter().find(|it| it.name == *cluster)?;
-    cluster
-        .cluster
-        .as_ref()?
-        .proxy_url
-        .as_deref()
-        .filter(|it| !it.is_empty())
-}
-
-/// The proxy on the way to the API server at `destination`, if there is to be one: the kubeconfig's `own`, which nothing excepts from, else that of
-/// `HTTPS_PROXY`, unless `NO_PROXY` or loopback do. kube compares `NO_PROXY` with the proxy.
-fn proxy(own: Option<&str>, destination: &Uri, environment: &Environment) -> anyhow::Result<Option<Uri>> {
-    let proxy = match (own, environment.get_in_any_case(HTTPS_PROXY)) {
-        (Some(own), _) => own,
-        (None, Some(proxy)) if !is_direct(environment, destination).map_err(|error| *error)? => proxy,
-        (None, _) => return Ok(None),
-    };
-    let url = if proxy.contains("://") {
-        proxy.to_owned()
-    } else {
-        format!("http://{proxy}")
-    };
-    // It may hold a password.
-    Ok(Some(url.parse().context(
-        "the address of the proxy of the API server cannot be used",
-    )?))
+/// An error of YAML shows lines around the mistake, and there may be a token in them.
+fn without_content(error: KubeconfigError) -> anyhow::Error {
+    match &error {
+        KubeconfigError::Parse(source) => match source.location() {
+            Some(at) => anyhow!("it is no kubeconfig: line {}, column {}", at.line(), at.column()),
+            None => anyhow!("it is no kubeconfig"),
+        },
+        _ => error.into(),
+    }
 }
 
 /// A client for programs that run on and on. It gives up a connection on which an answer is due and nothing comes for `silence`.
@@ -113,51 +124,63 @@ mod tests {
         assert!(answer.expect("it does not wait for ever").is_err());
     }
 
-    fn way_to(destination: &'static str, own: Option<&str>, variables: &[(&str, &str)]) -> Option<String> {
-        let environment = variables.iter().copied().collect();
-        let way = proxy(own, &Uri::from_static(destination), &environment);
-        way.unwrap().map(|it| it.to_string())
-    }
-
-    #[test]
-    fn a_proxy_of_the_environment_counts_unless_the_api_server_is_excepted() {
-        let way = |destination, exceptions| {
-            let proxy = ("https_proxy", "http://proxy.corp:3128");
-            way_to(destination, None, &[proxy, ("NO_PROXY", exceptions)])
+    #[tokio::test]
+    async fn a_kubeconfig_that_cannot_be_used_is_an_error_and_never_another_cluster() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        let error = async || {
+            let place = Place {
+                kubeconfig: Some(&file),
+                ..Place::default()
+            };
+            of_kubeconfig(place, None).await.unwrap_err()
         };
-        let proxied = Some("http://proxy.corp:3128/".to_owned());
-        assert_eq!(way("https://aks.example:443", ".other"), proxied);
-        // The proxy's own name says nothing of the way to the API server.
-        assert_eq!(way("https://aks.example:443", "proxy.corp"), proxied);
-        assert_eq!(way("https://aks.example:443", ".other,.example"), None);
-        assert_eq!(way("https://10.0.0.1:443", "10.0.0.0/8"), None);
-        assert_eq!(way("https://127.0.0.1:6443", ""), None);
-        assert_eq!(way_to("https://aks.example:443", None, &[]), None);
+        assert!(is_absent(&error().await), "there is no file");
+        std::fs::write(&file, "{apiVersion: v1, kind: Config}").unwrap();
+        assert!(is_absent(&error().await), "it names no context");
+
+        std::fs::write(&file, "current-context: a\nusers:\n- token: canary\n  x: [canary\n").unwrap();
+        let broken = error().await;
+        let said = format!("{broken:#}");
+        assert!(
+            !is_absent(&broken) && said.contains("line ") && !said.contains("canary"),
+            "{said}"
+        );
+
+        let proxied =
+            "{current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}], users: [{name: a, user: {}}],
+            clusters: [{name: a, cluster: {server: 'https://a.example', proxy-url: 'ftp://u:canary@b.example'}}]}";
+        std::fs::write(&file, proxied).unwrap();
+        let proxied = error().await;
+        let said = format!("{proxied:#}");
+        assert!(
+            !is_absent(&proxied) && said.contains("socks5://") && !said.contains("canary"),
+            "{said}"
+        );
     }
 
-    #[test]
-    fn a_proxy_of_the_kubeconfig_always_counts() {
-        let variables = [("HTTPS_PROXY", "http://proxy.corp:3128"), ("NO_PROXY", "*")];
-        let found = way_to("https://127.0.0.1:6443", Some("socks5://127.0.0.1:1080"), &variables);
-        assert_eq!(found.as_deref(), Some("socks5://127.0.0.1:1080/"));
-    }
-
-    #[test]
-    fn a_proxy_without_a_scheme_is_asked_by_http() {
-        let found = way_to("https://aks.example:443", None, &[("HTTPS_PROXY", "proxy.corp:3128")]);
-        assert_eq!(found.as_deref(), Some("http://proxy.corp:3128/"));
-    }
-
-    #[test]
-    fn the_kubeconfigs_proxy_is_that_of_the_context() {
-        let kubeconfig = Kubeconfig::from_yaml(
-            "{current-context: a, contexts: [{name: a, context: {cluster: a}}, {name: b, context: {cluster: b}}, {name: c, context: {cluster: c}}],
-            clusters: [{name: a, cluster: {proxy-url: 'http://a'}}, {name: b, cluster: {proxy-url: 'http://b'}}, {name: c, cluster: {proxy-url: ''}}]}",
+    #[tokio::test]
+    async fn the_proxy_is_that_on_the_way_to_the_server_that_was_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        std::fs::write(
+            &file,
+            "{current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}], users: [{name: a, user: {}}],
+            clusters: [{name: a, cluster: {server: 'https://a.example'}}]}",
         )
         .unwrap();
-        assert_eq!(own_proxy(&kubeconfig, None), Some("http://a"));
-        assert_eq!(own_proxy(&kubeconfig, Some("b")), Some("http://b"));
-        assert_eq!(own_proxy(&kubeconfig, Some("c")), None);
-        assert_eq!(own_proxy(&kubeconfig, Some("none")), None);
+        let place = Place {
+            kubeconfig: Some(&file),
+            server: Some("https://b.example:6443"),
+            ..Place::default()
+        };
+        let found = cluster(place).await.unwrap();
+        assert_eq!(found.cluster_url.to_string(), "https://b.example:6443/");
+        let place = Place {
+            server: Some("no URL"),
+            ..place
+        };
+        let error = cluster(place).await.unwrap_err();
+        assert!(error.to_string().contains("\"no URL\""), "{error}");
     }
 }

@@ -94,6 +94,45 @@ mod tests {
         );
     }
 
+    /// The names of all fields below `schema`.
+    fn fields(schema: &serde_json::Value, found: &mut Vec<String>) {
+        for (name, below) in schema["properties"].as_object().into_iter().flatten() {
+            found.push(name.clone());
+            fields(below, found);
+        }
+        if schema["items"].is_object() {
+            fields(&schema["items"], found);
+        }
+    }
+
+    #[test]
+    fn no_field_of_a_specification_names_a_namespace_an_address_or_an_authority() {
+        for version in crd().spec.versions {
+            let schema = serde_json::to_value(version.schema).unwrap();
+            let mut found = Vec::new();
+            fields(&schema["openAPIV3Schema"]["properties"]["spec"], &mut found);
+            assert!(found.contains(&"vault".to_owned()) && found.contains(&"object".to_owned()));
+            for name in found {
+                let lower = name.to_lowercase();
+                for word in [
+                    "namespace",
+                    "url",
+                    "uri",
+                    "host",
+                    "endpoint",
+                    "address",
+                    "server",
+                    "bundle",
+                    "authority",
+                    "proxy",
+                    "template",
+                ] {
+                    assert!(!lower.contains(word), "{}: {name}", version.name);
+                }
+            }
+        }
+    }
+
     /// What revision 1 said. Once published, a change takes a new revision, and so a new line here.
     const SAID: [(u32, &str); 1] = [(1, "HM6uoV/0TtDxgOdEAjeKG90j9PeodVLI3CB+9Z1MoUc=")];
 

@@ -24,7 +24,7 @@ use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilde
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-pub use route::is_direct;
+pub use route::is_excepted;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 

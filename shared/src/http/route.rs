@@ -53,13 +53,11 @@ impl Route {
     }
 }
 
-/// Whether `destination` is asked without the proxy of `HTTPS_PROXY`: `NO_PROXY` names it, it is loopback, or there is no proxy.
-///
-/// # Errors
-/// [`crate::diagnosis::Code::EnvironmentIncomplete`]: the proxy cannot be used.
-pub fn is_direct(environment: &Environment, destination: &Uri) -> Result<bool, Box<Diagnosis>> {
-    let proxies = matcher(environment)?;
-    Ok(proxies.is_none_or(|it| it.intercept(destination).is_none()))
+/// Whether nobody is asked for `destination` by way of the proxy of `HTTPS_PROXY`, whichever that is: `NO_PROXY` names it, it is loopback, or it is
+/// asked without TLS.
+pub fn is_excepted(environment: &Environment, destination: &Uri) -> bool {
+    const ANY: &str = "http://proxy.invalid";
+    to(ANY, environment).intercept(destination).is_none()
 }
 
 fn matcher(environment: &Environment) -> Result<Option<Matcher>, Box<Diagnosis>> {
@@ -79,14 +77,20 @@ fn matcher(environment: &Environment) -> Result<Option<Matcher>, Box<Diagnosis>>
             "HTTPS_PROXY cannot be used.",
         )));
     }
-    let exceptions = variable(NO_PROXY).unwrap_or_default();
-    let always = "localhost,127.0.0.0/8,::1,169.254.169.254";
-    Ok(Some(
-        Matcher::builder()
-            .https(proxy)
-            .no(format!("{exceptions},{always}"))
-            .build(),
-    ))
+    Ok(Some(to(proxy, environment)))
+}
+
+/// What goes to `proxy`: what is asked by TLS, but for the exceptions.
+fn to(proxy: &str, environment: &Environment) -> Matcher {
+    let exceptions = environment.get_in_any_case(NO_PROXY).unwrap_or_default().split(',');
+    // Others write `*.example` where the matcher takes `.example`.
+    let exceptions = exceptions.map(|it| {
+        let it = it.trim();
+        it.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(it)
+    });
+    let always = ["localhost", "127.0.0.0/8", "::1", "169.254.169.254"];
+    let exceptions: Vec<_> = exceptions.chain(always).collect();
+    Matcher::builder().https(proxy).no(exceptions.join(",")).build()
 }
 
 impl Service<Uri> for Route {
@@ -121,7 +125,8 @@ mod tests {
     use crate::diagnosis::Code;
 
     fn proxied(variables: &[(&str, &str)], destination: &'static str) -> bool {
-        !is_direct(&variables.iter().copied().collect(), &Uri::from_static(destination)).unwrap()
+        let matcher = matcher(&variables.iter().copied().collect()).unwrap();
+        matcher.is_some_and(|it| it.intercept(&Uri::from_static(destination)).is_some())
     }
 
     #[test]
@@ -136,6 +141,11 @@ mod tests {
         assert!(!proxied(&variables, "https://kv.vault.localhost:8443/"));
         assert!(!proxied(&variables, "https://127.0.0.1:8443/"));
         assert!(!proxied(&[], "https://kv.vault.azure.net/"));
+        for exception in [".example", "*.example", "a.example", "other, a.example"] {
+            let variables = [variables[0], ("NO_PROXY", exception)];
+            assert!(!proxied(&variables, "https://a.example/"), "{exception}");
+            assert!(proxied(&variables, "https://example.com/"), "{exception}");
+        }
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub struct Args {
     /// Where the managed identity endpoints listen; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8444")]
     imds_listen: SocketAddr,
+    /// Names of Services in a cluster's namespace `vault`, in the place of those below .localhost
+    #[arg(long)]
+    cluster: bool,
     /// Where the authority (ca.pem) and the cloud file (cloud.json) are written
     #[arg(long, value_name = "DIRECTORY", default_value = ".emulator")]
     directory: PathBuf,
@@ -41,7 +44,7 @@ pub async fn run(args: Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let options = Options {
         listen: args.listen,
         imds_listen: args.imds_listen,
-        names: Names::Localhost,
+        names: if args.cluster { Names::Cluster } else { Names::Localhost },
         seed: args.seed,
     };
     let emulator = Emulator::start(options).await?;
@@ -52,7 +55,7 @@ pub async fn run(args: Args, out: &mut dyn Write) -> anyhow::Result<()> {
     emulator.write_cloud_file(&cloud)?;
 
     let port = emulator.port();
-    writeln!(out, "vaults      https://NAME.vault.localhost:{port}")?;
+    writeln!(out, "vaults      https://NAME.{}", emulator.vault_suffix())?;
     writeln!(
         out,
         "entra       {}  tenant {}",

@@ -9,6 +9,9 @@ pub enum Names {
     /// Those of the public cloud, without a port: `NAME.vault.azure.net` and `login.microsoftonline.com`. Only where a DNS zone
     /// of the tests answers for them, and the emulator listens on port 443.
     Public,
+    /// Those of Services in the namespace `vault` of any cluster, without a port: `NAME.vault.svc.cluster.local` and
+    /// `login.vault.svc.cluster.local`.
+    Cluster,
 }
 
 impl Names {
@@ -17,6 +20,7 @@ impl Names {
         match self {
             Self::Localhost => "login.localhost",
             Self::Public => "login.microsoftonline.com",
+            Self::Cluster => "login.vault.svc.cluster.local",
         }
     }
 
@@ -25,6 +29,7 @@ impl Names {
         match self {
             Self::Localhost => "vault.localhost",
             Self::Public => "vault.azure.net",
+            Self::Cluster => "vault.svc.cluster.local",
         }
     }
 
@@ -32,7 +37,7 @@ impl Names {
     pub(crate) fn with_port(self, host: &str, port: u16) -> String {
         match self {
             Self::Localhost => format!("{host}:{port}"),
-            Self::Public => host.to_owned(),
+            Self::Public | Self::Cluster => host.to_owned(),
         }
     }
 

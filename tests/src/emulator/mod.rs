@@ -224,6 +224,11 @@ impl Emulator {
         self.shared.vault_audience()
     }
 
+    /// What follows `NAME.` in the address of a vault, with the port if there is one in it.
+    pub fn vault_suffix(&self) -> String {
+        self.shared.vault_suffix()
+    }
+
     /// `https://login.localhost:PORT/`, or Entra's own.
     pub fn authority_host(&self) -> String {
         format!("{}/", self.shared.authority_url())

@@ -45,7 +45,7 @@ pub enum Program {
 }
 
 impl Program {
-    /// What a control plane needs, in the order in which it is built.
+    /// What a control plane needs.
     pub const CONTROL_PLANE: &[Self] = &[Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Kubectl];
     /// What a node needs besides.
     pub const NODE: &[Self] = &[Self::Scheduler, Self::Kubelet, Self::Proxy];

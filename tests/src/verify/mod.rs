@@ -85,6 +85,10 @@ pub const STAGES: &[&[Stage]] = &[
         run: |_| cargo(&["test", "--package", "akv2k8s-testbed", "--test", "statics"]),
     }],
     &[Stage {
+        name: "images",
+        run: |_| cargo(&["testbed", "images", "--here"]),
+    }],
+    &[Stage {
         name: "fuzz",
         run: |_| cargo(&["testbed", "fuzz"]),
     }],
@@ -188,8 +192,10 @@ pub fn verify(stages: &[&[Stage]], out: &mut dyn Write) -> Result<(), Failed> {
         for (name, (result, time)) in names.into_iter().zip(ended) {
             let text = result.as_ref().map_or("FAILED", |outcome| outcome.text());
             times.push((name, time, text));
-            let failure = result.err().map(|source| Failed { stage: name, source });
-            failed = failed.or(failure);
+            if let Err(source) = result {
+                say(out, &format!("==> {name} failed: {source}"));
+                failed.get_or_insert(Failed { stage: name, source });
+            }
         }
         if let Some(failed) = failed {
             summarise(out, &times);
@@ -273,14 +279,9 @@ fn tests() -> Result<Outcome, Error> {
 
 /// Compiles what later stages start, with what tests leave of the processors.
 fn programs() -> Result<Outcome, Error> {
-    let program = env::current_exe().map_err(|source| Error::Start {
-        command: "testbed".to_owned(),
-        source,
-    })?;
-    for arguments in [["static", "--tested"], ["fuzz", "--build"]] {
-        let mut command = Command::new("nice");
-        command.arg("-n19").arg(&program).args(arguments);
-        wait(&mut command, &format!("testbed {}", arguments.join(" ")))?;
+    for arguments in [["testbed", "static", "--tested"], ["testbed", "fuzz", "--build"]] {
+        let mut command = crate::cargo::nice_command();
+        wait(command.args(arguments), &format!("cargo {}", arguments.join(" ")))?;
     }
     Ok(Outcome::Ok)
 }
@@ -339,6 +340,8 @@ fn wait(command: &mut Command, line: &str) -> Result<Outcome, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
 
     fn succeed(_: &mut dyn Write) -> Result<Outcome, Error> {
@@ -400,13 +403,18 @@ mod tests {
 
     #[test]
     fn stages_in_one_list_all_end_and_any_that_fails_counts() {
+        static SIDE_BY_SIDE: Barrier = Barrier::new(2);
+        fn meet(_: &mut dyn Write) -> Result<Outcome, Error> {
+            SIDE_BY_SIDE.wait();
+            Ok(Outcome::Ok)
+        }
         fn say_so(out: &mut dyn Write) -> Result<Outcome, Error> {
             say(out, "said");
-            Ok(Outcome::Ok)
+            meet(out)
         }
         let first = Stage {
             name: "first",
-            run: succeed,
+            run: meet,
         };
         let second = Stage {
             name: "second",
@@ -419,8 +427,12 @@ mod tests {
         let (result, out) = run(&[&[first, second, third], &[NOT_RUN]]);
         assert!(result.is_err_and(|it| it.to_string() == "stage second failed"), "{out}");
         let lines: Vec<&str> = out.lines().collect();
-        assert_eq!(lines[..3], ["==> first, second, third", "said", "==> summary"]);
-        let ends: Vec<_> = lines[3..].iter().filter_map(|it| it.rsplit(' ').next()).collect();
+        assert_eq!(lines[..2], ["==> first, second, third", "said"]);
+        assert!(
+            lines[2].starts_with("==> second failed: `cargo no-such-command` failed"),
+            "{out}"
+        );
+        let ends: Vec<_> = lines[4..].iter().filter_map(|it| it.rsplit(' ').next()).collect();
         assert_eq!(ends, ["ok", "FAILED", "ok"], "{out}");
     }
 }

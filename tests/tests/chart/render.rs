@@ -56,6 +56,22 @@ fn nothing_in_it_is_random_or_of_its_time() {
 }
 
 #[test]
+fn objects_are_named_after_the_release() {
+    for (release, name) in [("prod", "prod-akv2k8s"), ("akv2k8s-prod", "akv2k8s-prod")] {
+        for helm in both() {
+            let text = helm.run(&["template", release, "CHART"], "").unwrap();
+            let objects = objects(&text).unwrap();
+            for component in ["controller", "envinjector"] {
+                for kind in ["Deployment", "Service", "ServiceAccount"] {
+                    let wanted = format!("{kind}/{name}-{component}");
+                    assert!(find(&objects, &wanted).is_some(), "{wanted}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn values_that_users_have_render_and_name_what_they_always_named() {
     for (name, values) in OLD {
         for helm in both() {

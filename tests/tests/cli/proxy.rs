@@ -71,9 +71,9 @@ async fn an_api_server_is_reached_through_the_proxy_of_the_environment_unless_it
     let basic = "proxy-authorization: basic dxnlcjpwyxnz";
     assert!(asked[0].to_ascii_lowercase().contains(basic), "{asked:?}");
 
-    let excepted = [&through[..], &[("NO_PROXY", ".other,proxied.test")]].concat();
+    let excepted = [&through[..], &[("NO_PROXY", ".other,*.proxied.test")]].concat();
     let said = complaint(&mut bed, &excepted).await?;
-    assert!(!said.contains(REACHED), "nobody here knows that name: {said}");
+    assert!(said.contains("dns error"), "nobody here knows that name: {said}");
 
     let here = kubeconfig(&bed, "127.0.0.1", None)?;
     let said = complaint(&mut bed, &[("KUBECONFIG", &here), ("HTTPS_PROXY", proxy.url())]).await?;
@@ -85,11 +85,41 @@ async fn an_api_server_is_reached_through_the_proxy_of_the_environment_unless_it
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_is_reached_through_the_proxy_of_its_kubeconfig() -> anyhow::Result<()> {
     let mut bed = Bed::new("cli-proxy-url").await?;
-    let proxy = Tunnel::start(port(&bed)?).await?;
-    let elsewhere = kubeconfig(&bed, ELSEWHERE, Some(proxy.url()))?;
-    // Neither of the two counts.
-    let variables = [("HTTPS_PROXY", "http://127.0.0.1:9"), ("NO_PROXY", ".proxied.test")];
-    let said = complaint(&mut bed, &[&[("KUBECONFIG", &*elsewhere)], &variables[..]].concat()).await?;
-    assert!(said.contains(REACHED) && !proxy.asked().is_empty(), "{said}");
+    let port = port(&bed)?;
+    for (proxy, expected) in [
+        (Tunnel::start(port).await?, format!("CONNECT {ELSEWHERE}:{port} ")),
+        (Tunnel::socks(port).await?, format!("{ELSEWHERE}:{port}")),
+    ] {
+        let elsewhere = kubeconfig(&bed, ELSEWHERE, Some(proxy.url()))?;
+        // Neither of the two counts.
+        let variables = [
+            ("HTTPS_PROXY", "http://127.0.0.1:9"),
+            ("NO_PROXY", "127.0.0.1,.proxied.test"),
+        ];
+        let said = complaint(&mut bed, &[&[("KUBECONFIG", &*elsewhere)], &variables[..]].concat()).await?;
+        assert!(said.contains(REACHED), "{}: {said}", proxy.url());
+        assert!(
+            proxy.asked().iter().any(|it| it.starts_with(&expected)),
+            "{:?}",
+            proxy.asked()
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exceptions_that_cannot_be_read_are_an_error_and_no_other_cluster_is_asked() -> anyhow::Result<()> {
+    let mut bed = Bed::new("cli-no-proxy").await?;
+    let here = kubeconfig(&bed, "127.0.0.1", None)?;
+    let variables = [
+        ("KUBECONFIG", &*here),
+        ("HTTPS_PROXY", "http://127.0.0.1:9"),
+        ("NO_PROXY", "a,,b"),
+    ];
+    let said = complaint(&mut bed, &variables).await?;
+    assert!(
+        said.contains("cannot use the kubeconfig") && said.contains("NO_PROXY"),
+        "{said}"
+    );
     Ok(())
 }

@@ -34,7 +34,8 @@ fn look(command: &str) -> Look {
         .collect();
     let apply = command.starts_with("kubectl apply -f ") && !command.contains("-f - ");
     match words[..] {
-        ["az" | "for", ..] => Look::Azure,
+        ["az", ..] => Look::Azure,
+        ["for", ..] if command.contains(" az ") => Look::Azure,
         ["helm", "install" | "upgrade", ..] => Look::Chart,
         ["kubectl", "akv2k8s", ..]
         | ["kubectl-akv2k8s" | "akv2k8s-controller", ..]
@@ -100,7 +101,8 @@ fn check(command: &str) -> Result<(), String> {
                 .map_err(|error| error.to_string())
         }
         Look::Ours => {
-            let (program, arguments) = ours(command);
+            // A variable of the page's.
+            let (program, arguments) = ours(&command.replace("$HOST", "127.0.0.1"));
             let output = Command::new(program).args(arguments).arg("--help").output().unwrap();
             if output.status.success() {
                 Ok(())

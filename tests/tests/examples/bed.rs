@@ -150,6 +150,11 @@ impl World {
         Ok(self.cluster.kubectl(&words).await?.success()?)
     }
 
+    /// Makes a namespace.
+    pub(crate) async fn namespace(&self, name: &str) -> anyhow::Result<()> {
+        self.kubectl(&format!("create namespace {name}")).await.map(drop)
+    }
+
     /// Applies a file of the examples as it is.
     pub(crate) async fn apply(&self, file: &str) -> anyhow::Result<()> {
         self.run_on(file, "apply").await

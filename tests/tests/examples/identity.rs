@@ -2,6 +2,7 @@
 
 use akv2k8s_shared::identity::Method;
 use akv2k8s_testbed::emulator::{Operation, Service};
+use akv2k8s_testbed::stack::prepares;
 use anyhow::{Context, ensure};
 use serde_json::json;
 
@@ -159,6 +160,15 @@ impl Given {
     }
 }
 
+/// Fails unless tokens were asked for there, and nowhere else.
+fn asked_only(azure: &Azure, issuer: Service) -> anyhow::Result<()> {
+    for service in [Service::Entra, Service::Imds] {
+        let tokens = azure.emulator.journal().counts().service(&service).of(Operation::Token);
+        ensure!((tokens > 0) == (service == issuer), "{service}: {tokens}");
+    }
+    Ok(())
+}
+
 async fn read(world: &World, journey: &Journey) -> anyhow::Result<()> {
     let azure = Azure::start().await?;
     // Another value each time: none is left over.
@@ -168,9 +178,9 @@ async fn read(world: &World, journey: &Journey) -> anyhow::Result<()> {
     world.install(RELEASE, &[journey.values])?;
     let (_pod, launch) = world.controller(RELEASE, &azure).await?;
     let controller = launch.start().await?;
-    let (_pod, mut injector) = world.injector(RELEASE, &azure).await?;
-
-    let team = injector.namespace(&world.cluster, "team").await?;
+    let team = world.cluster.namespace("team").await?;
+    let label = format!("label namespace {} azure-key-vault-env-injection=enabled", team.name());
+    world.kubectl(&label).await?;
     world.apply_in(team.name(), OBJECT).await?;
     let akvs = world
         .becomes(team.name(), "db-password", "Synced")
@@ -181,14 +191,14 @@ async fn read(world: &World, journey: &Journey) -> anyhow::Result<()> {
     ensure!(read_by.method == journey.method.as_str(), "{read_by:?}");
     ensure!(read_by.client_id.is_none_or(|it| it == CLIENT));
     controller.stop().await?;
+    asked_only(&azure, journey.given.issuer())?;
+
+    azure.emulator.journal().reset();
+    let (_pod, mut injector) = world.injector(RELEASE, &azure).await?;
     azure.set("db-password", "new")?;
+    prepares(&world.cluster, team.name()).await?;
     world.injects(&injector, team.name(), "new").await?;
-    for service in [Service::Entra, Service::Imds] {
-        let tokens = azure.emulator.journal().counts().service(&service).of(Operation::Token);
-        let is_asked = service == journey.given.issuer();
-        // By each of the two.
-        ensure!(if is_asked { tokens > 1 } else { tokens == 0 }, "{service}: {tokens}");
-    }
+    asked_only(&azure, journey.given.issuer())?;
 
     let line = format!("delete --namespace {} -f {}", team.name(), path(OBJECT).display());
     world.kubectl(&line).await?;

@@ -29,6 +29,8 @@ pub(crate) const FILES: [&str; 7] = [
 ];
 /// Any way to become somebody does.
 const IDENTITY: &str = "identity/workload-identity/values.yaml";
+/// `db-password`, in a namespace to be named.
+const OBJECT: &str = "identity/db-password.yaml";
 
 /// A cluster with a controller of these values at work in `namespace`, looking at vaults each second.
 struct Bed {
@@ -112,40 +114,59 @@ async fn a_controller_of_one_namespace_leaves_others_alone_and_has_no_right_outs
     bed.is_untouched(("bank", "db-password"), ("shop", "db-password")).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_env_injector_of_one_namespace_prepares_the_pods_of_that_namespace_and_sees_no_others() -> anyhow::Result<()>
-{
+/// Fails unless an env injector with these values, installed in `shop`, prepares the pods of `served`, and neither those of `bank` nor may read there.
+async fn serves_only(served: &[&str], values: &str) -> anyhow::Result<()> {
     let (world, azure) = (World::start().await?, Azure::start().await?);
     azure.set("db-password", "s3cret")?;
     world.federate("shop", &azure).await?;
-    world.install_with("shop", &[IDENTITY], "watchAllNamespaces: false")?;
+    for namespace in served {
+        world.namespace(namespace).await?;
+    }
+    world.install_with("shop", &[IDENTITY], values)?;
     world.apply(ONE_NAMESPACE[1]).await?;
-    for namespace in ["shop", "bank"] {
+    for namespace in served.iter().chain(&["bank"]) {
         let line = format!("label namespace {namespace} azure-key-vault-env-injection=enabled");
         world.kubectl(&line).await?;
     }
     let (_pod, injector) = world.injector("shop", &azure).await?;
-    prepares(&world.cluster, "shop").await?;
-    world.injects(&injector, "shop", "s3cret").await?;
-
+    for namespace in served {
+        world.apply_in(namespace, OBJECT).await?;
+        prepares(&world.cluster, namespace).await?;
+        world.injects(&injector, namespace, "s3cret").await?;
+    }
     let other = world.create_pod("bank").await?;
     ensure!(other["spec"]["containers"][0]["command"][0] == "env", "{other:#}");
-    for (namespace, expected) in [("shop", "yes"), ("bank", "no")] {
-        let account = "system:serviceaccount:shop:akv2k8s-envinjector";
-        let words = [
-            "auth",
-            "can-i",
-            "get",
-            "pods",
-            "--namespace",
-            namespace,
-            "--as",
-            account,
-        ];
-        let answer = world.cluster.kubectl(&words).await?;
-        ensure!(answer.stdout.trim() == expected, "{namespace}: {answer:?}");
+    for (namespace, expected) in served.iter().map(|it| (*it, "yes")).chain([("bank", "no")]) {
+        for resource in ["pods", "secrets", "serviceaccounts"] {
+            let account = "system:serviceaccount:shop:akv2k8s-envinjector";
+            let words = [
+                "auth",
+                "can-i",
+                "get",
+                resource,
+                "--namespace",
+                namespace,
+                "--as",
+                account,
+            ];
+            let answer = world.cluster.kubectl(&words).await?;
+            ensure!(
+                answer.stdout.trim() == expected,
+                "{resource} of {namespace}: {answer:?}"
+            );
+        }
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_env_injector_of_one_namespace_prepares_the_pods_of_that_namespace_alone() -> anyhow::Result<()> {
+    serves_only(&["shop"], "watchAllNamespaces: false").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_env_injector_of_several_namespaces_prepares_the_pods_of_those_alone() -> anyhow::Result<()> {
+    serves_only(&["shop", "blog"], "watchNamespaces: [shop, blog]").await
 }
 
 #[tokio::test(flavor = "multi_thread")]

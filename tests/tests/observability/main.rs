@@ -5,5 +5,6 @@ mod bed;
 mod logging;
 mod metrics;
 mod page;
+mod picture;
 mod queries;
 mod traces;

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use akv2k8s_testbed::wait::until;
 use serde_json::Value;
 
-use crate::bed::{PATIENCE, RULES, World, in_world, read};
+use crate::bed::{PATIENCE, RULES, World, in_world, read, root};
+use crate::picture::{Panel, draw};
 
 const DASHBOARDS: [&str; 2] = ["controller", "env-injector"];
 
@@ -85,14 +86,26 @@ fn every_metric_named_in_rules_and_dashboards_exists_in_prometheus() -> anyhow::
 }
 
 #[test]
-fn every_query_of_a_dashboard_shows_something() -> anyhow::Result<()> {
+fn every_query_of_a_dashboard_shows_something_and_is_drawn() -> anyhow::Result<()> {
     in_world(async |world| {
         is_read(world).await?;
+        let folder = root().join("target/dashboards");
+        std::fs::create_dir_all(&folder)?;
         for dashboard in DASHBOARDS {
+            let mut panels: Vec<Panel> = Vec::new();
             for (title, expression) in queries(dashboard)? {
                 let found = world.prometheus.query(&expression).await?;
                 assert!(!found.is_empty(), "{dashboard}, {title}: {expression}");
+                if panels.last().is_none_or(|it| it.title != title) {
+                    panels.push(Panel {
+                        title,
+                        series: Vec::new(),
+                    });
+                }
+                let series = world.prometheus.last_minute(&expression).await?;
+                panels.last_mut().expect("there is one now").series.extend(series);
             }
+            std::fs::write(folder.join(format!("{dashboard}.svg")), draw(&panels))?;
         }
         Ok(())
     })

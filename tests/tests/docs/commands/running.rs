@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use akv2k8s_testbed::controlplane::ControlPlane;
 use akv2k8s_testbed::demo::seed;
 use akv2k8s_testbed::emulator::SecretOptions;
+use akv2k8s_testbed::shell::Shell;
 use akv2k8s_testbed::stack::Stack;
 use akv2k8s_testbed::stage::PATIENCE;
 use akv2k8s_testbed::wait::until;
@@ -17,7 +18,7 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::shell::{Found, Shell, commands};
+use super::shell::{Found, commands, ends_well, shell_for};
 use crate::named::is_there;
 use crate::page::root;
 
@@ -38,6 +39,17 @@ const NAMESPACE: &str = "akv2k8s";
 
 /// Commands that are run elsewhere, as they are written: page, beginning, the test or stage.
 const ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("docs/quick-start.md", "cargo testbed emulator", EMULATOR),
+    ("docs/quick-start.md", "kubectl create namespace akv2k8s", EMULATOR),
+    ("docs/quick-start.md", "kubectl create configmap emulator", EMULATOR),
+    ("docs/quick-start.md", "sed ", EMULATOR),
+    (
+        "docs/quick-start.md",
+        "helm install akv2k8s charts/akv2k8s --namespace akv2k8s --wait",
+        EMULATOR,
+    ),
+    ("docs/quick-start.md", "kubectl apply -f examples/identity", EMULATOR),
+    ("docs/quick-start.md", "kubectl wait akvs/db-password", EMULATOR),
     ("docs/quick-start.md", "helm install akv2k8s", QUICK_START),
     ("docs/quick-start.md", "kubectl apply -f - <<'YAML'", QUICK_START),
     ("docs/quick-start.md", "kubectl get akvs db-password", QUICK_START),
@@ -47,6 +59,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("README.md", "cargo demo", DEMO),
     ("docs/quick-start.md", "cargo demo", DEMO),
 ];
+/// On a real node, with each block of the chapter about the emulator.
+const EMULATOR: &str = "chart_node/emulator.rs::a_cluster_whose_azure_is_the_emulator_gets_its_first_secret";
 const DEMO: &str = "the stage `demo` of `cargo verify`";
 /// On a real node, with each block of the chapter about AKS.
 const QUICK_START: &str = "chart_node/quick_start.rs::the_quick_start_ends_with_a_program_that_has_its_value";
@@ -70,6 +84,10 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
         "runs for minutes, as root; the stage `node` of `cargo verify`",
     ),
     ("docs/quick-start.md", "cargo install", BUILDS),
+    ("docs/quick-start.md", "cargo testbed images", BUILDS),
+    ("docs/quick-start.md", "for image in", "needs a registry, or Docker"),
+    ("docs/quick-start.md", "kind ", DOCKER),
+    ("docs/quick-start.md", "HOST=", DOCKER),
     ("README.md", "git clone", "needs the Internet"),
     ("docs/quick-start.md", "az ", AZURE),
     ("docs/quick-start.md", "for account in", AZURE),
@@ -85,6 +103,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
 ];
 const NODE: &str = "needs a kubelet";
 const BUILDS: &str = "compiles for minutes";
+const DOCKER: &str = "needs Docker";
 const AZURE: &str = "needs Azure";
 const OTHERS: &str = "needs what is to be migrated";
 
@@ -167,7 +186,7 @@ async fn with_ready_pods(
 
 async fn follow(shell: &Shell, cluster: &ControlPlane, found: &Found, words: &[(&str, &str)]) -> anyhow::Result<()> {
     let command = here(&found.command, words);
-    let run = shell.run(&command);
+    let run = ends_well(shell, &command);
     let ended = if command.contains(" rollout status ") {
         with_ready_pods(cluster, run).await
     } else if command.starts_with("kubectl get ") {
@@ -175,7 +194,7 @@ async fn follow(shell: &Shell, cluster: &ControlPlane, found: &Found, words: &[(
         // What it shows may come a moment later.
         let mut last = Ok(());
         let shown = until(&command, PATIENCE, async || {
-            last = shell.run(&command).await;
+            last = ends_well(shell, &command).await;
             last.is_ok().then_some(())
         });
         shown.await.or(last)
@@ -188,15 +207,15 @@ async fn follow(shell: &Shell, cluster: &ControlPlane, found: &Found, words: &[(
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_about_the_chart_do_what_they_say() -> anyhow::Result<()> {
     let cluster = ControlPlane::start().await?;
-    let shell = tokio::task::block_in_place(|| Shell::new(&cluster))?;
-    shell.run(WORKLOAD).await?;
+    let shell = tokio::task::block_in_place(|| shell_for(&cluster))?;
+    ends_well(&shell, WORKLOAD).await?;
     let words = [("CLIENT_ID", "11111111-2222-3333-4444-555555555555"), ("REVISION", "1")];
     for found in to_run(World::Chart) {
         if found.command.starts_with("helm install ") {
             // One at a time.
             let uninstall = "helm list --all-namespaces --no-headers | while read -r name namespace _; do \
                              [ -z \"$name\" ] || helm uninstall $name --namespace $namespace; done";
-            shell.run(uninstall).await?;
+            ends_well(&shell, uninstall).await?;
         }
         follow(&shell, &cluster, &found, &words).await?;
     }
@@ -215,7 +234,7 @@ async fn commands_about_the_programs_do_what_they_say() -> anyhow::Result<()> {
         .set_secret("db-password", "s3cret", SecretOptions::default())?;
     let controller = stack.controller().start().await?;
 
-    let mut shell = tokio::task::block_in_place(|| Shell::new(cluster))?;
+    let mut shell = tokio::task::block_in_place(|| shell_for(cluster))?;
     prepare(&shell)?;
     for (name, value) in [
         ("AUTH_TYPE", "clientSecret"),
@@ -231,10 +250,10 @@ async fn commands_about_the_programs_do_what_they_say() -> anyhow::Result<()> {
     ] {
         shell.set(name, value);
     }
-    shell.run(WORKLOAD).await?;
+    ends_well(&shell, WORKLOAD).await?;
     for namespace in ["default", "shop"] {
         let object = format!("kubectl apply --namespace {namespace} -f examples/sync/01-secret.yaml -f manifests");
-        shell.run(&object).await?;
+        ends_well(&shell, &object).await?;
     }
 
     let readyz = format!("{}/readyz", controller.http());

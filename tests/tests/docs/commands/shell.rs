@@ -1,17 +1,11 @@
-//! Commands as a shell reads them, and a shell that has what users have.
-
-use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::process::Stdio;
+//! Commands as a shell reads them, and the shell that they go to.
 
 use akv2k8s_testbed::controlplane::ControlPlane;
-use akv2k8s_testbed::provision::{Locations, Program};
-use akv2k8s_testbed::stack::{Profile, cli_program, controller_program};
-use anyhow::Context;
-use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use akv2k8s_testbed::provision::Program;
+use akv2k8s_testbed::shell::Shell;
+use akv2k8s_testbed::stack::{Profile, controller_program};
 
-use crate::page::{all, root};
+use crate::page::all;
 
 /// A command of a page: with what is behind `\`, with its document, or a whole loop.
 pub(crate) struct Found {
@@ -63,76 +57,18 @@ fn split(block: &str) -> Vec<String> {
     commands
 }
 
-/// A folder with charts and examples as in the repository, and a `PATH` with the programs.
-pub(crate) struct Shell {
-    folder: TempDir,
-    variables: Vec<(String, String)>,
+/// A shell with all that commands of pages start.
+pub(crate) fn shell_for(cluster: &ControlPlane) -> anyhow::Result<Shell> {
+    let further = [
+        ("akv2k8s-controller", controller_program(Profile::Dev)?),
+        ("testbed", env!("CARGO_BIN_EXE_testbed").into()),
+    ];
+    Shell::new(cluster, Program::Helm3, &further)
 }
 
-impl Shell {
-    /// For this cluster.
-    pub(crate) fn new(cluster: &ControlPlane) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let programs = folder.path().join("programs");
-        std::fs::create_dir(&programs)?;
-        for (name, program) in [
-            ("kubectl", cluster.kubectl_program().to_owned()),
-            ("helm", Locations::from_env().find(Program::Helm3)?),
-            ("kubectl-akv2k8s", cli_program()?),
-            ("akv2k8s-controller", controller_program(Profile::Dev)?),
-            ("testbed", env!("CARGO_BIN_EXE_testbed").into()),
-        ] {
-            symlink(program, programs.join(name))?;
-        }
-        for name in ["charts", "examples"] {
-            symlink(root().join(name), folder.path().join(name))?;
-        }
-        let variables = [
-            ("PATH", format!("{}:/usr/bin:/bin", programs.display())),
-            ("HOME", folder.path().display().to_string()),
-            ("KUBECONFIG", cluster.kubeconfig().display().to_string()),
-        ];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
-        Ok(Self { folder, variables })
-    }
-
-    /// Sets a variable.
-    pub(crate) fn set(&mut self, name: &str, value: &str) {
-        self.variables.push((name.to_owned(), value.to_owned()));
-    }
-
-    /// Where its commands run.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// Runs a command until it ends.
-    pub(crate) async fn run(&self, command: &str) -> anyhow::Result<()> {
-        let output = self.start(command)?.wait_with_output().await?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        anyhow::ensure!(
-            output.status.code().is_some_and(|code| is_answer(command, code)),
-            "{command}: {}: {said}{complaint}",
-            output.status
-        );
-        Ok(())
-    }
-
-    /// Starts a command; it ends when it is dropped.
-    pub(crate) fn start(&self, command: &str) -> anyhow::Result<Child> {
-        Command::new("bash")
-            .args(["-euo", "pipefail", "-c", command])
-            .current_dir(self.folder.path())
-            .env_clear()
-            .envs(self.variables.iter().cloned())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("start {command}"))
-    }
+/// Runs a command until it ends, and fails unless it did what it is for.
+pub(crate) async fn ends_well(shell: &Shell, command: &str) -> anyhow::Result<()> {
+    shell.run(command, |code| is_answer(command, code)).await.map(drop)
 }
 
 /// Whether a command that ends so did what it is for: those of ours that find something out tell by their exit code what it was.
