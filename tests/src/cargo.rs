@@ -10,10 +10,10 @@ pub fn command() -> Command {
     clean(Command::new(program()))
 }
 
-/// The same with what others leave of the processors.
+/// The same, which gives way to others.
 pub fn nice_command() -> Command {
     let mut command = Command::new("nice");
-    command.arg("-n19").arg(program());
+    command.arg("-n10").arg(program());
     clean(command)
 }
 

@@ -274,7 +274,13 @@ impl ControlPlane {
 
     /// Applies manifests (YAML) and gives what kubectl printed.
     pub async fn kubectl_apply(&self, manifests: &str) -> Result<String, Error> {
-        self.kubectl.run(&["apply", "-f", "-"], manifests).await?.success()
+        let apply = async || self.kubectl.run(&["apply", "-f", "-"], manifests).await;
+        let mut output = apply().await?;
+        // kubectl looks, then creates: another test has created the same in between.
+        if output.stderr.contains("(AlreadyExists)") {
+            output = apply().await?;
+        }
+        output.success()
     }
 
     /// Kills the API server as a crash would. Never on the shared one: other tests run on it.

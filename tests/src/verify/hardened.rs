@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
-use super::{Error, Outcome, many_at_once, say};
+use super::{Error, Outcome, say};
 use crate::hardened::{HARDENED, VARIABLE};
 
 /// The end-to-end suites in which controller or env injector run with the rights of an installation.
@@ -137,7 +137,6 @@ fn tests(suites: &[&str], arguments: &[&str], out: &mut dyn Write) -> Result<Vec
         source,
     };
     let mut command = crate::cargo::command();
-    many_at_once(&mut command);
     command.args(&line).env(VARIABLE, HARDENED).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(start)?;
     let mut told = Vec::new();

@@ -5,7 +5,6 @@ mod prerequisites;
 
 use std::env;
 use std::io::{self, Write};
-use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::process::{Command, ExitStatus};
 use std::thread;
@@ -57,7 +56,8 @@ pub const STAGES: &[&[Stage]] = &[
     &[
         Stage {
             name: "tests",
-            run: |_| tests(),
+            // One run tells everything.
+            run: |_| cargo(&["test", "--workspace", "--no-fail-fast"]),
         },
         Stage {
             name: "hardened",
@@ -124,9 +124,6 @@ const CHART_SCHEMAS: [&str; 7] = [
     "--",
     "--show-output",
 ];
-
-/// How many tests of one program run side by side.
-const TEST_THREADS: &str = "RUST_TEST_THREADS";
 
 /// For how many seconds faults strike at random: longer than in a developer's `cargo test`.
 const CHAOS: (&str, &str) = ("AKV2K8S_CHAOS_SECONDS", "300");
@@ -270,13 +267,6 @@ fn provision_all(out: &mut dyn Write) -> Result<Outcome, Error> {
     Ok(Outcome::Ok)
 }
 
-/// What `cargo test` runs; one run tells everything.
-fn tests() -> Result<Outcome, Error> {
-    let (mut command, line) = cargo_line(&["test", "--workspace", "--no-fail-fast"]);
-    many_at_once(&mut command);
-    wait(&mut command, &line)
-}
-
 /// Compiles what later stages start, with what tests leave of the processors.
 fn programs() -> Result<Outcome, Error> {
     for arguments in [["testbed", "static", "--tested"], ["testbed", "fuzz", "--build"]] {
@@ -284,14 +274,6 @@ fn programs() -> Result<Outcome, Error> {
         wait(command.args(arguments), &format!("cargo {}", arguments.join(" ")))?;
     }
     Ok(Outcome::Ok)
-}
-
-/// Has tests wait side by side, two for each processor, unless whoever runs us wants it otherwise.
-fn many_at_once(command: &mut Command) {
-    if env::var_os(TEST_THREADS).is_none() {
-        let processors = thread::available_parallelism().map_or(1, NonZero::get);
-        command.env(TEST_THREADS, (2 * processors).to_string());
-    }
 }
 
 /// The tests that `cargo test` leaves out, since they need root and programs of the system.
@@ -308,19 +290,12 @@ fn node(out: &mut dyn Write) -> Result<Outcome, Error> {
 
 /// Runs the cargo that runs us, in the current directory.
 fn cargo(arguments: &[&str]) -> Result<Outcome, Error> {
-    let (mut command, line) = cargo_line(arguments);
-    wait(&mut command, &line)
-}
-
-/// The command, and what it is called.
-fn cargo_line(arguments: &[&str]) -> (Command, String) {
     let mut command = crate::cargo::command();
     // Whoever has set it wants it otherwise.
     if env::var_os(CHAOS.0).is_none() {
         command.env(CHAOS.0, CHAOS.1);
     }
-    command.args(arguments);
-    (command, format!("cargo {}", arguments.join(" ")))
+    wait(command.args(arguments), &format!("cargo {}", arguments.join(" ")))
 }
 
 /// Runs a command to its end; `line` is what it is called.

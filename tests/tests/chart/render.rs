@@ -59,7 +59,8 @@ fn nothing_in_it_is_random_or_of_its_time() {
 fn objects_are_named_after_the_release() {
     for (release, name) in [("prod", "prod-akv2k8s"), ("akv2k8s-prod", "akv2k8s-prod")] {
         for helm in both() {
-            let text = helm.run(&["template", release, "CHART"], "").unwrap();
+            let line = ["template", release, "CHART", "--namespace", "akv2k8s"];
+            let text = helm.run(&line, "").unwrap();
             let objects = objects(&text).unwrap();
             for component in ["controller", "envinjector"] {
                 for kind in ["Deployment", "Service", "ServiceAccount"] {
