@@ -379,17 +379,12 @@ mod tests {
     #[test]
     fn stages_in_one_list_all_end_and_any_that_fails_counts() {
         static SIDE_BY_SIDE: Barrier = Barrier::new(2);
-        fn meet(_: &mut dyn Write) -> Result<Outcome, Error> {
-            SIDE_BY_SIDE.wait();
-            Ok(Outcome::Ok)
-        }
-        fn say_so(out: &mut dyn Write) -> Result<Outcome, Error> {
-            say(out, "said");
-            meet(out)
-        }
         let first = Stage {
             name: "first",
-            run: meet,
+            run: |_| {
+                SIDE_BY_SIDE.wait();
+                Ok(Outcome::Ok)
+            },
         };
         let second = Stage {
             name: "second",
@@ -397,7 +392,11 @@ mod tests {
         };
         let third = Stage {
             name: "third",
-            run: say_so,
+            run: |out| {
+                say(out, "said");
+                SIDE_BY_SIDE.wait();
+                Ok(Outcome::Ok)
+            },
         };
         let (result, out) = run(&[&[first, second, third], &[NOT_RUN]]);
         assert!(result.is_err_and(|it| it.to_string() == "stage second failed"), "{out}");

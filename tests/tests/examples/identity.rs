@@ -161,10 +161,10 @@ impl Given {
 }
 
 /// Fails unless tokens were asked for there, and nowhere else.
-fn asked_only(azure: &Azure, issuer: Service) -> anyhow::Result<()> {
+fn asked_only(azure: &Azure, issuer: &Service) -> anyhow::Result<()> {
     for service in [Service::Entra, Service::Imds] {
         let tokens = azure.emulator.journal().counts().service(&service).of(Operation::Token);
-        ensure!((tokens > 0) == (service == issuer), "{service}: {tokens}");
+        ensure!((tokens > 0) == (service == *issuer), "{service}: {tokens}");
     }
     Ok(())
 }
@@ -191,14 +191,14 @@ async fn read(world: &World, journey: &Journey) -> anyhow::Result<()> {
     ensure!(read_by.method == journey.method.as_str(), "{read_by:?}");
     ensure!(read_by.client_id.is_none_or(|it| it == CLIENT));
     controller.stop().await?;
-    asked_only(&azure, journey.given.issuer())?;
+    asked_only(&azure, &journey.given.issuer())?;
 
     azure.emulator.journal().reset();
     let (_pod, mut injector) = world.injector(RELEASE, &azure).await?;
     azure.set("db-password", "new")?;
     prepares(&world.cluster, team.name()).await?;
     world.injects(&injector, team.name(), "new").await?;
-    asked_only(&azure, journey.given.issuer())?;
+    asked_only(&azure, &journey.given.issuer())?;
 
     let line = format!("delete --namespace {} -f {}", team.name(), path(OBJECT).display());
     world.kubectl(&line).await?;

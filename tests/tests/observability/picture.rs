@@ -43,13 +43,18 @@ fn graph(panel: &Panel) -> String {
     let (begin, end) = bounds(|it| it.0);
     let (low, high) = bounds(|it| it.1);
     let low = low.min(0.0);
+    let bounds = if high < low {
+        "no value".to_owned()
+    } else {
+        format!("{low:.4} to {high:.4}")
+    };
     let (width, height) = (WIDTH - 2.0 * MARGIN, HEIGHT - 2.0 * MARGIN);
     let along = |at: f64, from: f64, to: f64| if to > from { (at - from) / (to - from) } else { 0.5 };
     let title = panel.title.replace('&', "&amp;").replace('<', "&lt;");
     let mut graph = format!(
         "<text x='{MARGIN}' y='16' font-weight='bold'>{title}</text>\
          <rect x='{MARGIN}' y='{MARGIN}' width='{width}' height='{height}' fill='none' stroke='#ccc'/>\
-         <text x='{MARGIN}' y='{}' fill='#666'>{low:.4} to {high:.4}, {} series</text>",
+         <text x='{MARGIN}' y='{}' fill='#666'>{bounds}, {} series</text>",
         HEIGHT - 12.0,
         panel.series.len()
     );
