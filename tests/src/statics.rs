@@ -50,6 +50,13 @@ pub struct Options {
     tested: bool,
 }
 
+impl Options {
+    fn include(&self, architecture: Architecture, program: Program) -> bool {
+        let is_tested = architecture == Architecture::here() && program != CLI;
+        program == WRAPPER || !self.wrapper && (is_tested || !self.tested)
+    }
+}
+
 /// What programs are built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Architecture {
@@ -105,12 +112,8 @@ impl Architecture {
 /// Builds what is asked for, for every architecture, and prints the size of each program.
 pub fn build(options: &Options, out: &mut dyn Write) -> anyhow::Result<()> {
     for architecture in Architecture::ALL {
-        let is_here = architecture == Architecture::here();
-        for program in PROGRAMS {
-            let is_tested = program == WRAPPER || is_here && program != CLI;
-            if program == WRAPPER || !options.wrapper && (is_tested || !options.tested) {
-                tell(out, &self::program(architecture, program)?)?;
-            }
+        for program in PROGRAMS.into_iter().filter(|it| options.include(architecture, *it)) {
+            tell(out, &self::program(architecture, program)?)?;
         }
     }
     if options.tested {
@@ -177,19 +180,28 @@ pub fn build_from(folder: &Path, architecture: Architecture, program: Program) -
     if program == WRAPPER || program == GUEST {
         return build_in(folder, &["build", "--profile=wrapper", &target, &flags], program);
     }
+    let beside = beside(program).map(|it| ["--package", it.0, "--bin", it.1]);
+    let beside = beside.as_ref().map_or(&[][..], |it| it);
     if architecture == Architecture::here() {
-        return build_in(folder, &["static", &flags], program);
+        return build_in(folder, &[&["static", &flags], beside].concat(), program);
     }
     let linker = format!(
         "--config={}.linker = '{}'",
         target.replacen("--target=", "target.", 1),
         architecture.compiler()
     );
-    build_in(
-        folder,
-        &["build", "--release", &target, STATIC, &flags, &linker],
-        program,
-    )
+    let line = ["build", "--release", &target, STATIC, &flags, &linker];
+    build_in(folder, &[&line, beside].concat(), program)
+}
+
+/// What is always built along: cargo gives both the same features of the crates that both use, and so compiles those once. What a program
+/// consists of must not depend on which of the two was asked for.
+pub(crate) fn beside(program: Program) -> Option<Program> {
+    match program {
+        CONTROLLER => Some(INJECTOR),
+        INJECTOR => Some(CONTROLLER),
+        _ => None,
+    }
 }
 
 /// Where cargo unpacks the crates: the paths of their sources are in what it compiles.

@@ -44,7 +44,10 @@ pub(super) fn of(program: Program, architecture: Architecture) -> anyhow::Result
     let target = statics::target(architecture, program);
     let mut command = crate::cargo::command();
     command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    command.args(["tree", "--locked", "--package", program.0, "--target", &target]);
+    command.args(["tree", "--locked", "--target", &target]);
+    for (package, _) in [program].into_iter().chain(statics::beside(program)) {
+        command.args(["--package", package]);
+    }
     command.args([
         "--edges",
         "normal,no-proc-macro",
@@ -56,14 +59,17 @@ pub(super) fn of(program: Program, architecture: Architecture) -> anyhow::Result
     let output = command.output().context("cannot run cargo")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "cargo tree: {said}");
-    let tree = read(&String::from_utf8_lossy(&output.stdout))?;
+    let tree = read(&String::from_utf8_lossy(&output.stdout), program.0)?;
     Ok(document(&tree, program.1, &checksums(LOCK_FILE)))
 }
 
-/// Reads lines like `2 serde v1.0.1|MIT/Apache-2.0 (*)`: how deep, the crate, perhaps where it is, its licence.
-fn read(text: &str) -> anyhow::Result<Tree> {
+/// Reads lines like `2 serde v1.0.1|MIT/Apache-2.0 (*)`: how deep, the crate, perhaps where it is, its licence. Of several trees, whose branches
+/// are said once, that of `package` is kept.
+fn read(text: &str, package: &str) -> anyhow::Result<Tree> {
     let (mut path, mut needs, mut licenses) = (Vec::<Crate>::new(), BTreeMap::new(), HashMap::new());
-    for line in text.lines() {
+    let mut root = None;
+    // Between trees there is an empty line.
+    for line in text.lines().filter(|it| !it.is_empty()) {
         let (depth, name, version, license) = parts(line).with_context(|| format!("cargo tree said: {line}"))?;
         let found = Crate {
             name: name.to_owned(),
@@ -74,16 +80,28 @@ fn read(text: &str) -> anyhow::Result<Tree> {
         if let Some(parent) = path.last() {
             let needed: &mut BTreeSet<_> = needs.entry(parent.clone()).or_default();
             needed.insert(found.clone());
+        } else if name == package {
+            root = Some(found.clone());
         }
         needs.entry(found.clone()).or_default();
         licenses.insert(found.clone(), license.replace('/', " OR "));
         path.push(found);
     }
-    Ok(Tree {
-        root: path.into_iter().next().context("cargo tree said nothing")?,
-        needs,
-        licenses,
-    })
+    let root = root.with_context(|| format!("cargo tree said nothing of {package}"))?;
+    let below = below(&root, &needs);
+    needs.retain(|it, _| below.contains(it));
+    Ok(Tree { root, needs, licenses })
+}
+
+/// `root` and all that it needs, directly or not.
+fn below(root: &Crate, needs: &BTreeMap<Crate, BTreeSet<Crate>>) -> BTreeSet<Crate> {
+    let (mut found, mut open) = (BTreeSet::new(), vec![root]);
+    while let Some(next) = open.pop() {
+        if found.insert(next.clone()) {
+            open.extend(needs.get(next).into_iter().flatten());
+        }
+    }
+    found
 }
 
 fn parts(line: &str) -> Option<(usize, &str, &str, &str)> {
@@ -157,8 +175,8 @@ mod tests {
 
     #[test]
     fn each_crate_is_listed_once_with_what_it_needs() {
-        let text = "0 app v0.1.0 (/home/x/app)|Apache-2.0\n1 a v1.0.0|MIT/Apache-2.0\n2 b v2.0.0|MIT\n1 c v3.0.0|\n2 a v1.0.0|MIT/Apache-2.0 (*)\n";
-        let tree = read(text).unwrap();
+        let text = "0 other v0.1.0|Apache-2.0\n1 d v1.0.0|MIT\n\n0 app v0.1.0 (/home/x/app)|Apache-2.0\n1 a v1.0.0|MIT/Apache-2.0\n2 b v2.0.0|MIT\n1 c v3.0.0|\n2 a v1.0.0|MIT/Apache-2.0 (*)\n";
+        let tree = read(text, "app").unwrap();
         let lock = "version = 4\n[[package]]\nname = \"app\"\nversion = \"0.1.0\"\n\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\nchecksum = \"aa11\"\n";
         let bill = document(&tree, "the-app", &checksums(lock));
         assert_eq!(bill["metadata"]["component"]["name"], "the-app");
@@ -182,9 +200,30 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_an_error() {
-        for text in ["", "nothing", "0 app|MIT", "0 app 1.0|MIT", "0 a v1|MIT\n2 b v1|MIT"] {
-            assert!(read(text).is_err(), "{text}");
+        for text in [
+            "",
+            "nothing",
+            "0 other v1.0.0|MIT",
+            "0 app|MIT",
+            "0 app 1.0|MIT",
+            "0 a v1|MIT\n2 b v1|MIT",
+        ] {
+            assert!(read(text, "app").is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn programs_that_are_built_together_have_a_bill_each() {
+        let [controller, injector] = [statics::CONTROLLER, statics::INJECTOR].map(|program| {
+            let bill = of(program, Architecture::X86_64).unwrap();
+            let components = bill["components"].as_array().unwrap().iter();
+            components
+                .map(|it| it["name"].as_str().unwrap().to_owned())
+                .collect::<BTreeSet<_>>()
+        });
+        assert!(controller.contains("kube") && injector.contains("kube"));
+        assert!(injector.contains("rcgen") && !controller.contains("rcgen"));
+        assert!(!injector.contains("akv2k8s-controller") && !controller.contains("akv2k8s-envinjector"));
     }
 
     #[test]

@@ -71,7 +71,7 @@ fn build(command: &[&str], program: Program) -> Result<PathBuf, String> {
     build_in(workspace, command, program).map_err(|error| format!("{error:#}"))
 }
 
-/// The same from the work tree in `folder`. `command` is cargo's, or an alias of `.cargo/config.toml`.
+/// The same from the work tree in `folder`. `command` is cargo's, or an alias of `.cargo/config.toml`, and may name others to build along.
 pub(crate) fn build_in(folder: &Path, command: &[&str], (package, binary): Program) -> anyhow::Result<PathBuf> {
     let output = crate::cargo::command()
         .current_dir(folder)
@@ -87,7 +87,8 @@ pub(crate) fn build_in(folder: &Path, command: &[&str], (package, binary): Progr
     let messages = String::from_utf8_lossy(&output.stdout);
     let executable = messages.lines().find_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        Some(PathBuf::from(message["executable"].as_str()?))
+        let is_it = message["target"]["name"] == binary;
+        Some(PathBuf::from(message["executable"].as_str().filter(|_| is_it)?))
     });
     executable.with_context(|| format!("cargo did not say where {binary} is"))
 }

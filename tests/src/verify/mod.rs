@@ -68,30 +68,34 @@ pub const STAGES: &[&[Stage]] = &[
             run: |_| programs(),
         },
     ],
-    &[Stage {
-        name: "node",
-        run: node,
-    }],
-    &[Stage {
-        name: "conformance",
-        run: |_| cargo(&["testbed", "conformance"]),
-    }],
-    &[Stage {
-        name: "schemas",
-        run: |_| cargo(&CHART_SCHEMAS),
-    }],
-    &[Stage {
-        name: "static",
-        run: |_| cargo(&["test", "--package", "akv2k8s-testbed", "--test", "statics"]),
-    }],
-    &[Stage {
-        name: "images",
-        run: |_| cargo(&["testbed", "images", "--here"]),
-    }],
-    &[Stage {
-        name: "fuzz",
-        run: |_| cargo(&["testbed", "fuzz"]),
-    }],
+    &[
+        Stage {
+            name: "node",
+            run: node,
+        },
+        Stage {
+            name: "static",
+            run: |_| nice(&["test", "--package", "akv2k8s-testbed", "--test", "statics"]),
+        },
+        Stage {
+            name: "fuzz",
+            run: |_| nice(&["testbed", "fuzz"]),
+        },
+    ],
+    &[
+        Stage {
+            name: "conformance",
+            run: |_| cargo(&["testbed", "conformance"]),
+        },
+        Stage {
+            name: "schemas",
+            run: |_| cargo(&CHART_SCHEMAS),
+        },
+        Stage {
+            name: "images",
+            run: |_| cargo(&["testbed", "images", "--here"]),
+        },
+    ],
     &[Stage {
         name: "demo",
         run: |_| cargo(&["demo"]),
@@ -267,13 +271,10 @@ fn provision_all(out: &mut dyn Write) -> Result<Outcome, Error> {
     Ok(Outcome::Ok)
 }
 
-/// Compiles what later stages start, with what tests leave of the processors.
+/// Compiles what later stages start.
 fn programs() -> Result<Outcome, Error> {
-    for arguments in [["testbed", "static", "--tested"], ["testbed", "fuzz", "--build"]] {
-        let mut command = crate::cargo::nice_command();
-        wait(command.args(arguments), &format!("cargo {}", arguments.join(" ")))?;
-    }
-    Ok(Outcome::Ok)
+    nice(&["testbed", "static", "--tested"])?;
+    nice(&["testbed", "fuzz", "--build"])
 }
 
 /// The tests that `cargo test` leaves out, since they need root and programs of the system.
@@ -295,6 +296,12 @@ fn cargo(arguments: &[&str]) -> Result<Outcome, Error> {
     if env::var_os(CHAOS.0).is_none() {
         command.env(CHAOS.0, CHAOS.1);
     }
+    wait(command.args(arguments), &format!("cargo {}", arguments.join(" ")))
+}
+
+/// The same, with what tests leave of the processors.
+fn nice(arguments: &[&str]) -> Result<Outcome, Error> {
+    let mut command = crate::cargo::nice_command();
     wait(command.args(arguments), &format!("cargo {}", arguments.join(" ")))
 }
 
