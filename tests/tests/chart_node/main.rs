@@ -13,7 +13,7 @@ use std::time::Instant;
 use akv2k8s_testbed::node;
 use akv2k8s_testbed::provision::Program;
 use anyhow::ensure;
-use world::{COUNT, World};
+use world::{COUNT, Identity, World};
 
 use crate::gap::Gap;
 use crate::load::Load;
@@ -23,15 +23,15 @@ static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 #[tokio::test(flavor = "multi_thread")]
 async fn helm_3_upgrades_a_release_of_akv2k8s_without_a_restart_and_goes_back() -> anyhow::Result<()> {
-    there_and_back(Program::Helm3).await
+    there_and_back(Program::Helm3, Identity::Node).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn helm_4_upgrades_a_release_of_akv2k8s_without_a_restart_and_goes_back() -> anyhow::Result<()> {
-    there_and_back(Program::Helm4).await
+    there_and_back(Program::Helm4, Identity::Workload).await
 }
 
-async fn there_and_back(helm: Program) -> anyhow::Result<()> {
+async fn there_and_back(helm: Program, identity: Identity) -> anyhow::Result<()> {
     if !node::available(1) {
         return Ok(());
     }
@@ -47,7 +47,7 @@ async fn there_and_back(helm: Program) -> anyhow::Result<()> {
     let others = Load::start(&world, "others", None).await?;
     let gap = Gap::watch(&world, "asking").await?;
     let start = Instant::now();
-    world.upgrade().await?;
+    world.upgrade(identity).await?;
     let upgraded = start.elapsed();
     println!(
         "pods that ask for values: refused for {:.1} s of the upgrade",
@@ -85,7 +85,7 @@ async fn there_and_back(helm: Program) -> anyhow::Result<()> {
         .end("pods of others, from the release of akv2k8s to ours and back")
         .await?;
 
-    world.upgrade().await?;
+    world.upgrade(identity).await?;
     world.helm(&["uninstall", world::RELEASE, "--wait"], "")?;
     let changed = world::changed(&before, &world.secrets().await?);
     ensure!(changed.data.is_empty() && changed.gone == 0, "{changed:?}");

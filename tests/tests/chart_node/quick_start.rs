@@ -41,7 +41,10 @@ async fn the_quick_start_ends_with_a_program_that_has_its_value() -> anyhow::Res
         .vault("my-vault")
         .set_secret("db-password", "s3cret", SecretOptions::default())?;
     let values = shell.folder().join("values.json");
-    std::fs::write(&values, world.of_this_node().await?.to_string())?;
+    let mut of_this_node = world.of_this_node().await?;
+    // What Azure's webhook would say.
+    of_this_node["workloadIdentity"]["tenantId"] = world.tenant_id().into();
+    std::fs::write(&values, of_this_node.to_string())?;
 
     let [images, at_azure, install, secret, variable, doctor] = blocks(CHAPTER)[..] else {
         anyhow::bail!("the chapter has {} blocks", blocks(CHAPTER).len());

@@ -1,7 +1,7 @@
 //! A node with a release of akv2k8s, and everything that its users have.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use akv2k8s_shared::api::{AzureKeyVaultSecret, condition};
@@ -74,6 +74,15 @@ pub(crate) fn changed(before: &BTreeMap<String, Secret>, after: &BTreeMap<String
         changed.written += usize::from(old.resource_version() != new.resource_version());
     }
     changed
+}
+
+/// How both programs become somebody.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Identity {
+    /// As akv2k8s does unless it is told otherwise: by the node's file and its managed identity, as root.
+    Node,
+    /// By tokens of the cluster.
+    Workload,
 }
 
 impl World {
@@ -193,16 +202,22 @@ impl World {
         });
         Ok(json!({
             "azureKeyVaultResyncPeriod": 5,
-            "workloadIdentity": {"webhook": false, "tenantId": self.emulator.entra().tenant_id()},
+            "workloadIdentity": {"webhook": false},
             "controller": component, "env_injector": component,
         }))
     }
 
-    /// The values of the release of akv2k8s do not change; who it is at Entra is added.
-    pub(crate) async fn upgrade(&self) -> anyhow::Result<()> {
+    /// The values of the release of akv2k8s do not change; who it is at Entra is added, or where this node has the file that says it.
+    pub(crate) async fn upgrade(&self, identity: Identity) -> anyhow::Result<()> {
         let mut values = self.of_this_node().await?;
-        values["workloadIdentity"]["enabled"] = json!(true);
-        values["workloadIdentity"]["clientId"] = json!(self.client_id());
+        match identity {
+            Identity::Node => values["cloudConfig"] = json!(self.nodes_file()?),
+            Identity::Workload => {
+                values["workloadIdentity"]["enabled"] = json!(true);
+                values["workloadIdentity"]["clientId"] = json!(self.client_id());
+                values["workloadIdentity"]["tenantId"] = json!(self.tenant_id());
+            }
+        }
         let line = ["upgrade", RELEASE, "CHART", "--wait", "--timeout", "5m"];
         if let Err(error) = self.helm(&line, &values.to_string()) {
             return Err(error.context(self.pods().await?));
@@ -210,9 +225,26 @@ impl World {
         self.injects().await
     }
 
+    /// The file that an AKS node has at `/etc/kubernetes/azure.json`, at another place: that one may be this machine's own.
+    fn nodes_file(&self) -> anyhow::Result<PathBuf> {
+        self.emulator.imds().assign(self.app.principal().clone());
+        let file = json!({
+            "cloud": "AzurePublicCloud", "tenantId": self.emulator.entra().tenant_id(), "aadClientId": "msi", "aadClientSecret": "msi",
+            "useManagedIdentityExtension": true, "userAssignedIdentityID": self.client_id(),
+        });
+        let path = self.node.folder().join("azure.json");
+        std::fs::write(&path, file.to_string())?;
+        Ok(path)
+    }
+
     /// Who both programs are at Entra.
     pub(crate) fn client_id(&self) -> &str {
         self.app.client_id()
+    }
+
+    /// Whose tokens they take.
+    pub(crate) fn tenant_id(&self) -> String {
+        self.emulator.entra().tenant_id().to_owned()
     }
 
     /// A vault that both may read.
