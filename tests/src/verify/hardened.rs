@@ -7,8 +7,9 @@ use super::{Error, Outcome, say};
 use crate::hardened::{HARDENED, VARIABLE};
 
 /// The end-to-end suites in which controller or env injector run with the rights of an installation.
-const SUITES: [&str; 6] = [
+const SUITES: [&str; 7] = [
     "controller",
+    "crash",
     "grants",
     "isolation",
     "injection",
@@ -56,6 +57,14 @@ const LOSSES: &[Loss] = &[
                 "for the event of the repair, in vain",
             ),
         ],
+    },
+    Loss {
+        what: "an AzureKeyVaultSecret that was deleted while no controller ran takes its keys out of a Secret that others share",
+        tests: &[(
+            "crash",
+            "boundaries::a_kill_at_any_boundary_of_a_release_or_a_start_is_made_up_for_by_the_next_start",
+            "for the outputs of release1-, in vain",
+        )],
     },
     Loss {
         what: "pull secrets open images",

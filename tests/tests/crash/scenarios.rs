@@ -25,8 +25,6 @@ pub(crate) enum Scenario {
 type Secrets = BTreeMap<String, Expected>;
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 4] = [Self::Create, Self::Rotate, Self::Rename, Self::Release];
-
     /// What the names of everything in it begin with.
     pub(crate) fn prefix(self, n: usize) -> String {
         match self {
