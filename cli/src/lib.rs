@@ -13,6 +13,7 @@
 pub mod args;
 mod checks;
 mod cluster;
+pub mod complete;
 mod convert;
 mod disclose;
 mod doctor;
@@ -100,8 +101,8 @@ pub async fn run(args: &Args, environment: &Environment, style: Style) -> anyhow
         }
         Command::Support(support) => {
             let collect = async { support::support(support, &connect().await?).await };
-            let told = during("collecting", Box::pin(collect)).await?;
-            Ok(Outcome::said(told, 0))
+            let written = during("collecting", Box::pin(collect)).await?;
+            Ok(Outcome::said(output.render(style, &written)?, 0))
         }
         Command::Completion(completion) => Ok(Outcome::said(help::completion(completion.shell), 0)),
         Command::Man(man) => help::man(&man.folder).map(|()| Outcome::said("", 0)),

@@ -1,12 +1,13 @@
 //! `kubectl-akv2k8s`, which kubectl also runs as `kubectl akv2k8s`: parses the command line, runs, and tells by its exit code.
 
 use std::alloc::System;
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use akv2k8s_cli::args::Args;
 use akv2k8s_cli::style::Style;
-use akv2k8s_cli::{Outcome, could_not};
+use akv2k8s_cli::{Outcome, complete, could_not};
 use akv2k8s_shared::environment::Environment;
 use clap::Parser;
 use zeroizing_alloc::ZeroAlloc;
@@ -19,10 +20,15 @@ static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let line: Vec<OsString> = std::env::args_os().collect();
+    if let Some(answer) = complete::answer(&line) {
+        // Nobody is left to be told when the stream is closed.
+        let _ = std::io::stdout().write_all(answer.as_bytes());
+        return ExitCode::SUCCESS;
+    }
+    let args = match Args::try_parse_from(line) {
         Ok(args) => args,
         Err(error) => {
-            // Nobody is left to be told when the stream is closed.
             let _ = error.print();
             return if error.use_stderr() {
                 USAGE.into()

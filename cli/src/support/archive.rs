@@ -7,11 +7,11 @@ use std::path::Path;
 use anyhow::Context;
 use jiff::Timestamp;
 
-/// Writes `files` (name, text) to `path`, which must not exist.
+/// Writes `files` (name, text) to `path`, which must not exist; gives the archive's length.
 ///
 /// # Errors
 /// It exists, or cannot be written.
-pub(super) fn write(path: &Path, files: &[(String, String)]) -> anyhow::Result<()> {
+pub(super) fn write(path: &Path, files: &[(String, String)]) -> anyhow::Result<usize> {
     let what = || format!("cannot write {}", path.display());
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -19,7 +19,8 @@ pub(super) fn write(path: &Path, files: &[(String, String)]) -> anyhow::Result<(
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path).with_context(what)?;
     let bytes = pack(files).with_context(what)?;
-    file.write_all(&bytes).with_context(what)
+    file.write_all(&bytes).with_context(what)?;
+    Ok(bytes.len())
 }
 
 fn pack(files: &[(String, String)]) -> std::io::Result<Vec<u8>> {
@@ -44,8 +45,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.tar");
         let files = [("pod/log.txt".to_owned(), "text".to_owned())];
-        write(&path, &files).unwrap();
+        let length = write(&path, &files).unwrap();
         let before = std::fs::read(&path).unwrap();
+        assert_eq!(before.len(), length);
         assert!(write(&path, &[]).unwrap_err().to_string().contains("a.tar"));
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }

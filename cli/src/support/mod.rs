@@ -6,6 +6,7 @@
 
 mod archive;
 mod redact;
+mod report;
 mod strip;
 
 use akv2k8s_controller::output::Target;
@@ -24,6 +25,7 @@ use crate::cluster::{Cluster, seen};
 use crate::gather;
 use crate::live::Live;
 use redact::{Redactor, SHORTEST};
+use report::{Counted, Written};
 
 /// Lines of a pod's log.
 const LINES: i64 = 2000;
@@ -32,19 +34,21 @@ const LINES: i64 = 2000;
 #[derive(Default)]
 struct Bundle {
     files: Vec<(String, String)>,
+    objects: Counted,
     /// What could not be had, and why.
     missing: Vec<String>,
 }
 
-/// Writes the archive; gives what to tell: where it is, and what is in it.
+/// Writes the archive; gives what to tell of it.
 ///
 /// # Errors
 /// AKVS cannot be listed, or the file cannot be written.
-pub(crate) async fn support(args: &Support, cluster: &Cluster) -> anyhow::Result<String> {
+pub(crate) async fn support(args: &Support, cluster: &Cluster) -> anyhow::Result<Written> {
     let api: Api<AzureKeyVaultSecret> = Api::all(cluster.client.clone());
     let objects = seen(api.list(&ListParams::default()).await, "AzureKeyVaultSecrets")?;
     let mut bundle = Bundle::default();
     let (redactor, unknown) = if let Seen::Found(objects) = &objects {
+        bundle.objects.azure_key_vault_secrets = Some(objects.items.len());
         bundle.json("akvs.json", &objects.items.iter().map(strip::akvs).collect());
         known_values(cluster, &objects.items).await?
     } else {
@@ -54,19 +58,14 @@ pub(crate) async fn support(args: &Support, cluster: &Cluster) -> anyhow::Result
     };
     versions(cluster, &mut bundle).await;
     installation(args, cluster, &mut bundle).await?;
+    let missing = bundle.missing.iter().map(|what| redactor.clean(what)).collect();
+    let objects = bundle.objects;
     let files = bundle.finish(&redactor, unknown);
     let name = format!("akv2k8s-support-{}.tar", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"));
     let path = args.to.clone().unwrap_or_else(|| name.into());
-    archive::write(&path, &files)?;
-    let list: String = files
-        .iter()
-        .map(|(name, text)| format!("  {name}  {} bytes\n", text.len()))
-        .collect::<Vec<_>>()
-        .concat();
-    Ok(format!(
-        "{}\n{list}Look through it before you send it.\n",
-        path.display()
-    ))
+    let bytes = archive::write(&path, &files)?;
+    let written = Written::new(path.display().to_string(), bytes, &files);
+    Ok(written.with_objects(objects).without(missing, unknown))
 }
 
 /// What outputs hold, to be looked for; and how many of them cannot be read.
@@ -106,13 +105,17 @@ async fn installation(args: &Support, cluster: &Cluster, bundle: &mut Bundle) ->
     let (client, namespace) = (&cluster.client, args.installation.controller_namespace.as_str());
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
     match seen(deployments.list(&ListParams::default()).await, "Deployments")? {
-        Seen::Found(list) => bundle.json("deployments.json", &list.iter().map(strip::deployment).collect()),
+        Seen::Found(list) => {
+            bundle.objects.deployments = Some(list.items.len());
+            bundle.json("deployments.json", &list.iter().map(strip::deployment).collect());
+        }
         _ => bundle
             .missing
             .push(format!("Deployments in namespace {namespace}: no right to list them")),
     }
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let list = if let Seen::Found(list) = seen(pods.list(&ListParams::default()).await, "pods")? {
+        bundle.objects.pods = Some(list.items.len());
         list.items
     } else {
         bundle

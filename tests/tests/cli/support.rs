@@ -9,6 +9,7 @@ use akv2k8s_testbed::stack::{Stack, install_controller_pod};
 use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 
 use crate::bed::program;
 use crate::kubelet::{Kubelet, NODE};
@@ -98,8 +99,55 @@ async fn the_archive_holds_what_helps_and_no_value_wherever_one_was_put() -> any
         again.code == Some(1) && again.err.contains("bundle.tar"),
         "nothing is overwritten: {again:?}"
     );
+    for format in ["json", "yaml"] {
+        let path = folder.path().join(format).display().to_string();
+        let arguments = ["support", "--to", &path, "--health-port", port, "-o", format];
+        let said = program(&arguments, stack.cluster.kubeconfig()).await?;
+        let told: Value = serde_yaml::from_str(&said.out).with_context(|| format!("{said:?}"))?;
+        is_told(&path, &told)?;
+        assert!(
+            format == "yaml" || serde_json::from_str::<Value>(&said.out).is_ok(),
+            "{said:?}"
+        );
+    }
     controller.stop().await?;
     let mode = std::fs::metadata(&path)?.permissions().mode();
     assert_eq!(mode & 0o077, 0, "it is its owner's alone");
+    Ok(())
+}
+
+/// What programs are told is what is in the archive at `path`.
+fn is_told(path: &str, told: &Value) -> anyhow::Result<()> {
+    assert!(!told.to_string().contains("canary"), "{told:#}");
+    assert_eq!((&told["version"], &told["archive"]), (&json!(1), &json!(path)));
+    assert_eq!(told["bytes"], std::fs::metadata(path)?.len());
+    let files = unpacked(path)?;
+    let listed = told["files"].as_array().context("files")?;
+    let listed: BTreeMap<_, _> = listed
+        .iter()
+        .map(|it| (it["name"].as_str(), it["bytes"].as_u64()))
+        .collect();
+    let expected = files
+        .iter()
+        .map(|(name, text)| (Some(name.as_str()), Some(text.len() as u64)));
+    assert_eq!(listed, expected.collect(), "{told:#}");
+    for (kind, file) in [
+        ("azureKeyVaultSecrets", "akvs"),
+        ("deployments", "deployments"),
+        ("pods", "pods"),
+    ] {
+        let described: Value = serde_json::from_str(&files[&format!("{file}.json")])?;
+        let count = described.as_array().map(Vec::len);
+        assert_eq!(
+            (told["objects"][kind].as_u64(), count),
+            (Some(1), Some(1)),
+            "{kind}: {described:#}"
+        );
+    }
+    for what in told["missing"].as_array().context("missing")? {
+        let line = format!("- {}\n", what.as_str().unwrap_or_default());
+        assert!(files["README.txt"].contains(&line), "{line}");
+    }
+    assert_eq!(told["outputsNotRead"], 0);
     Ok(())
 }
