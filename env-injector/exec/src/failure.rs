@@ -1,12 +1,10 @@
 //! A failure of the wrapper's own, as it is told: at most three lines, and never a byte of a value.
 
-use std::io::Write;
 use std::time::Duration;
 
 use akv2k8s_shared::diagnosis::{Diagnosis, Retry};
 use akv2k8s_shared::injection::wire::Refusal;
-
-use crate::settings::LogFormat;
+use serde_json::{Map, Value};
 
 /// Names of variables that are told; there may be a thousand.
 const MOST_NAMES: usize = 5;
@@ -134,24 +132,31 @@ impl Failure {
         head + &line("Cause", &self.told.cause) + &line("Fix", &self.told.fix)
     }
 
-    /// Tells it on standard error, as `program`.
-    pub(crate) fn tell(&self, program: &str, format: LogFormat) {
-        let text = match format {
-            LogFormat::Text => format!("{program}: {}\n", self.text()),
-            LogFormat::Json => {
-                let line = serde_json::json!({
-                    "level": "error", "logger": program, "code": self.told.code, "msg": one_line(&self.told.what),
-                    "variables": self.told.variables, "reference": self.told.reference, "cause": self.told.cause, "fix": self.told.fix,
-                });
-                format!("{line}\n")
-            }
-        };
-        // Nobody is left to be told when standard error is closed.
-        let _ = std::io::stderr().write_all(text.as_bytes());
+    /// What happened, in one line.
+    pub(crate) fn message(&self) -> String {
+        one_line(&self.told.what)
+    }
+
+    /// All else, for programs; what says nothing is left out.
+    pub(crate) fn fields(&self) -> Map<String, Value> {
+        let told = &self.told;
+        let texts = [
+            ("code", told.code.as_str()),
+            ("reference", told.reference.as_deref().unwrap_or_default()),
+            ("cause", &told.cause),
+            ("fix", &told.fix),
+        ];
+        let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
+        let mut fields: Map<_, _> = texts.map(|(name, text)| (name.to_owned(), text.into())).collect();
+        if !told.variables.is_empty() {
+            fields.insert("variables".to_owned(), told.variables.as_slice().into());
+        }
+        fields
     }
 }
 
-fn one_line(text: &str) -> String {
+/// `text` without line breaks.
+pub(crate) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

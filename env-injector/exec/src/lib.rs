@@ -27,5 +27,6 @@ mod settings;
 mod signals;
 mod source;
 pub mod variables;
+mod voice;
 
 pub use run::run;

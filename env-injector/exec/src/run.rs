@@ -16,9 +16,10 @@ use crate::environment::{self, Variable};
 use crate::exec::{self, NotStarted};
 use crate::failure::Failure;
 use crate::plan::{Plan, own_environment, plan};
-use crate::settings::{LogFormat, Mode, Patience, misconfigured};
+use crate::settings::{Mode, Patience, misconfigured};
 use crate::signals::Signals;
 use crate::source::{Source, Values};
+use crate::voice::Voice;
 use crate::{check, copy, memory};
 
 /// The file of this very process.
@@ -36,7 +37,7 @@ pub fn run(invocation: Invocation) -> ExitCode {
             ExitCode::SUCCESS
         }
         Invocation::Unusable(why) => {
-            complain(&WRAPPER, &format!("{why}. Usage: {USAGE}"));
+            own_voice().complain(&format!("{why}. Usage: {USAGE}"));
             ExitCode::FAILURE
         }
     }
@@ -78,10 +79,9 @@ impl From<Failure> for End {
 
 /// Resolves the references in `variables`, and does `then`. Comes back only when no program was started.
 pub(crate) fn start(caller: &Caller, mut variables: Vec<Variable>, then: Then) -> ExitCode {
-    // Before the plan nobody knows which variables are references; none of them is a log format.
-    let format = LogFormat::of(&format_variable(&variables));
+    let voice = Voice::of(caller.name, &variables);
     let failed = |failure: &Failure| {
-        failure.tell(caller.name, format);
+        voice.tell(failure);
         ExitCode::FAILURE
     };
     let outcome = resolve(caller, &mut variables);
@@ -105,7 +105,7 @@ pub(crate) fn start(caller: &Caller, mut variables: Vec<Variable>, then: Then) -
             drop(runtime);
             match exec::exec(arguments, &environment) {
                 NotStarted::Program(absent) => {
-                    complain(caller, &absent.why);
+                    voice.complain(&absent.why);
                     ExitCode::from(absent.code)
                 }
                 NotStarted::Environment(failure) => failed(&failure),
@@ -179,10 +179,9 @@ fn with_names(failure: Failure, variables: &[Variable], plan: &Plan) -> Failure 
     failure.at(&names)
 }
 
-fn format_variable(variables: &[Variable]) -> Environment {
-    let own = variables.iter().filter(|variable| variable.is_own());
-    own.filter_map(|variable| Some((variable.shown(), variable.text()?)))
-        .collect()
+/// For what is said before there is a plan.
+fn own_voice() -> Voice {
+    Voice::of(WRAPPER.name, &environment::of_process())
 }
 
 fn copied(directory: &Path) -> ExitCode {
@@ -194,20 +193,14 @@ fn copied(directory: &Path) -> ExitCode {
     match copy::copy(&program, directory) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(
-                &WRAPPER,
-                &format!("cannot copy {} to {}: {error}", program.display(), directory.display()),
-            );
+            let (from, to) = (program.display(), directory.display());
+            own_voice().complain(&format!("cannot copy {from} to {to}: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Nobody is left to be told when the stream is closed, here and below.
 fn print(text: &str) {
+    // Nobody is left to be told when the stream is closed.
     let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-fn complain(caller: &Caller, text: &str) {
-    let _ = std::io::stderr().write_all(format!("{}: {text}\n", caller.name).as_bytes());
 }

@@ -8,7 +8,7 @@ akv2k8s_shared::variables! {
     START_BUDGET = names::START_BUDGET, "`60`", "seconds until the program must have started; what may pass (a broker or sidecar that is not ready, an outage, throttling) is tried again that long, with pauses that double up to 5 s";
     RETRIES = names::RETRIES, "no limit", "further attempts";
     WAIT_BEFORE_RETRY = names::WAIT_BEFORE_RETRY, "`0.25`", "seconds of the first pause; whole numbers";
-    LOG_FORMAT = names::LOG_FORMAT, "`fmt`", "`json`: a failure is one line of JSON";
+    LOG_FORMAT = names::LOG_FORMAT, "`fmt`", "`json`: a failure is one line of JSON, as in [logging.md](../logging.md#the-wrapper)";
     DISABLE_AUTH_SERVICE = names::DISABLE_AUTH_SERVICE, "`false`", "set by users on a container: `true` turns the broker off for it; the case of the name does not matter";
     USE_AUTH_SERVICE = names::USE_AUTH_SERVICE, "", "`true`: values come from the broker; `false`: the wrapper reads vaults itself. Set by the webhook";
     AUTH_SERVICE = names::AUTH_SERVICE, "", "the broker, `https://HOST:PORT`. Set by the webhook";

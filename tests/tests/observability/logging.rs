@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::bed::{CANARY, in_world, read};
 
 /// Field → type, of the tables below the headings `sections`.
-fn fields(page: &str, sections: &[&str]) -> BTreeMap<String, String> {
+pub(crate) fn fields(page: &str, sections: &[&str]) -> BTreeMap<String, String> {
     let mut fields = BTreeMap::new();
     let mut wanted = false;
     for line in page.lines() {

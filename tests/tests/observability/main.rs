@@ -2,6 +2,7 @@
 
 mod alerts;
 mod bed;
+mod fields;
 mod logging;
 mod metrics;
 mod page;

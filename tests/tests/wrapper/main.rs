@@ -7,6 +7,7 @@ mod bed;
 mod broker;
 mod direct;
 mod identities;
+mod logging;
 mod process;
 mod secrecy;
 mod stub;

@@ -336,3 +336,29 @@ async fn the_name_a_program_is_called_by_is_kept() {
     let output = command.args(["sh", "-c", "echo $0"]).output().await.unwrap();
     assert_eq!(output.stdout, b"sh\n", "the wrapper's own name is not the program's");
 }
+
+/// In akv2k8s the webhook signed the arguments, and this variable kept the wrapper from comparing them.
+#[tokio::test]
+async fn arguments_are_not_compared_whatever_the_variables_of_their_signature_say() {
+    let (_stub, variables) = with_a_value().await;
+    for variables in [borrowed(&variables), vec![PATH]] {
+        for skip in ["true", "false", "perhaps", ""] {
+            let signed = [
+                ("ENV_INJECTOR_SKIP_ARGS_VALIDATION", skip),
+                ("ENV_INJECTOR_ARGS_SIGNATURE", "of other arguments"),
+                ("ENV_INJECTOR_ARGS_KEY", "no key"),
+            ];
+            let ended = run(
+                &[&variables[..], &signed].concat(),
+                &["sh", "-c", "echo \"$1\"; env", "sh", "a b"],
+            )
+            .await;
+            assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{skip:?}");
+            assert!(
+                ended.out.starts_with("a b\n") && !ended.out.contains("ENV_INJECTOR"),
+                "{skip:?}: {}",
+                ended.out
+            );
+        }
+    }
+}
