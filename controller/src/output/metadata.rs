@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use akv2k8s_shared::api::DO_NOT_COPY;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// Labels and annotations to copy onto an output.
@@ -14,12 +15,14 @@ pub struct Copied {
 }
 
 /// The labels and annotations of an AKVS that its outputs get: all but those a tool put there to find or track the AKVS
-/// itself (kubectl, Argo CD, Helm, Flux), those that would give a Secret a meaning of its own, and our settings.
+/// itself (kubectl, Argo CD, Helm, Flux), those that would give a Secret a meaning of its own, our settings, and those that
+/// its annotation [`DO_NOT_COPY`] names.
 pub fn copied(akvs: &ObjectMeta) -> Copied {
+    let named = akvs.annotations.as_ref().and_then(|it| it.get(DO_NOT_COPY));
     let keep = |pairs: &Option<BTreeMap<String, String>>| {
         let pairs = pairs.iter().flatten();
         pairs
-            .filter(|(key, value)| !is_excluded(key, value))
+            .filter(|(key, value)| !is_excluded(key, value) && !named.is_some_and(|list| names(list, key)))
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect()
     };
@@ -39,6 +42,15 @@ fn is_excluded(key: &str, value: &str) -> bool {
         "app.kubernetes.io" => name == "managed-by" && value == "Helm",
         _ => domain.ends_with(".fluxcd.io"),
     }
+}
+
+/// Whether `list` names `key`: in full, or by its beginning and `*`.
+fn names(list: &str, key: &str) -> bool {
+    let matches = |pattern: &str| match pattern.strip_suffix('*') {
+        Some(start) => key.starts_with(start),
+        None => pattern == key,
+    };
+    list.split(',').map(str::trim).any(matches)
 }
 
 #[cfg(test)]
@@ -80,6 +92,35 @@ mod tests {
             let copied = copied(&meta);
             assert_eq!(copied.labels, wanted, "label {key}");
             assert_eq!(copied.annotations, wanted, "annotation {key}");
+        }
+    }
+
+    #[test]
+    fn what_the_annotation_names_is_not_copied() {
+        for (list, left) in [
+            ("", &["cost.example.com/center", "cost.example.com/owner", "team"][..]),
+            ("team", &["cost.example.com/center", "cost.example.com/owner"]),
+            ("team , cost.example.com/center", &["cost.example.com/owner"]),
+            ("cost.example.com/*", &["team"]),
+            (
+                "te,cost.example.com",
+                &["cost.example.com/center", "cost.example.com/owner", "team"],
+            ),
+            (",,", &["cost.example.com/center", "cost.example.com/owner", "team"]),
+            ("*", &[]),
+        ] {
+            let pairs = ["cost.example.com/center", "cost.example.com/owner", "team"];
+            let pairs: BTreeMap<_, _> = pairs.map(|key| (key.to_owned(), "x".to_owned())).into();
+            let mut annotations = pairs.clone();
+            annotations.insert(DO_NOT_COPY.to_owned(), list.to_owned());
+            let meta = ObjectMeta {
+                labels: Some(pairs),
+                annotations: Some(annotations),
+                ..ObjectMeta::default()
+            };
+            let copied = copied(&meta);
+            assert!(copied.labels.keys().eq(left), "{list:?}: {copied:?}");
+            assert!(copied.annotations.keys().eq(left), "{list:?}: {copied:?}");
         }
     }
 }

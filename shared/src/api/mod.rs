@@ -55,3 +55,5 @@ pub const GROUP: &str = "spv.no";
 
 /// Annotation on an AKVS: `"true"` lets it take over an output that exists and that nobody's AKVS owns.
 pub const ADOPT: &str = "akv2k8s.spv.no/adopt";
+/// Annotation: labels and annotations that the outputs do not get: keys with commas between them, `*` at the end of one for all that begin so.
+pub const DO_NOT_COPY: &str = "akv2k8s.spv.no/do-not-copy";

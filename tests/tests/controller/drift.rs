@@ -1,7 +1,9 @@
 //! What people do to outputs is put right, for at most one vault request, and what is theirs is left alone.
 
+use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_testbed::emulator::{Operation, SecretOptions};
-use akv2k8s_testbed::stage::Stage;
+use akv2k8s_testbed::stage::{PATIENCE, Stage};
+use akv2k8s_testbed::wait::until;
 use anyhow::Context;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -60,13 +62,22 @@ async fn labels_of_the_akvs_reach_its_output() -> anyhow::Result<()> {
     let stage = synced("labels").await?;
     let controller = stage.controller(&[]).await?;
     stage.wait_for_reason("db", "Synced").await?;
-    let patch = Patch::Merge(json!({"metadata": {"labels": {"team": "blue"}}}));
-    let api = stage.api::<akv2k8s_shared::api::AzureKeyVaultSecret>();
-    api.patch("db", &PatchParams::default(), &patch).await?;
-    akv2k8s_testbed::wait::until("the label", akv2k8s_testbed::stage::PATIENCE, async || {
-        let labels = stage.secret("db").await.ok()??.metadata.labels?;
-        (labels.get("team")? == "blue").then_some(())
-    })
-    .await?;
+    let akvs = stage.api::<AzureKeyVaultSecret>();
+    for (left_out, expected) in [
+        (None, json!({"team": "blue", "cost.example.com/center": "4711"})),
+        (Some("cost.example.com/*"), json!({"team": "blue"})),
+        (Some("team"), json!({"cost.example.com/center": "4711"})),
+    ] {
+        let patch = Patch::Merge(json!({"metadata": {
+            "labels": {"team": "blue", "cost.example.com/center": "4711"},
+            "annotations": {"akv2k8s.spv.no/do-not-copy": left_out},
+        }}));
+        akvs.patch("db", &PatchParams::default(), &patch).await?;
+        until("the label", PATIENCE, async || {
+            let secret = stage.secret("db").await.ok()??;
+            (json!(secret.metadata.labels) == expected && secret.metadata.annotations.is_none()).then_some(())
+        })
+        .await?;
+    }
     controller.stop().await
 }
