@@ -67,7 +67,7 @@ pub struct Args {
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_parser = boolean, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub watch_outputs: bool,
 
-    /// Requests per 10 seconds that one vault is sent at most; Azure allows 2,000 to all its clients together.
+    /// Requests per 10 seconds that one vault is sent at most. Azure allows all its clients together 4,000, and was long known for 2,000, which is the most that can be given here.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=2000))]
     pub vault_requests_per_10s: u32,
 
