@@ -207,6 +207,29 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_without_policy_is_read_and_nobody_knows_whether_its_key_may_leave() {
+        let policies = [
+            json!({}),
+            json!({"policy": null}),
+            json!({"policy": {}}),
+            json!({"policy": {"key_props": null}}),
+            json!({"policy": {"key_props": {}}}),
+        ];
+        for policy in policies {
+            let got = with(
+                common(),
+                &json!({"id": format!("https://kv/certificates/c/{VERSION}"), "cer": "MTIz", "x5t": "AQID"}),
+            );
+            let got = certificate(serde_json::from_value(with(got, &policy)).unwrap(), &headers()).unwrap();
+            assert_eq!(
+                (got.object.cer.as_slice(), got.object.exportable),
+                (&b"123"[..], None),
+                "{policy}"
+            );
+        }
+    }
+
+    #[test]
     fn get_and_list_of_one_key_have_one_mark() {
         let got = with(
             common(),

@@ -10,7 +10,18 @@ use serde_json::json;
 use crate::bed::{Bed, DAY, NAME, SECRET, Server};
 
 /// What `openssl verify` says of `chain` for a server called `name` whose client trusts `bundle`, `days` from now.
-fn verify(folder: &Path, (bundle, chain): (&str, &str), name: &str, days: i64) -> Result<(), String> {
+fn verify(folder: &Path, chain: (&str, &str), name: &str, days: i64) -> Result<(), String> {
+    verify_for("sslserver", folder, chain, name, days)
+}
+
+/// The same for another purpose.
+fn verify_for(
+    purpose: &str,
+    folder: &Path,
+    (bundle, chain): (&str, &str),
+    name: &str,
+    days: i64,
+) -> Result<(), String> {
     std::fs::write(folder.join("ca.pem"), bundle).unwrap();
     std::fs::write(folder.join("chain.pem"), chain).unwrap();
     let at = (jiff::Timestamp::now() + DAY * i32::try_from(days).unwrap())
@@ -18,7 +29,7 @@ fn verify(folder: &Path, (bundle, chain): (&str, &str), name: &str, days: i64) -
         .to_string();
     let output = Command::new("openssl")
         .current_dir(folder)
-        .args(["verify", "-x509_strict", "-purpose", "sslserver", "-attime", &at])
+        .args(["verify", "-x509_strict", "-purpose", purpose, "-attime", &at])
         .args(["-verify_hostname", name, "-CAfile", "ca.pem", "chain.pem"])
         .output()
         .expect("openssl runs: apt-get install openssl");
@@ -50,6 +61,18 @@ async fn openssl_accepts_the_chain_for_our_name_and_time_and_for_no_other() {
             .unwrap_err()
             .contains("unable to get local issuer")
     );
+}
+
+#[tokio::test]
+async fn our_certificate_makes_nobody_a_client() {
+    let bed = Bed::new("client").await.unwrap();
+    let pki = bed.replica().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (bundle, chain) = (pki.bundle(), bed.kept("serving.crt").await.unwrap());
+    let check = |purpose| verify_for(purpose, folder.path(), (&bundle, &chain), NAME, 0);
+    assert_eq!(check("sslserver"), Ok(()));
+    let refused = check("sslclient").unwrap_err();
+    assert!(refused.contains("certificate purpose"), "{refused}");
 }
 
 #[tokio::test]
