@@ -2,14 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use serde_json::json;
 
 use super::Error;
-use super::pki::Pair;
 
 /// A kubeconfig, and what it says.
 #[derive(Clone, Debug)]
@@ -55,25 +51,4 @@ impl Access {
         config.auth_info.impersonate_groups = Some(groups.iter().map(|group| (*group).to_owned()).collect());
         Client::try_from(config).map_err(Error::api(format!("make a client that acts as {user}")))
     }
-}
-
-/// A kubeconfig for `server_url`, of whoever `user` is the certificate of, that needs no other file.
-pub(super) fn kubeconfig(server_url: &str, ca_pem: &str, user: &Pair) -> String {
-    let data = |pem: &str| STANDARD.encode(pem);
-    // JSON is YAML.
-    let document = json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "testbed",
-        "contexts": [{"name": "testbed", "context": {"cluster": "testbed", "user": "user"}}],
-        "clusters": [{"name": "testbed", "cluster": {
-            "server": server_url,
-            "certificate-authority-data": data(ca_pem),
-        }}],
-        "users": [{"name": "user", "user": {
-            "client-certificate-data": data(&user.certificate),
-            "client-key-data": data(&user.key),
-        }}],
-    });
-    format!("{document:#}\n")
 }

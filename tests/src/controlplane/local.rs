@@ -13,7 +13,8 @@ use kube::api::PostParams;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::access::{Access, kubeconfig};
+use super::access::Access;
+use super::kubeconfig::Kubeconfig;
 use super::pki::{self, Pki};
 use super::process::Process;
 use super::{Error, port};
@@ -134,7 +135,7 @@ impl Local {
     /// A kubeconfig by which its holder is this user in these groups.
     pub(super) fn kubeconfig_of(&self, user: &str, groups: &[&str]) -> std::io::Result<String> {
         let pair = self.pki.client(user, groups)?;
-        Ok(kubeconfig(&self.access.server_url, &self.pki.ca(), &pair))
+        Ok(Kubeconfig::of(&self.access.server_url, &self.pki.ca(), &pair).to_string())
     }
 
     /// Kills the API server, as a crash would.
@@ -266,8 +267,8 @@ async fn start_api_server(
 /// Writes the administrator's kubeconfig for the server on `port`.
 async fn write_access(place: &Place, port: u16, pki: &Pki, folder: &Path) -> Result<Access, Error> {
     let path = folder.join("kubeconfig");
-    let text = kubeconfig(&format!("https://{}:{port}", place.address), &pki.ca(), &pki.admin);
-    fs::write(&path, text).map_err(Error::io(format!("write {}", path.display())))?;
+    let text = Kubeconfig::of(&format!("https://{}:{port}", place.address), &pki.ca(), &pki.admin);
+    fs::write(&path, text.to_string()).map_err(Error::io(format!("write {}", path.display())))?;
     Access::read(&path).await
 }
 

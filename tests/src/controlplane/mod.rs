@@ -24,6 +24,7 @@
 mod access;
 pub mod cli;
 mod error;
+mod kubeconfig;
 mod kubectl;
 mod local;
 mod namespace;
@@ -50,6 +51,7 @@ use crate::provision::{Locations, Program};
 use crate::wait::until;
 
 pub use self::error::Error;
+pub use self::kubeconfig::Kubeconfig;
 pub use self::kubectl::Output;
 pub use self::namespace::Namespace;
 
@@ -154,6 +156,11 @@ impl ControlPlane {
     /// A kubeconfig with all rights. It needs no other file.
     pub fn kubeconfig(&self) -> &Path {
         &self.access.kubeconfig
+    }
+
+    /// A kubeconfig for somebody else: `user` as kubeconfigs have users.
+    pub fn kubeconfig_with(&self, user: serde_json::Value) -> Kubeconfig {
+        Kubeconfig::new(self.server_url(), self.ca_pem(), user)
     }
 
     /// `https://ADDRESS:PORT`; no slash at the end.

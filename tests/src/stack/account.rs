@@ -93,16 +93,9 @@ impl Files {
     }
 
     fn write_kubeconfig(&self, cluster: &ControlPlane, namespace: &str) -> anyhow::Result<()> {
-        let authority = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, cluster.ca_pem());
-        let document = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "pod",
-            "contexts": [{"name": "pod", "context": {"cluster": "cluster", "user": "pod", "namespace": namespace}}],
-            "clusters": [{"name": "cluster", "cluster": {"server": cluster.server_url(), "certificate-authority-data": authority}}],
-            "users": [{"name": "pod", "user": {"tokenFile": self.api_server_token()}}],
-        });
-        std::fs::write(self.kubeconfig(), format!("{document:#}\n")).context("cannot write a kubeconfig")
+        let user = json!({"tokenFile": self.api_server_token()});
+        let text = cluster.kubeconfig_with(user).in_namespace(namespace).to_string();
+        std::fs::write(self.kubeconfig(), text).context("cannot write a kubeconfig")
     }
 }
 

@@ -9,8 +9,6 @@ use akv2k8s_testbed::stack::cli_program;
 use akv2k8s_testbed::stage::{PATIENCE, Stage};
 use akv2k8s_testbed::wait::until;
 use anyhow::Context;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::{Value, json};
@@ -97,14 +95,7 @@ subjects: [{{kind: ServiceAccount, name: reader, namespace: {ns}}}]
         cluster.kubectl_apply(&rights).await?;
         let issuer = cluster.issuer().await?;
         let token = cluster.service_account_token(ns, "reader", &issuer).await?;
-        let kubeconfig = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "c",
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-            "clusters": [{"name": "c", "cluster": {
-                "server": cluster.server_url(), "certificate-authority-data": STANDARD.encode(cluster.ca_pem()),
-            }}],
-            "users": [{"name": "u", "user": {"token": token}}],
-        });
+        let kubeconfig = cluster.kubeconfig_with(json!({"token": token}));
         let path = self.file("reader.kubeconfig", &kubeconfig.to_string())?;
         self.variables.push(("KUBECONFIG", path));
         // Rights take effect a moment after they are written.

@@ -2,8 +2,6 @@
 
 use akv2k8s_testbed::tunnel::Tunnel;
 use anyhow::Context;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use kube::config::Kubeconfig;
 use serde_json::json;
 
@@ -26,21 +24,14 @@ fn kubeconfig(bed: &Bed, host: &str, proxy: Option<&str>) -> anyhow::Result<Stri
     let cluster = &bed.stage.cluster;
     let users = Kubeconfig::read_from(cluster.kubeconfig())?.auth_infos;
     let user = users.first().context("the kubeconfig has a user")?;
-    let mut place = json!({
-        "server": format!("https://{host}:{}", port(bed)?),
-        "certificate-authority-data": STANDARD.encode(cluster.ca_pem()),
-        "tls-server-name": "localhost",
-    });
-    if let Some(proxy) = proxy {
-        place["proxy-url"] = proxy.into();
-    }
-    let document = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": user.name}}],
-        "clusters": [{"name": "c", "cluster": place}],
-        "users": [user],
-    });
-    bed.file("proxied.kubeconfig", &document.to_string())
+    let server = format!("https://{host}:{}", port(bed)?);
+    let direct = cluster.kubeconfig_with(json!(user.auth_info)).with("server", &server);
+    let direct = direct.with("tls-server-name", "localhost");
+    let kubeconfig = match proxy {
+        Some(proxy) => direct.with("proxy-url", proxy),
+        None => direct,
+    };
+    bed.file("proxied.kubeconfig", &kubeconfig.to_string())
 }
 
 /// What `get` complains of, with these variables.

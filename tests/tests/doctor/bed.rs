@@ -7,8 +7,6 @@ use akv2k8s_testbed::stack::cli_program;
 use akv2k8s_testbed::stage::PATIENCE;
 use akv2k8s_testbed::wait::until;
 use anyhow::Context;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
@@ -107,7 +105,7 @@ subjects: [{{kind: ServiceAccount, name: reader, namespace: {ns}}}]
         let issuer = self.cluster.issuer().await?;
         let token = self.cluster.service_account_token(&ns, "reader", &issuer).await?;
         let path = self.files.path().join("reader.kubeconfig");
-        write_kubeconfig(self.cluster, &token, &path)?;
+        std::fs::write(&path, self.cluster.kubeconfig_with(json!({"token": token})).to_string())?;
         // Rights take effect a moment after they are written.
         let pods: Api<Pod> = Api::namespaced(self.cluster.client_as_service_account(&ns, "reader")?, &ns);
         let granted = async || pods.list(&ListParams::default()).await.ok();
@@ -211,18 +209,6 @@ fn shell_words(line: &str) -> Vec<String> {
         }
     }
     words
-}
-
-fn write_kubeconfig(cluster: &ControlPlane, token: &str, path: &Path) -> anyhow::Result<()> {
-    let document = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {
-            "server": cluster.server_url(), "certificate-authority-data": STANDARD.encode(cluster.ca_pem()),
-        }}],
-        "users": [{"name": "u", "user": {"token": token}}],
-    });
-    std::fs::write(path, document.to_string()).context("cannot write a kubeconfig")
 }
 
 impl Said {
