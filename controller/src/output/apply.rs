@@ -197,7 +197,7 @@ impl Session<'_> {
     }
 
     async fn release(&self, target: &Target, seen: &OutputMeta) -> Result<Written, ApplyError> {
-        let given_up = give_up(&self.object(target), &self.manager, &seen.uid).await;
+        let given_up = give_up(&self.object(target), &self.manager, seen).await;
         match given_up.map_err(|error| self.attempt(target, "patch", None).failed(&error))? {
             GivenUp::Keys(meta) | GivenUp::Ownership(meta) => {
                 self.store.record(&self.akvs.namespace, target, OutputMeta::of(&meta));

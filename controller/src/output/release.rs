@@ -48,6 +48,10 @@ pub async fn release(
     release_all(client, store, &akvs.namespace, &akvs.manager(), &targets).await
 }
 
+/// How often an output that keeps changing is looked at: others leave it, and the garbage collector removes owner references, in the same
+/// moment.
+const ATTEMPTS: usize = 5;
+
 /// Releases `targets` from a manager whose AKVS is gone.
 pub(super) async fn release_all(
     client: &kube::Client,
@@ -73,30 +77,44 @@ async fn release_one(
     manager: &str,
     target: &Target,
 ) -> Result<Option<Released>, ApplyError> {
-    let Some(meta) = live(client, namespace, target).await? else {
-        return Ok(None);
-    };
-    let seen = OutputMeta::of(&meta);
-    if seen.applied(manager).is_none() {
-        return Ok(None);
+    let mut attempt = 1;
+    loop {
+        let Some(meta) = live(client, namespace, target).await? else {
+            return Ok(None);
+        };
+        let seen = OutputMeta::of(&meta);
+        if seen.applied(manager).is_none() {
+            return Ok(None);
+        }
+        if !is_shared(&seen, namespace, manager) {
+            return Ok(Some(Released::Left(target.clone())));
+        }
+        let (meta, outcome) = match give_up(&Object::new(client, namespace, target), manager, &seen).await {
+            Ok(GivenUp::Keys(meta)) => (meta, Released::Keys(target.clone())),
+            Ok(GivenUp::Ownership(meta)) => (meta, Released::Ownership(target.clone())),
+            Ok(GivenUp::Vanished) => return Ok(None),
+            // The others may be leaving, too, and whoever is the last one does not.
+            Err(error) if is_conflict(&error) && attempt < ATTEMPTS => {
+                attempt += 1;
+                continue;
+            }
+            Err(error) => {
+                let attempt = Attempt {
+                    namespace,
+                    target,
+                    verb: "patch",
+                    desired: None,
+                };
+                return Err(attempt.failed(&error));
+            }
+        };
+        store.record(namespace, target, OutputMeta::of(&meta));
+        return Ok(Some(outcome));
     }
-    if !is_shared(&seen, namespace, manager) {
-        return Ok(Some(Released::Left(target.clone())));
-    }
-    let attempt = Attempt {
-        namespace,
-        target,
-        verb: "patch",
-        desired: None,
-    };
-    let given_up = give_up(&Object::new(client, namespace, target), manager, &seen.uid).await;
-    let (meta, outcome) = match given_up.map_err(|error| attempt.failed(&error))? {
-        GivenUp::Keys(meta) => (meta, Released::Keys(target.clone())),
-        GivenUp::Ownership(meta) => (meta, Released::Ownership(target.clone())),
-        GivenUp::Vanished => return Ok(None),
-    };
-    store.record(namespace, target, OutputMeta::of(&meta));
-    Ok(Some(outcome))
+}
+
+fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
 }
 
 /// Whether somebody else keeps the object alive: another AKVS, or an owner of another kind.
@@ -119,44 +137,38 @@ pub(super) enum GivenUp {
     Vanished,
 }
 
-/// How often the ownership of a Secret that keeps changing is tried to be given up: the garbage collector removes the owner
-/// reference in the same moment.
-const ATTEMPTS: usize = 3;
-
-/// Removes everything `manager` applied from the object with that UID. Where validation forbids that (422: keys its type
-/// requires), the keys stay and only the ownership ends.
-pub(super) async fn give_up(object: &Object<'_>, manager: &str, uid: &str) -> Result<GivenUp, kube::Error> {
-    match object.apply(manager, false, &Body::empty(object.target(), uid)).await {
-        Err(kube::Error::Api(status)) if status.code == 422 => disown(object, manager, uid).await,
+/// Removes everything `manager` applied from the object just as it was `seen`: whoever decided to leave it counted on those who are in it
+/// then. Where validation forbids that (422: keys its type requires), the keys stay and only the ownership ends.
+pub(super) async fn give_up(object: &Object<'_>, manager: &str, seen: &OutputMeta) -> Result<GivenUp, kube::Error> {
+    let nothing = Body::empty(object.target(), &seen.uid).with_resource_version(&seen.resource_version);
+    match object.apply(manager, false, &nothing).await {
+        Err(kube::Error::Api(status)) if status.code == 422 => disown(object, manager, seen).await,
         result => result.map(GivenUp::Keys),
     }
 }
 
-async fn disown(object: &Object<'_>, manager: &str, uid: &str) -> Result<GivenUp, kube::Error> {
-    let mut attempt = 1;
-    loop {
-        let Some(meta) = object.metadata().await? else {
-            return Ok(GivenUp::Vanished);
-        };
-        let seen = OutputMeta::of(&meta);
-        let Some(ours) = seen.applied(manager).filter(|_| *seen.uid == *uid) else {
-            return Ok(GivenUp::Vanished);
-        };
-        let entries = meta.managed_fields.iter().flatten();
-        let kept = entries
-            .filter(|entry| !is_applied_by(entry, manager))
-            .cloned()
-            .collect();
-        let references = meta.owner_references.iter().flatten();
-        let others = references
-            .filter(|r| !is_akvs_reference(r) || !contains(&ours.owners, &r.uid))
-            .cloned()
-            .collect();
-        match object.replace_ownership(&meta, kept, Some(others)).await {
-            Err(kube::Error::Api(status)) if status.code == 409 && attempt < ATTEMPTS => attempt += 1,
-            result => return result.map(GivenUp::Ownership),
-        }
-    }
+async fn disown(object: &Object<'_>, manager: &str, seen: &OutputMeta) -> Result<GivenUp, kube::Error> {
+    let Some(mut meta) = object.metadata().await? else {
+        return Ok(GivenUp::Vanished);
+    };
+    let Some(ours) = seen.applied(manager) else {
+        return Ok(GivenUp::Vanished);
+    };
+    let entries = meta.managed_fields.iter().flatten();
+    let kept = entries
+        .filter(|entry| !is_applied_by(entry, manager))
+        .cloned()
+        .collect();
+    let references = meta.owner_references.iter().flatten();
+    let others = references
+        .filter(|r| !is_akvs_reference(r) || !contains(&ours.owners, &r.uid))
+        .cloned()
+        .collect();
+    // Refused when this is another version than the one that was seen.
+    meta.uid = Some(seen.uid.to_string());
+    meta.resource_version = Some(seen.resource_version.to_string());
+    let result = object.replace_ownership(&meta, kept, Some(others)).await;
+    result.map(GivenUp::Ownership)
 }
 
 fn is_applied_by(entry: &ManagedFieldsEntry, manager: &str) -> bool {

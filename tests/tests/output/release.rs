@@ -1,11 +1,16 @@
 //! The AKVS is gone; no vault is asked.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use akv2k8s_controller::namespaces::Scope;
 use akv2k8s_controller::output::{self, OutputState, Released, Store, is_gone, release};
 use akv2k8s_testbed::wait::until;
 use anyhow::Result;
+use kube::Client;
 use kube::api::DeleteParams;
 use serde_json::json;
+use tokio::sync::Barrier;
 
 use super::bed::{Akvs, Bed, LIMIT, map, secret, wants};
 
@@ -35,6 +40,62 @@ async fn its_keys_leave_a_shared_secret() -> Result<()> {
     assert_eq!(bed.state(&b).await?, OutputState::Intact);
     assert_eq!(released(&bed, &a).await?, [], "a second time there is nothing to do");
     Ok(())
+}
+
+/// A client whose first answers all arrive in one moment, so many of them.
+fn together(client: &Client, count: usize) -> Client {
+    let (client, all, answers) = (
+        client.clone(),
+        Arc::new(Barrier::new(count)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let service = tower::service_fn(move |request| {
+        let (client, all, answers) = (client.clone(), all.clone(), answers.clone());
+        async move {
+            let answer = client.send(request).await;
+            if answers.fetch_add(1, Ordering::SeqCst) < count {
+                all.wait().await;
+            }
+            answer
+        }
+    });
+    Client::new(service, "default")
+}
+
+/// Else all would leave: an empty Secret of nobody would stay, which no AKVS may write to again.
+#[tokio::test]
+async fn of_those_that_go_in_the_same_moment_the_last_leaves_the_secret_to_the_garbage_collector() -> Result<()> {
+    let mut bed = Bed::new("together").await?;
+    let (mut a, mut b) = (bed.akvs("a", 1).await?, bed.akvs("b", 2).await?);
+    bed.synced(&mut a, &[wants("db", &[("password", "p")])]).await?;
+    bed.synced(&mut b, &[wants("db", &[("user", "u")])]).await?;
+    bed.client = together(&bed.client, 2);
+    let (of_a, of_b) = tokio::try_join!(released(&bed, &a), released(&bed, &b))?;
+    let (left, keys) = ([Released::Left(secret("db"))], [Released::Keys(secret("db"))]);
+    assert!(
+        (of_a == left && of_b == keys) || (of_a == keys && of_b == left),
+        "{of_a:?} {of_b:?}"
+    );
+    assert_eq!(bed.meta(&secret("db")).await?.owners.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_that_no_longer_want_it_in_the_same_moment_leave_no_secret_of_nobody() -> Result<()> {
+    let mut bed = Bed::new("unwanted").await?;
+    let (mut a, mut b) = (bed.akvs("a", 1).await?, bed.akvs("b", 2).await?);
+    bed.synced(&mut a, &[wants("db", &[("password", "p")])]).await?;
+    bed.synced(&mut b, &[wants("db", &[("user", "u")])]).await?;
+    bed.client = together(&bed.client, 2);
+    let (of_a, of_b) = tokio::try_join!(bed.sync(&mut a, &[], &[]), bed.sync(&mut b, &[], &[]))?;
+    // Who came too late looks again.
+    for (pass, akvs) in [(of_a, &mut a), (of_b, &mut b)] {
+        if !pass.applied.failed.is_empty() {
+            assert!(pass.trouble().starts_with("OutputConflict"), "{pass:?}");
+            assert_eq!(bed.synced(akvs, &[]).await?, ["Deleted Secret db"]);
+        }
+    }
+    bed.gone("db").await
 }
 
 #[tokio::test]
