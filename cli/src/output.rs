@@ -44,8 +44,46 @@ impl Output {
     }
 }
 
-/// One YAML document, with a line break at its end.
+/// One YAML document, with a line break at its end. Whatever else is white space there may belong to the last value.
 pub(crate) fn yaml(result: &impl Serialize) -> anyhow::Result<String> {
     let text = serde_saphyr::to_string(result).context("the result has no YAML form")?;
-    Ok(text.trim_end().to_owned() + "\n")
+    Ok(if text.ends_with('\n') { text } else { text + "\n" })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+
+    type Data = BTreeMap<String, String>;
+
+    fn read(text: &str) -> Vec<Data> {
+        let documents = serde_yaml::Deserializer::from_str(text).map(Data::deserialize);
+        documents
+            .collect::<Result<_, _>>()
+            .unwrap_or_else(|error| panic!("{error}: {text:?}"))
+    }
+
+    #[test]
+    fn white_space_at_the_end_of_the_last_value_stays() {
+        for value in ["a ", " a \n", "a\n\n\n", "a\n \n", "\n", " ", "a\t", "---\n", "a\r\n"] {
+            let data = Data::from([("k".to_owned(), value.to_owned())]);
+            let text = yaml(&data).unwrap();
+            assert!(text.ends_with('\n'), "{text:?}");
+            assert_eq!(read(&[&*text, &text].join("---\n")), [data.clone(), data], "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_is_read_back_as_it_was(values in proptest::collection::vec(r#"[a0 \n\t\r:#'"|>~-]{0,12}|.*"#, 0..4)) {
+            let data: Data = values.into_iter().enumerate().map(|(number, value)| (format!("k{number}"), value)).collect();
+            let text = yaml(&data).unwrap();
+            prop_assert_eq!(read(&[&*text, &text].join("---\n")), [data.clone(), data], "{:?}", text);
+        }
+    }
 }
