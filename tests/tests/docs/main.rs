@@ -9,3 +9,4 @@ mod named;
 mod page;
 mod reference;
 mod terraform;
+mod there;

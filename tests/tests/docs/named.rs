@@ -1,8 +1,7 @@
 //! Where a page names a test as its proof, as `FILE.rs::NAME`, that test is there.
 
-use std::fs;
-
-use crate::page::{all, root};
+use crate::page::all;
+use crate::there::is_there;
 
 /// Files and names that a line mentions.
 fn named(line: &str) -> Vec<(&str, &str)> {
@@ -11,27 +10,6 @@ fn named(line: &str) -> Vec<(&str, &str)> {
     pairs
         .filter(|(_, name)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
         .collect()
-}
-
-/// Files are named from the root, or from the folder of the end-to-end tests.
-pub(crate) fn is_there(file: &str, name: &str) -> bool {
-    let folders = [root(), root().join("tests/tests")];
-    let texts = folders
-        .iter()
-        .filter_map(|folder| fs::read_to_string(folder.join(format!("{file}.rs"))).ok());
-    texts.into_iter().any(|text| {
-        let lines: Vec<_> = text.lines().map(str::trim).collect();
-        let starts = [format!("fn {name}("), format!("async fn {name}(")];
-        // Attributes stand between a test's mark and its name.
-        let at = lines
-            .iter()
-            .position(|line| starts.iter().any(|it| line.starts_with(it.as_str())));
-        at.is_some_and(|at| {
-            lines[at.saturating_sub(4)..at]
-                .iter()
-                .any(|line| line.starts_with("#[") && line.contains("test"))
-        })
-    })
 }
 
 #[test]
@@ -57,6 +35,6 @@ fn a_test_that_is_not_there_is_noticed() {
     assert_eq!(named("| `docs/named.rs::a_b` and `c.rs` |"), [("docs/named", "a_b")]);
     assert!(is_there("docs/named", "a_test_that_is_not_there_is_noticed"));
     assert!(is_there("tests/tests/docs/named", "tests_that_pages_name_are_there"));
-    assert!(!is_there("docs/named", "is_there"), "it is no test");
+    assert!(!is_there("docs/there", "is_there"), "it is no test");
     assert!(!is_there("docs/named", "nothing") && !is_there("docs/none", "nothing"));
 }

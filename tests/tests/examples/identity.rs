@@ -13,12 +13,6 @@ use crate::openssl::OpenSsl;
 const OBJECT: &str = "identity/db-password.yaml";
 const RESTRICTED: &str = "injector/namespace.yaml";
 const PRIVILEGED: &str = "identity/azure-json/namespace.yaml";
-/// Compared with what is rendered: nothing here knows their kinds.
-const COMPARED: [&str; 2] = [
-    "identity/pod-identity/identity.yaml",
-    "identity/pod-identity/values-exception.yaml",
-];
-
 /// What has to be there before, in Azure or in the cluster.
 #[derive(Clone, Copy)]
 enum Given {
@@ -94,12 +88,6 @@ const JOURNEYS: [Journey; 8] = [
         )
     },
 ];
-
-/// Every file that the tests of this module and of `pod_identity` use.
-pub(crate) fn files() -> impl Iterator<Item = &'static str> {
-    let values = JOURNEYS.iter().map(|it| it.values);
-    values.chain(COMPARED).chain([OBJECT, PRIVILEGED])
-}
 
 /// The command of the folder's README that makes this Secret, without its first word.
 fn command(secret: &str) -> anyhow::Result<String> {

@@ -17,16 +17,6 @@ const ONE_NAMESPACE: [&str; 2] = [
     "tenancy/one-namespace/secrets.yaml",
 ];
 const BY_LABEL: [&str; 2] = ["tenancy/by-label/values.yaml", "tenancy/by-label/secrets.yaml"];
-/// Every file that the tests of this module use.
-pub(crate) const FILES: [&str; 7] = [
-    GRANTS[0],
-    GRANTS[1],
-    GRANTS[2],
-    ONE_NAMESPACE[0],
-    ONE_NAMESPACE[1],
-    BY_LABEL[0],
-    BY_LABEL[1],
-];
 /// Any way to become somebody does.
 const IDENTITY: &str = "identity/workload-identity/values.yaml";
 /// `db-password`, in a namespace to be named.

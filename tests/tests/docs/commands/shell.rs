@@ -3,7 +3,7 @@
 use akv2k8s_testbed::controlplane::ControlPlane;
 use akv2k8s_testbed::provision::Program;
 use akv2k8s_testbed::shell::Shell;
-use akv2k8s_testbed::stack::{Profile, controller_program};
+use akv2k8s_testbed::stack::{Profile, Stack, controller_program};
 
 use crate::page::all;
 
@@ -64,6 +64,26 @@ pub(crate) fn shell_for(cluster: &ControlPlane) -> anyhow::Result<Shell> {
         ("testbed", env!("CARGO_BIN_EXE_testbed").into()),
     ];
     Shell::new(cluster, Program::Helm3, &further)
+}
+
+/// The same for the cluster of `stack`, whose vaults its commands read.
+pub(crate) fn shell_of(stack: &Stack) -> anyhow::Result<Shell> {
+    let mut shell = shell_for(&stack.cluster)?;
+    for (name, value) in [
+        ("AUTH_TYPE", "clientSecret"),
+        ("AZURE_CLIENT_ID", stack.app.client_id()),
+        ("AZURE_TENANT_ID", stack.emulator.entra().tenant_id()),
+        ("AZURE_CLIENT_SECRET", &stack.app.add_secret()),
+        ("AZURE_ENVIRONMENT", "AzureStackCloud"),
+        (
+            "AZURE_ENVIRONMENT_FILEPATH",
+            &stack.file("cloud.json").display().to_string(),
+        ),
+        ("SSL_CERT_FILE", &stack.file("ca.pem").display().to_string()),
+    ] {
+        shell.set(name, value);
+    }
+    Ok(shell)
 }
 
 /// Runs a command until it ends, and fails unless it did what it is for.
