@@ -1,6 +1,9 @@
 {{/* What cannot work, said before anything is installed: what is wrong, and the edit that makes it right. */}}
 
 {{- define "akv2k8s.checks" -}}
+{{- if not (hasKey .Values "workloadIdentity") -}}
+{{- fail "the defaults of this chart are missing, as with --reuse-values, by which Helm takes those of the chart before: upgrade with --values FILE, or with --reset-then-reuse-values" -}}
+{{- end -}}
 {{- $components := dict -}}
 {{- if .Values.controller.enabled -}}{{- $_ := set $components "controller" .Values.controller -}}{{- end -}}
 {{- if .Values.env_injector.enabled -}}{{- $_ := set $components "env_injector" .Values.env_injector -}}{{- end -}}
