@@ -6,10 +6,14 @@
 mod coverage;
 mod effects;
 mod installing;
+mod kinds;
+mod place;
 mod render;
 mod rights;
 mod security;
 mod switching;
+mod taking_over;
+mod users;
 mod values;
 
 use std::time::Duration;
@@ -19,6 +23,9 @@ use akv2k8s_testbed::provision::Program;
 
 /// How long what takes a second may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Definitions of the kinds that are others': of the Prometheus operator, cert-manager, aad-pod-identity.
+const FOREIGN: &str = include_str!("foreign.yaml");
 
 /// Helm for tests that have the same outcome with both; `render` shows that both render the same.
 fn helm() -> Helm {

@@ -1,151 +1,243 @@
-//! From a release of akv2k8s' chart to ours and back, on a real API server without nodes: what is exchanged in place, what goes, and that no
-//! Secret is touched. The old release is a description of ours (`upstream`), and no program of it runs.
+//! From a release of akv2k8s' chart to ours and back, on a real API server without nodes: what is exchanged in place, what goes, and that
+//! nothing of the users' is written. The old release is a description of ours (`upstream`), and no program of it runs.
 
-use std::path::Path;
+use std::collections::BTreeSet;
 
-use akv2k8s_testbed::helm::{Helm, RELEASE};
+use akv2k8s_testbed::helm::RELEASE;
 use akv2k8s_testbed::provision::Program;
 use anyhow::{Context, ensure};
-use serde_json::{Value, json};
 
-use crate::installing::{Bed, authority};
-use crate::values::OLD;
-
-/// The chart of the old release, with the resource definition as it was.
-fn old_chart(folder: &Path) -> anyhow::Result<Helm> {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chart/upstream");
-    let copied = std::process::Command::new("cp")
-        .args(["-r", source])
-        .arg(folder)
-        .status()?;
-    ensure!(copied.success(), "copy {source}");
-    let chart = folder.join("upstream");
-    std::fs::create_dir(chart.join("crds"))?;
-    std::fs::write(chart.join("crds/crd.yaml"), include_str!("../crd/upstream.yaml"))?;
-    Ok(Helm::of(Program::Helm3)?.with_chart(&chart))
-}
+use crate::kinds::PFX;
+use crate::place::{Objects, Place, Switched};
+use crate::users::Users;
+use crate::values::{IN_ONE_NAMESPACE, OLD, WITH_CERT_MANAGER};
 
 /// Objects that both releases have, and that must not be made anew: running pods, endpoints and federations hang on them.
-const IN_PLACE: [&str; 7] = [
-    "deployment/akv2k8s-controller",
-    "deployment/akv2k8s-envinjector",
-    "service/akv2k8s-controller",
-    "service/akv2k8s-envinjector",
-    "serviceaccount/akv2k8s-controller",
-    "serviceaccount/akv2k8s-envinjector",
-    "mutatingwebhookconfiguration/akv2k8s-envinjector",
+const CONTROLLER: [&str; 3] = [
+    "Deployment/akv2k8s-controller",
+    "Service/akv2k8s-controller",
+    "ServiceAccount/akv2k8s-controller",
 ];
-/// Objects of the old release alone.
+const ENV_INJECTOR: [&str; 4] = [
+    "Deployment/akv2k8s-envinjector",
+    "MutatingWebhookConfiguration/akv2k8s-envinjector",
+    "Service/akv2k8s-envinjector",
+    "ServiceAccount/akv2k8s-envinjector",
+];
+
+/// With most values, objects of the old release alone.
 const OLD_ONLY: [&str; 4] = [
-    "secret/akv2k8s-envinjector-tls",
-    "secret/akv2k8s-envinjector-ca",
-    "clusterrole/akv2k8s-envinjector-reader",
-    "clusterrolebinding/akv2k8s-envinjector-reader",
+    "ClusterRole/akv2k8s-envinjector-reader",
+    "ClusterRoleBinding/akv2k8s-envinjector-reader",
+    "Secret/akv2k8s-envinjector-ca",
+    "Secret/akv2k8s-envinjector-tls",
 ];
-/// What users have.
-const USERS: [&str; 3] = ["azurekeyvaultsecret/db", "secret/db", "secret/akv2k8s-credentials"];
 
-async fn versions(bed: &Bed, objects: &[&str], field: &str) -> anyhow::Result<Vec<Value>> {
-    let mut found = Vec::new();
-    for object in objects {
-        found.push(bed.there(object).await?["metadata"][field].clone());
-    }
-    Ok(found)
-}
-
-async fn switch(program: Program) -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let bed = Bed::new(program).await?;
-    let old = old_chart(folder.path())?.with_cluster(bed.cluster.kubeconfig());
-    let certificate = authority();
-    let values = json!({"certificate": certificate, "key": certificate}).to_string();
-    let line = [
-        "install",
-        RELEASE,
-        "CHART",
-        "--namespace",
-        RELEASE,
-        "--create-namespace",
-    ];
-    old.run(&line, &values).context("install the old release")?;
-    bed.apply_what_is_the_users().await?;
-    let (uids, users) = (
-        versions(&bed, &IN_PLACE, "uid").await?,
-        versions(&bed, &USERS, "resourceVersion").await?,
-    );
-
-    for (name, values) in OLD
-        .iter()
-        .filter(|(name, _)| ["defaults", "service principal in env"].contains(name))
-    {
-        bed.helm("upgrade", values)
-            .with_context(|| format!("upgrade with {name}"))?;
-        ensure!(versions(&bed, &IN_PLACE, "uid").await? == uids, "{name}: made anew");
+/// Everything of the users' is as it was before.
+pub(crate) async fn is_untouched(users: &Users, before: &Objects) -> anyhow::Result<()> {
+    let now = users.all().await?;
+    ensure!(now.keys().eq(before.keys()), "{:?}, of {:?}", now.keys(), before.keys());
+    for (id, object) in &now {
         ensure!(
-            versions(&bed, &USERS, "resourceVersion").await? == users,
-            "{name}: what is the users' was written"
+            *object == before[id],
+            "{id} was written: {object}, before {}",
+            before[id]
         );
-        for gone in OLD_ONLY {
-            ensure!(bed.get(gone).await?.is_none(), "{name}: {gone} is still there");
-        }
-        for (deployment, image) in [(IN_PLACE[0], "controller"), (IN_PLACE[1], "envinjector")] {
-            let container = &bed.there(deployment).await?["spec"]["template"]["spec"]["containers"][0];
-            ensure!(
-                container["image"] == format!("ghcr.io/akv2k8s-rs/{image}:0.1.0"),
-                "{container}"
-            );
-            ensure!(
-                container["readinessProbe"]["httpGet"]["scheme"] == "HTTP",
-                "{container}"
-            );
-            let env = container["env"].to_string();
-            ensure!(!env.contains("CA_CERT_DIR"), "{env}");
-        }
-        let webhook = bed.there(IN_PLACE[6]).await?["webhooks"].clone();
-        ensure!(
-            webhook[0]["matchConditions"].is_array() && webhook[1].is_null(),
-            "{webhook}"
-        );
-        let config = &webhook[0]["clientConfig"];
-        ensure!(
-            config["caBundle"].is_null() && config["service"]["path"].is_null(),
-            "{config}"
-        );
-    }
-
-    bed.helm
-        .run(&["rollback", RELEASE, "1", "--namespace", RELEASE], "")
-        .context("roll back")?;
-    ensure!(
-        versions(&bed, &IN_PLACE, "uid").await? == uids,
-        "made anew by the way back"
-    );
-    ensure!(
-        versions(&bed, &USERS, "resourceVersion").await? == users,
-        "what is the users' was written by the way back"
-    );
-    let container = &bed.there(IN_PLACE[0]).await?["spec"]["template"]["spec"]["containers"][0];
-    ensure!(
-        container["image"] == "spvest/azure-keyvault-controller:1.8.4",
-        "{container}"
-    );
-    let config = &bed.there(IN_PLACE[6]).await?["webhooks"][0]["clientConfig"];
-    ensure!(
-        config["caBundle"] == certificate && config["service"]["path"] == "/pods",
-        "{config}"
-    );
-    for back in OLD_ONLY {
-        bed.there(back).await?;
     }
     Ok(())
 }
 
+/// Of each release its programs, and the webhook's way to them.
+async fn is_ours(place: &Place) -> anyhow::Result<()> {
+    for (deployment, image) in [(CONTROLLER[0], "controller"), (ENV_INJECTOR[0], "envinjector")] {
+        let container = &place.there(deployment).await?["spec"]["template"]["spec"]["containers"][0];
+        ensure!(
+            container["image"] == format!("ghcr.io/akv2k8s-rs/{image}:0.1.0"),
+            "{container}"
+        );
+        ensure!(
+            container["readinessProbe"]["httpGet"]["scheme"] == "HTTP",
+            "{container}"
+        );
+    }
+    let webhook = place.there(ENV_INJECTOR[1]).await?["webhooks"].clone();
+    ensure!(
+        webhook[0]["matchConditions"].is_array() && webhook[1].is_null(),
+        "{webhook}"
+    );
+    let config = &webhook[0]["clientConfig"];
+    ensure!(
+        config["caBundle"].is_null() && config["service"]["path"].is_null(),
+        "{config}"
+    );
+    Ok(())
+}
+
+async fn is_theirs(place: &Place) -> anyhow::Result<()> {
+    let container = &place.there(CONTROLLER[0]).await?["spec"]["template"]["spec"]["containers"][0];
+    ensure!(
+        container["image"] == "spvest/azure-keyvault-controller:1.8.4",
+        "{container}"
+    );
+    let config = &place.there(ENV_INJECTOR[1]).await?["webhooks"][0]["clientConfig"];
+    ensure!(
+        config["caBundle"] == place.certificate && config["service"]["path"] == "/pods",
+        "{config}"
+    );
+    Ok(())
+}
+
+async fn there_and_back(program: Program) -> anyhow::Result<()> {
+    let place = Place::new(program).await?;
+    let (_, defaults) = OLD[0];
+    place.install_old(defaults)?;
+    let users = Users::new(place.cluster, PFX).await?;
+    let before = users.all().await?;
+
+    // Values as they are before the edit that is documented, and the flag that is warned of.
+    let with_image = format!("{defaults}controller: {{image: {{tag: 1.8.4}}}}\n");
+    for (flag, values, words) in [
+        (
+            "--reset-values",
+            with_image.as_str(),
+            "Take controller.image.tag out of your values",
+        ),
+        (
+            "--reuse-values",
+            "",
+            "upgrade with --values FILE, or with --reset-then-reuse-values",
+        ),
+    ] {
+        let refused = place.upgrade_with(&[flag], values).err();
+        let refused = format!("{:#}", refused.with_context(|| format!("{flag}: it was upgraded"))?);
+        ensure!(refused.contains(words), "{flag}: {refused}");
+        is_theirs(&place).await.context(flag)?;
+    }
+
+    let switched = place.switch(defaults).await?;
+    ensure!(switched.gone() == OLD_ONLY, "{:?}", switched.gone());
+    switched.keeps(&[&CONTROLLER[..], &ENV_INJECTOR].concat())?;
+    is_ours(&place).await?;
+    is_untouched(&users, &before).await?;
+
+    let back = ["rollback", RELEASE, "1", "--namespace", RELEASE];
+    place.ours.run(&back, "").context("roll back")?;
+    is_theirs(&place).await?;
+    let both: BTreeSet<_> = switched.before.keys().chain(switched.after.keys()).collect();
+    let again = place.get(both).await?;
+    ensure!(again.keys().eq(switched.before.keys()), "back: {:?}", again.keys());
+    for (id, object) in switched.after.iter().filter(|(id, _)| again.contains_key(*id)) {
+        ensure!(
+            again[id]["metadata"]["uid"] == object["metadata"]["uid"],
+            "{id} was made anew by the way back"
+        );
+    }
+    is_untouched(&users, &before).await?;
+    place.uninstall()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn helm_3_takes_a_release_of_akv2k8s_over_in_place_and_gives_it_back() -> anyhow::Result<()> {
-    switch(Program::Helm3).await
+    there_and_back(Program::Helm3).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn helm_4_takes_a_release_of_akv2k8s_over_in_place_and_gives_it_back() -> anyhow::Result<()> {
-    switch(Program::Helm4).await
+    there_and_back(Program::Helm4).await
+}
+
+/// What goes with the values `name`.
+fn what_goes(name: &str) -> Vec<&'static str> {
+    match name {
+        // Of one replica that must stay none could be drained. All else is cert-manager's, or said in the values.
+        WITH_CERT_MANAGER => vec!["PodDisruptionBudget/akv2k8s-envinjector"],
+        IN_ONE_NAMESPACE => vec![
+            "Role/akv2k8s-envinjector",
+            "Role/akv2k8s-envinjector-reader",
+            "RoleBinding/akv2k8s-envinjector",
+            "RoleBinding/akv2k8s-envinjector-reader",
+        ],
+        // There the env injector's could not be switched off.
+        "monitored" => [&OLD_ONLY[..], &["ServiceMonitor/akv2k8s-envinjector"]].concat(),
+        _ => OLD_ONLY.to_vec(),
+    }
+}
+
+/// What stays with the values `name` besides what stays with all.
+fn what_stays(name: &str) -> &'static [&'static str] {
+    match name {
+        "service principal in env" => &["Secret/akv2k8s-controller-env", "Secret/akv2k8s-env"],
+        "pod identity" => &[
+            "AzurePodIdentityException/akv2k8s-controller-exception",
+            "AzurePodIdentityException/akv2k8s-env-injector-exception",
+        ],
+        "managed identity in values" => &["ConfigMap/akv2k8s-azureconfig"],
+        "restricted init container" => &[
+            "PodDisruptionBudget/akv2k8s-envinjector",
+            "Secret/akv2k8s-envinjector-webhook-env",
+        ],
+        WITH_CERT_MANAGER => &[
+            "Certificate/akv2k8s-envinjector-ca",
+            "Certificate/akv2k8s-envinjector-tls",
+            "ClusterRoleBinding/akv2k8s-envinjector-reader",
+            "Issuer/akv2k8s-envinjector-ca",
+            "Issuer/akv2k8s-envinjector-selfsign",
+        ],
+        IN_ONE_NAMESPACE => &[
+            "Role/akv2k8s-controller",
+            "RoleBinding/akv2k8s-controller",
+            "Secret/akv2k8s-controller-env",
+        ],
+        "monitored" => &["ServiceMonitor/akv2k8s-controller"],
+        _ => &[],
+    }
+}
+
+/// cert-manager goes on with the authority that it has: with another specification it would make another one, or wait for somebody's
+/// decision (`CannotRegenerateKey`). The webhook's own certificate it may make anew.
+fn authority_is_kept(switched: &Switched) -> anyhow::Result<()> {
+    for id in [
+        "Certificate/akv2k8s-envinjector-ca",
+        "Issuer/akv2k8s-envinjector-ca",
+        "Issuer/akv2k8s-envinjector-selfsign",
+    ] {
+        let (before, after) = (&switched.before[id], &switched.after[id]);
+        ensure!(
+            before["spec"] == after["spec"],
+            "{id}: {} in place of {}",
+            after["spec"],
+            before["spec"]
+        );
+    }
+    let renewed = &switched.after["Certificate/akv2k8s-envinjector-tls"]["spec"]["privateKey"];
+    ensure!(renewed["rotationPolicy"] == "Always", "{renewed}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_every_values_file_of_users_a_release_of_akv2k8s_is_taken_over_in_place() -> anyhow::Result<()> {
+    let place = Place::new(Program::Helm3).await?;
+    place.install_old("")?;
+    let users = Users::new(place.cluster, PFX).await?;
+    let before = users.all().await?;
+    for (name, values) in OLD {
+        place.uninstall()?;
+        place.install_old(values).context(*name)?;
+        let switched = place.switch(values).await.context(*name)?;
+        ensure!(
+            switched.gone() == what_goes(name),
+            "{name}: gone: {:?}",
+            switched.gone()
+        );
+        switched.keeps(&CONTROLLER).context(*name)?;
+        switched.keeps(what_stays(name)).context(*name)?;
+        if *name != IN_ONE_NAMESPACE {
+            switched.keeps(&ENV_INJECTOR).context(*name)?;
+        }
+        if *name == WITH_CERT_MANAGER {
+            authority_is_kept(&switched)?;
+        }
+        is_untouched(&users, &before).await.context(*name)?;
+    }
+    place.uninstall()
 }
