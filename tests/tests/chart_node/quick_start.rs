@@ -14,6 +14,24 @@ use crate::world::{PATIENCE, World};
 const PAGE: &str = include_str!("../../../docs/quick-start.md");
 const CHAPTER: &str = "\n## On AKS, with workload identity\n";
 
+/// Pages that run the controller's program in its pod.
+const PAGES: [&str; 4] = [
+    include_str!("../../../docs/authentication.md"),
+    include_str!("../../../docs/coming-from-akv2k8s.md"),
+    include_str!("../../../docs/doctor.md"),
+    include_str!("../../../docs/network.md"),
+];
+
+/// Their commands that do so.
+fn in_the_pod() -> Vec<&'static str> {
+    let lines = PAGES.iter().flat_map(|page| page.lines().map(str::trim));
+    lines
+        .filter(|line| {
+            line.starts_with("kubectl ") && line.contains(" exec ") && line.contains(" -- akv2k8s-controller ")
+        })
+        .collect()
+}
+
 /// The blocks of commands of a chapter, in their order.
 pub(crate) fn blocks(chapter: &str) -> Vec<&'static str> {
     let chapter = PAGE.split_once(chapter).map_or("", |(_, rest)| rest);
@@ -81,5 +99,13 @@ async fn the_quick_start_ends_with_a_program_that_has_its_value() -> anyhow::Res
     ensure!(printed.get("DB_PASSWORD").context("it has the variable")? == "s3cret");
     let said = run(&shell, doctor).await?;
     println!("{said}");
+
+    ensure!(in_the_pod().len() == PAGES.len(), "{:?}", in_the_pod());
+    for command in in_the_pod() {
+        // 1 says that something is wrong; kubectl says so, too, and without a word of the program's.
+        let said = shell.run(command, |code| code <= 1).await?;
+        println!("{command}\n{said}");
+        ensure!(said.contains('✓'), "{command}: {said}");
+    }
     Ok(())
 }

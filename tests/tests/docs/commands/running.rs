@@ -57,6 +57,14 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("docs/quick-start.md", "kubectl label namespace default", QUICK_START),
     ("docs/quick-start.md", "kubectl run app", QUICK_START),
     ("docs/quick-start.md", "kubectl akv2k8s doctor", QUICK_START),
+    ("docs/authentication.md", "kubectl exec", QUICK_START),
+    (
+        "docs/coming-from-akv2k8s.md",
+        "kubectl --namespace akv2k8s exec",
+        QUICK_START,
+    ),
+    ("docs/doctor.md", "kubectl exec", QUICK_START),
+    ("docs/network.md", "kubectl exec", QUICK_START),
     ("README.md", "cargo demo", DEMO),
     ("docs/quick-start.md", "cargo demo", DEMO),
     ("docs/coming-from-csi.md", "", CSI),
@@ -69,7 +77,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
 /// On a real node, with each block of the chapter about the emulator.
 const EMULATOR: &str = "chart_node/emulator.rs::a_cluster_whose_azure_is_the_emulator_gets_its_first_secret";
 const DEMO: &str = "the stage `demo` of `cargo verify`";
-/// On a real node, with each block of the chapter about AKS.
+/// On a real node, with each block of the chapter about AKS, and what other pages run in the controller's pod.
 const QUICK_START: &str = "chart_node/quick_start.rs::the_quick_start_ends_with_a_program_that_has_its_value";
 /// These follow a page command by command, and look at what came of it.
 const ARGO_CD: &str = "docs/commands/argocd.rs::the_script_is_in_argo_cds_configuration_beside_what_was_there";
@@ -82,10 +90,11 @@ const CREDENTIAL: &str = "docs/commands/credential.rs::the_application_goes_step
 
 /// Commands that no test runs: page, beginning, what they need. Those of Azure's CLI are not in it: they are known by their words.
 const NOT_RUN: &[(&str, &str, &str)] = &[
-    ("docs/coming-from-akv2k8s.md", "kubectl --namespace akv2k8s exec", NODE),
-    ("docs/doctor.md", "kubectl exec", NODE),
-    ("docs/network.md", "kubectl exec", NODE),
-    ("docs/troubleshooting.md", "kubectl -n akv2k8s port-forward", NODE),
+    (
+        "docs/troubleshooting.md",
+        "kubectl -n akv2k8s port-forward",
+        "a kubelet",
+    ),
     ("docs/images.md", "cargo testbed images", BUILDS),
     (
         "docs/node.md",
@@ -104,9 +113,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/quick-start.md", "kind ", DOCKER),
     ("docs/quick-start.md", "HOST=", DOCKER),
     ("README.md", "git clone", "the Internet"),
-    ("docs/authentication.md", "kubectl exec", NODE),
 ];
-const NODE: &str = "a kubelet";
 const BUILDS: &str = "minutes of compiling";
 const DOCKER: &str = "Docker";
 
