@@ -3,6 +3,7 @@
 use anyhow::Context;
 use clap::ValueEnum;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::style::Style;
 
@@ -45,8 +46,20 @@ impl Output {
 }
 
 /// One YAML document, with a line break at its end. Whatever else is white space there may belong to the last value.
+///
+/// Text of several lines is a block, which people read with ease. But the readers that kubectl and others use do not take every block that
+/// YAML allows, such as one that begins with a tab: then all texts are quoted.
 pub(crate) fn yaml(result: &impl Serialize) -> anyhow::Result<String> {
-    let text = serde_saphyr::to_string(result).context("the result has no YAML form")?;
+    const NO_FORM: &str = "the result has no YAML form";
+    let value = serde_json::to_value(result).context(NO_FORM)?;
+    let blocks = serde_saphyr::to_string(result).context(NO_FORM)?;
+    let is_read_back = serde_yaml::from_str::<Value>(&blocks).is_ok_and(|read| read == value);
+    let text = if is_read_back {
+        blocks
+    } else {
+        let quoted = serde_saphyr::ser_options! { prefer_block_scalars: false };
+        serde_saphyr::to_string_with_options(result, quoted).context(NO_FORM)?
+    };
     Ok(if text.ends_with('\n') { text } else { text + "\n" })
 }
 
@@ -76,6 +89,13 @@ mod tests {
             assert!(text.ends_with('\n'), "{text:?}");
             assert_eq!(read(&[&*text, &text].join("---\n")), [data.clone(), data], "{text:?}");
         }
+    }
+
+    #[test]
+    fn lines_stay_lines_unless_a_block_would_not_be_read_everywhere() {
+        let text = |value: &str| yaml(&Data::from([("k".to_owned(), value.to_owned())])).unwrap();
+        assert_eq!(text("a\nb\n"), "k: |\n  a\n  b\n");
+        assert_eq!(text("\ta\nb\n"), "k: \"\\ta\\nb\\n\"\n");
     }
 
     proptest! {

@@ -6,7 +6,6 @@ use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_testbed::emulator::CertificatePolicy;
 use akv2k8s_testbed::emulator::crypto::{Curve, KeyType};
 use kube::api::{Patch, PatchParams};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::bed::Bed;
@@ -93,6 +92,11 @@ const ROWS: &[Row] = &[
         "{configMap: {name: NAME, dataKey: v}}",
     ),
     Row(
+        "map-lines",
+        "name: lines, type: secret",
+        "{configMap: {name: NAME, dataKey: v}}",
+    ),
+    Row(
         "map-binary",
         "name: base64, type: secret",
         "{transform: [base64decode], configMap: {name: NAME, dataKey: v}}",
@@ -140,6 +144,7 @@ fn manifest(Row(name, object, output): &Row) -> anyhow::Result<Value> {
 
 fn fill(bed: &Bed) -> anyhow::Result<()> {
     bed.set("text", " canary \n")?;
+    bed.set("lines", "\tcanary\nof lines \n\n")?;
     bed.set("base64", "/wBjYW5hcnk=")?;
     bed.set("login", "canary:canary-2")?;
     bed.set(
@@ -214,9 +219,16 @@ async fn what_is_rendered_is_what_the_controller_writes_for_every_type() -> anyh
     );
 
     let yaml = bed.run(&["render", "-f", &file, "--yes"]).await?;
-    let documents = serde_yaml::Deserializer::from_str(&yaml.out).map(Value::deserialize);
-    let documents: Vec<_> = documents.collect::<Result<_, _>>()?;
-    assert_eq!(documents, items(&list), "YAML says what JSON says");
+    let read = ["create", "--dry-run=client", "-o", "json", "-f", "-"];
+    let read = bed
+        .stage
+        .cluster
+        .kubectl_with_input(&read, &yaml.out)
+        .await?
+        .success()?;
+    let read = serde_json::Deserializer::from_str(&read).into_iter::<Value>();
+    let read: BTreeMap<_, _> = read.map(|object| object.map(essence)).collect::<Result<_, _>>()?;
+    assert_eq!(rendered, read, "kubectl reads in YAML what JSON says");
     Ok(())
 }
 
