@@ -15,7 +15,7 @@ use crate::FOREIGN;
 use crate::installing::authority;
 use crate::users::listed;
 
-/// On an API server that all tests of this kind have in common, one after the other.
+/// On an API server that all tests with the same Helm have in common, one after the other.
 pub(crate) struct Place {
     pub(crate) cluster: &'static ControlPlane,
     old: Helm,
@@ -38,10 +38,14 @@ pub(crate) struct Switched {
 impl Place {
     /// Nothing of a release is there, and others' definitions are.
     pub(crate) async fn new(program: Program) -> anyhow::Result<Self> {
-        static TURN: Mutex<()> = Mutex::const_new(());
-        static CLUSTER: OnceCell<ControlPlane> = OnceCell::const_new();
-        let turn = TURN.lock().await;
-        let cluster = CLUSTER.get_or_try_init(ControlPlane::start).await?;
+        static OF_HELM_3: (Mutex<()>, OnceCell<ControlPlane>) = (Mutex::const_new(()), OnceCell::const_new());
+        static OF_HELM_4: (Mutex<()>, OnceCell<ControlPlane>) = (Mutex::const_new(()), OnceCell::const_new());
+        let (turn, cluster) = match program {
+            Program::Helm4 => &OF_HELM_4,
+            _ => &OF_HELM_3,
+        };
+        let turn = turn.lock().await;
+        let cluster = cluster.get_or_try_init(ControlPlane::start).await?;
         let (charts, certificate) = (tempfile::tempdir()?, authority());
         let chart = old_chart(charts.path(), &certificate)?;
         let place = Self {

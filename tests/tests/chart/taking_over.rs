@@ -192,7 +192,7 @@ async fn doctor_names(shell: &Shell, users: &Users, pod: &str) -> anyhow::Result
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_of_every_kind_stay_as_they_are_and_doctor_names_the_pods_to_restart() -> anyhow::Result<()> {
-    let place = Place::new(Program::Helm3).await?;
+    let place = Place::new(Program::Helm4).await?;
     let (_, values) = OLD
         .iter()
         .find(|(name, _)| *name == BY_WORKLOAD_IDENTITY)
@@ -201,7 +201,7 @@ async fn secrets_of_every_kind_stay_as_they_are_and_doctor_names_the_pods_to_res
     let azure = Azure::start(&place).await?;
     let users = Users::new(place.cluster, &azure.keystore).await?;
     let pod = users.start_prepared_pod().await?;
-    let shell = Shell::new(place.cluster, Program::Helm3, &[])?;
+    let shell = Shell::new(place.cluster, Program::Helm4, &[])?;
     doctor_names(&shell, &users, &pod).await.context("before")?;
 
     let before = users.all().await?;
