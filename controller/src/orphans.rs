@@ -13,20 +13,19 @@ use crate::reconcile::Context;
 
 /// Longest time between two looks.
 const PERIOD: Duration = Duration::from_hours(24);
+/// The time after a look that left something undone.
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// Looks at once, whenever the AKVS were listed anew (`listed` is set), and once a day.
 pub(crate) async fn follow(context: Arc<Context>, listed: watch::Receiver<bool>) {
-    repeat(listed, PERIOD, || release(Arc::clone(&context))).await;
+    repeat(listed, || release(Arc::clone(&context))).await;
 }
 
-async fn repeat<F: Future<Output = ()>>(
-    mut listed: watch::Receiver<bool>,
-    period: Duration,
-    mut look: impl FnMut() -> F,
-) {
+/// `look` says when to look again.
+async fn repeat<F: Future<Output = Duration>>(mut listed: watch::Receiver<bool>, mut look: impl FnMut() -> F) {
     loop {
         listed.mark_unchanged();
-        look().await;
+        let period = look().await;
         tokio::select! {
             () = tokio::time::sleep(period) => {}
             changed = listed.changed() => if changed.is_err() {
@@ -36,19 +35,20 @@ async fn repeat<F: Future<Output = ()>>(
     }
 }
 
-async fn release(context: Arc<Context>) {
+async fn release(context: Arc<Context>) -> Duration {
     let keys = context.objects.keys();
     let managers: HashSet<_> = keys.iter().map(|key| manager_name(&key.namespace, &key.name)).collect();
     let looked = output::release_orphans(&context.client, &context.store, |manager| managers.contains(manager)).await;
     for released in looked.released {
         info!(output = ?released, "output released: the deletion of its object was not seen");
     }
-    for failed in looked.failed {
+    for failed in &looked.failed {
         warn!(output = %failed.target, error = %failed.diagnosis, "an orphaned output could not be released");
     }
     for (namespace, error) in looked.unread {
         warn!(%namespace, %error, "orphaned outputs cannot be looked for; the next look is within a day");
     }
+    if looked.failed.is_empty() { PERIOD } else { AGAIN }
 }
 
 #[cfg(test)]
@@ -66,10 +66,10 @@ mod tests {
         let (looked, looks) = mpsc::unbounded_channel();
         let look = || {
             looked.send(()).unwrap();
-            std::future::ready(())
+            std::future::ready(period)
         };
         tokio::select! {
-            () = repeat(listed, period, look) => panic!("it ended"),
+            () = repeat(listed, look) => panic!("it ended"),
             () = play(looks) => {}
         }
     }

@@ -245,8 +245,8 @@ fn install(built: &Path, architecture: Architecture) -> anyhow::Result<PathBuf> 
     let folder = workspace().join("target/static").join(architecture.of_images());
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let to = folder.join(built.file_name().context("a program has a name")?);
-    // In one step: a running program cannot be overwritten.
-    let partial = to.with_extension("partial");
+    // In one step: a running program cannot be overwritten, and another process may be at the same.
+    let partial = to.with_extension(format!("partial-{}", std::process::id()));
     std::fs::copy(built, &partial)
         .and_then(|_| std::fs::rename(&partial, &to))
         .with_context(|| to.display().to_string())?;

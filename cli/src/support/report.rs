@@ -82,7 +82,14 @@ impl Text for Written {
             .missing
             .iter()
             .map(|what| style.paint(Paint::Change, &format!("  {what}")) + "\n");
-        let missing: String = missing.collect();
+        let not_read = (self.outputs_not_read > 0).then(|| {
+            let what = format!(
+                "{} outputs could not be read, so their values were not looked for",
+                self.outputs_not_read
+            );
+            style.paint(Paint::Change, &format!("  {what}")) + "\n"
+        });
+        let missing: String = missing.chain(not_read).collect();
         let missing = if missing.is_empty() {
             missing
         } else {
@@ -116,7 +123,9 @@ mod tests {
         let partly = all.without(vec!["pods: no right to list them".to_owned()], 2);
         let text = partly.text(Style::PLAIN);
         assert!(
-            text.contains("\nNot in it\n  pods: no right to list them\nLook"),
+            text.contains(
+                "\nNot in it\n  pods: no right to list them\n  2 outputs could not be read, so their values were not looked for\nLook"
+            ),
             "{text}"
         );
         let expected = serde_json::json!({

@@ -197,12 +197,14 @@ impl Session<'_> {
     }
 
     async fn release(&self, target: &Target, seen: &OutputMeta) -> Result<Written, ApplyError> {
-        let given_up = give_up(&self.object(target), &self.manager, seen).await;
-        match given_up.map_err(|error| self.attempt(target, "patch", None).failed(&error))? {
+        let failed = |error| self.attempt(target, "patch", None).failed(&error);
+        let given_up = give_up(&self.object(target), &self.akvs.namespace, &self.manager, seen.clone()).await;
+        match given_up.map_err(failed)? {
             GivenUp::Keys(meta) | GivenUp::Ownership(meta) => {
                 self.store.record(&self.akvs.namespace, target, OutputMeta::of(&meta));
             }
             GivenUp::Vanished => {}
+            GivenUp::Alone(refusal) => return Err(failed(refusal)),
         }
         Ok(Written {
             target: target.clone(),

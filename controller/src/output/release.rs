@@ -48,10 +48,6 @@ pub async fn release(
     release_all(client, store, &akvs.namespace, &akvs.manager(), &targets).await
 }
 
-/// How often an output that keeps changing is looked at: others leave it, and the garbage collector removes owner references, in the same
-/// moment.
-const ATTEMPTS: usize = 5;
-
 /// Releases `targets` from a manager whose AKVS is gone.
 pub(super) async fn release_all(
     client: &kube::Client,
@@ -77,44 +73,32 @@ async fn release_one(
     manager: &str,
     target: &Target,
 ) -> Result<Option<Released>, ApplyError> {
-    let mut attempt = 1;
-    loop {
-        let Some(meta) = live(client, namespace, target).await? else {
-            return Ok(None);
-        };
-        let seen = OutputMeta::of(&meta);
-        if seen.applied(manager).is_none() {
-            return Ok(None);
-        }
-        if !is_shared(&seen, namespace, manager) {
-            return Ok(Some(Released::Left(target.clone())));
-        }
-        let (meta, outcome) = match give_up(&Object::new(client, namespace, target), manager, &seen).await {
-            Ok(GivenUp::Keys(meta)) => (meta, Released::Keys(target.clone())),
-            Ok(GivenUp::Ownership(meta)) => (meta, Released::Ownership(target.clone())),
-            Ok(GivenUp::Vanished) => return Ok(None),
-            // The others may be leaving, too, and whoever is the last one does not.
-            Err(error) if is_conflict(&error) && attempt < ATTEMPTS => {
-                attempt += 1;
-                continue;
-            }
-            Err(error) => {
-                let attempt = Attempt {
-                    namespace,
-                    target,
-                    verb: "patch",
-                    desired: None,
-                };
-                return Err(attempt.failed(&error));
-            }
-        };
-        store.record(namespace, target, OutputMeta::of(&meta));
-        return Ok(Some(outcome));
+    let Some(meta) = live(client, namespace, target).await? else {
+        return Ok(None);
+    };
+    let seen = OutputMeta::of(&meta);
+    if seen.applied(manager).is_none() {
+        return Ok(None);
     }
-}
-
-fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409)
+    if !is_shared(&seen, namespace, manager) {
+        return Ok(Some(Released::Left(target.clone())));
+    }
+    let attempt = Attempt {
+        namespace,
+        target,
+        verb: "patch",
+        desired: None,
+    };
+    let object = Object::new(client, namespace, target);
+    let given_up = give_up(&object, namespace, manager, seen).await;
+    let (meta, outcome) = match given_up.map_err(|error| attempt.failed(&error))? {
+        GivenUp::Keys(meta) => (meta, Released::Keys(target.clone())),
+        GivenUp::Ownership(meta) => (meta, Released::Ownership(target.clone())),
+        GivenUp::Vanished => return Ok(None),
+        GivenUp::Alone(_) => return Ok(Some(Released::Left(target.clone()))),
+    };
+    store.record(namespace, target, OutputMeta::of(&meta));
+    Ok(Some(outcome))
 }
 
 /// Whether somebody else keeps the object alive: another AKVS, or an owner of another kind.
@@ -135,11 +119,51 @@ pub(super) enum GivenUp {
     Ownership(ObjectMeta),
     /// Nothing: there is no such object, or it is not this manager's any more.
     Vanished,
+    /// Nothing: all others have left it meanwhile, so what is to become of it has to be decided anew. With the refusal.
+    Alone(kube::Error),
 }
 
+/// How often an output that keeps changing is looked at: others leave it, and the garbage collector removes owner references, in the same
+/// moment. Of those who leave together one succeeds each time.
+const ATTEMPTS: usize = 10;
+
 /// Removes everything `manager` applied from the object just as it was `seen`: whoever decided to leave it counted on those who are in it
-/// then. Where validation forbids that (422: keys its type requires), the keys stay and only the ownership ends.
-pub(super) async fn give_up(object: &Object<'_>, manager: &str, seen: &OutputMeta) -> Result<GivenUp, kube::Error> {
+/// then. If it is another one by now, it is looked at again.
+pub(super) async fn give_up(
+    object: &Object<'_>,
+    namespace: &str,
+    manager: &str,
+    mut seen: OutputMeta,
+) -> Result<GivenUp, kube::Error> {
+    let mut attempt = 1;
+    loop {
+        let refusal = match leave(object, manager, &seen).await {
+            Err(error) if is_conflict(&error) => error,
+            result => return result,
+        };
+        let Some(meta) = object.metadata().await? else {
+            return Ok(GivenUp::Vanished);
+        };
+        seen = OutputMeta::of(&meta);
+        if seen.applied(manager).is_none() {
+            return Ok(GivenUp::Vanished);
+        }
+        if !is_shared(&seen, namespace, manager) {
+            return Ok(GivenUp::Alone(refusal));
+        }
+        if attempt == ATTEMPTS {
+            return Err(refusal);
+        }
+        attempt += 1;
+    }
+}
+
+fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
+}
+
+/// One attempt. Where validation forbids it (422: keys its type requires), the keys stay and only the ownership ends.
+async fn leave(object: &Object<'_>, manager: &str, seen: &OutputMeta) -> Result<GivenUp, kube::Error> {
     let nothing = Body::empty(object.target(), &seen.uid).with_resource_version(&seen.resource_version);
     match object.apply(manager, false, &nothing).await {
         Err(kube::Error::Api(status)) if status.code == 422 => disown(object, manager, seen).await,

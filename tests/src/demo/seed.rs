@@ -18,13 +18,15 @@ pub const ROTATED_VALUE: &str = "My rotated secret";
 /// Something of it is there and deleted.
 pub fn fill(vault: &VaultHandle) -> anyhow::Result<()> {
     let docker = STANDARD.encode("demo:demo-password");
-    let docker = format!(r#"{{"auths":{{"registry.example.com":{{"auth":"{docker}"}}}}}}"#);
+    let docker_cfg = format!(r#"{{"registry.example.com":{{"auth":"{docker}"}}}}"#);
+    let docker = format!(r#"{{"auths":{docker_cfg}}}"#);
     let ssh_key = STANDARD
         .encode("-----BEGIN OPENSSH PRIVATE KEY-----\nonly a demonstration\n-----END OPENSSH PRIVATE KEY-----\n");
     let secrets = [
         ("my-secret", FIRST_VALUE),
         ("my-basic-auth", "demo-user:pass:with:colons"),
         ("my-docker-config", docker.as_str()),
+        ("my-docker-cfg", docker_cfg.as_str()),
         ("my-ssh-key", ssh_key.as_str()),
         ("my-multi-key-json", r#"{"user": "demo", "password": "demo-password"}"#),
         ("my-multi-key-yaml", "host: db.example.com\nport: 5432\n"),

@@ -7,9 +7,11 @@ use super::{Error, Outcome, say};
 use crate::hardened::{HARDENED, VARIABLE};
 
 /// The end-to-end suites in which controller or env injector run with the rights of an installation.
-const SUITES: [&str; 7] = [
+const SUITES: [&str; 9] = [
+    "broker",
     "controller",
     "crash",
+    "faults",
     "grants",
     "isolation",
     "injection",
@@ -62,8 +64,16 @@ const LOSSES: &[Loss] = &[
         what: "an AzureKeyVaultSecret that was deleted while no controller ran takes its keys out of a Secret that others share",
         tests: &[(
             "crash",
-            "boundaries::a_kill_at_any_boundary_of_a_release_or_a_start_is_made_up_for_by_the_next_start",
+            "boundaries::a_kill_at_any_boundary_of_a_release_is_made_up_for_by_the_next_start",
             "for the outputs of release1-, in vain",
+        )],
+    },
+    Loss {
+        what: "a ServiceAccount that is to be read as and is not there is told before its namespace has let the env injector in",
+        tests: &[(
+            "broker",
+            "identities::what_is_missing_is_told_with_the_command_that_puts_it_right_and_nothing_is_asked_of_azure",
+            "for the broker to say ServiceAccountNotFound, in vain",
         )],
     },
     Loss {

@@ -20,6 +20,7 @@ use akv2k8s_shared::keyvault::{KeyVault, Settings};
 use akv2k8s_shared::readers::{Readers, ServiceAccounts};
 use akv2k8s_testbed::emulator::Counts;
 use akv2k8s_testbed::emulator::Operation;
+use akv2k8s_testbed::hardened;
 use akv2k8s_testbed::log::Log;
 use akv2k8s_testbed::stage::{PATIENCE, Stage};
 use akv2k8s_testbed::wait::until;
@@ -42,7 +43,6 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-const RIGHTS: &str = include_str!("../../../examples/install/envinjector-rbac.yaml");
 const ISOLATION: &str = include_str!("../../../examples/isolation/01-cluster.yaml");
 
 /// What a test may want otherwise.
@@ -405,7 +405,7 @@ async fn installed(stage: &Stage) -> anyhow::Result<kube::Client> {
     let create = ["create", "namespace", "akv2k8s"];
     // It may be there already.
     stage.cluster.kubectl(&create).await?;
-    for manifests in [RIGHTS, ISOLATION] {
+    for manifests in [&*hardened::injector_rights()?, ISOLATION] {
         stage.cluster.kubectl_apply(manifests).await?;
     }
     Ok(stage

@@ -87,6 +87,9 @@ async fn is_theirs(place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is said of an upgrade that goes without the defaults of our chart.
+const WITHOUT_DEFAULTS: &str = "upgrade with --values FILE, or with --reset-then-reuse-values";
+
 async fn there_and_back(program: Program) -> anyhow::Result<()> {
     let place = Place::new(program).await?;
     let (_, defaults) = OLD[0];
@@ -102,10 +105,11 @@ async fn there_and_back(program: Program) -> anyhow::Result<()> {
             with_image.as_str(),
             "Take controller.image.tag out of your values",
         ),
+        ("--reuse-values", "", WITHOUT_DEFAULTS),
         (
             "--reuse-values",
-            "",
-            "upgrade with --values FILE, or with --reset-then-reuse-values",
+            "workloadIdentity: {enabled: true, clientId: somebody}\n",
+            WITHOUT_DEFAULTS,
         ),
     ] {
         let refused = place.upgrade_with(&[flag], values).err();

@@ -18,10 +18,10 @@ async fn a_cluster_whose_azure_is_the_emulator_gets_its_first_secret() -> anyhow
         return Ok(());
     }
     let _alone = MACHINE.lock().await;
-    let world = World::new(Program::Helm4).await?;
+    let world = World::new(Program::Helm3).await?;
     let cluster = &world.node.cluster;
     let testbed = [("testbed", env!("CARGO_BIN_EXE_testbed").into())];
-    let mut shell = tokio::task::block_in_place(|| Shell::new(cluster, Program::Helm4, &testbed))?;
+    let mut shell = tokio::task::block_in_place(|| Shell::new(cluster, Program::Helm3, &testbed))?;
 
     let [kind, azure, names, install, secret] = blocks(CHAPTER)[..] else {
         anyhow::bail!("the chapter has {} blocks", blocks(CHAPTER).len());

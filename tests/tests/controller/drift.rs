@@ -63,19 +63,21 @@ async fn labels_of_the_akvs_reach_its_output() -> anyhow::Result<()> {
     let controller = stage.controller(&[]).await?;
     stage.wait_for_reason("db", "Synced").await?;
     let akvs = stage.api::<AzureKeyVaultSecret>();
-    for (left_out, expected) in [
-        (None, json!({"team": "blue", "cost.example.com/center": "4711"})),
-        (Some("cost.example.com/*"), json!({"team": "blue"})),
-        (Some("team"), json!({"cost.example.com/center": "4711"})),
+    let note = json!({"cost.example.com/note": "q4"});
+    for (left_out, labels, annotations) in [
+        (None, json!({"team": "blue", "cost.example.com/center": "4711"}), &note),
+        (Some("cost.example.com/*"), json!({"team": "blue"}), &json!(null)),
+        (Some("team"), json!({"cost.example.com/center": "4711"}), &note),
     ] {
         let patch = Patch::Merge(json!({"metadata": {
             "labels": {"team": "blue", "cost.example.com/center": "4711"},
-            "annotations": {"akv2k8s.spv.no/do-not-copy": left_out},
+            "annotations": {"cost.example.com/note": "q4", "akv2k8s.spv.no/do-not-copy": left_out},
         }}));
         akvs.patch("db", &PatchParams::default(), &patch).await?;
         until("the label", PATIENCE, async || {
             let secret = stage.secret("db").await.ok()??;
-            (json!(secret.metadata.labels) == expected && secret.metadata.annotations.is_none()).then_some(())
+            let meta = secret.metadata;
+            (json!(meta.labels) == labels && json!(meta.annotations) == *annotations).then_some(())
         })
         .await?;
     }

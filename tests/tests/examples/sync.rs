@@ -69,6 +69,7 @@ const fn config_map(name: &'static str, holds: Holds) -> Written {
 
 const TLS: &str = "kubernetes.io/tls";
 const DOCKER: &str = r#"{"auths":{"registry.example.com":{"auth":"ZGVtbzpkZW1vLXBhc3N3b3Jk"}}}"#;
+const DOCKER_CFG: &str = r#"{"registry.example.com":{"auth":"ZGVtbzpkZW1vLXBhc3N3b3Jk"}}"#;
 const SSH: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nonly a demonstration\n-----END OPENSSH PRIVATE KEY-----\n";
 
 const EXAMPLES: &[(&str, &[Written])] = &[
@@ -92,6 +93,11 @@ const EXAMPLES: &[(&str, &[Written])] = &[
                 "secret/my-docker-config",
                 "kubernetes.io/dockerconfigjson",
                 Holds::Values(&[(".dockerconfigjson", DOCKER)]),
+            ),
+            secret(
+                "secret/my-docker-cfg",
+                "kubernetes.io/dockercfg",
+                Holds::Values(&[(".dockercfg", DOCKER_CFG)]),
             ),
             secret(
                 "secret/my-ssh-key",

@@ -1,4 +1,4 @@
-//! Which test uses which example, for all of them.
+//! Which test uses which example, for all of them. That the test is there and its source names the file is all that is looked at here.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -7,6 +7,7 @@ use akv2k8s_controller::namespaces::Scope;
 use akv2k8s_controller::output::{self, OutputState, Released, Store, is_gone, release};
 use akv2k8s_testbed::wait::until;
 use anyhow::Result;
+use futures::future::try_join_all;
 use kube::Client;
 use kube::api::DeleteParams;
 use serde_json::json;
@@ -62,40 +63,74 @@ fn together(client: &Client, count: usize) -> Client {
     Client::new(service, "default")
 }
 
+/// So many AKVS with a key each of one Secret, and a client by which they see it in the same moment.
+async fn siblings(name: &str, count: u8) -> Result<(Bed, Vec<Akvs>)> {
+    let mut bed = Bed::new(name).await?;
+    let mut all = Vec::new();
+    for number in 1..=count {
+        let mut akvs = bed.akvs(&format!("a{number}"), number).await?;
+        let key = format!("key{number}");
+        bed.synced(&mut akvs, &[wants("db", &[(&key, "value")])]).await?;
+        all.push(akvs);
+    }
+    bed.client = together(&bed.client, all.len());
+    Ok((bed, all))
+}
+
 /// Else all would leave: an empty Secret of nobody would stay, which no AKVS may write to again.
 #[tokio::test]
 async fn of_those_that_go_in_the_same_moment_the_last_leaves_the_secret_to_the_garbage_collector() -> Result<()> {
-    let mut bed = Bed::new("together").await?;
-    let (mut a, mut b) = (bed.akvs("a", 1).await?, bed.akvs("b", 2).await?);
-    bed.synced(&mut a, &[wants("db", &[("password", "p")])]).await?;
-    bed.synced(&mut b, &[wants("db", &[("user", "u")])]).await?;
-    bed.client = together(&bed.client, 2);
-    let (of_a, of_b) = tokio::try_join!(released(&bed, &a), released(&bed, &b))?;
-    let (left, keys) = ([Released::Left(secret("db"))], [Released::Keys(secret("db"))]);
-    assert!(
-        (of_a == left && of_b == keys) || (of_a == keys && of_b == left),
-        "{of_a:?} {of_b:?}"
+    let (bed, all) = siblings("together", 6).await?;
+    let outcomes = try_join_all(all.iter().map(|akvs| released(&bed, akvs))).await?;
+    let count = |outcome: &Released| outcomes.iter().filter(|it| it.contains(outcome)).count();
+    let (left, keys) = (
+        count(&Released::Left(secret("db"))),
+        count(&Released::Keys(secret("db"))),
     );
+    assert_eq!((left, keys), (1, 5), "{outcomes:?}");
     assert_eq!(bed.meta(&secret("db")).await?.owners.len(), 1);
     Ok(())
 }
 
 #[tokio::test]
-async fn two_that_no_longer_want_it_in_the_same_moment_leave_no_secret_of_nobody() -> Result<()> {
-    let mut bed = Bed::new("unwanted").await?;
-    let (mut a, mut b) = (bed.akvs("a", 1).await?, bed.akvs("b", 2).await?);
-    bed.synced(&mut a, &[wants("db", &[("password", "p")])]).await?;
-    bed.synced(&mut b, &[wants("db", &[("user", "u")])]).await?;
-    bed.client = together(&bed.client, 2);
-    let (of_a, of_b) = tokio::try_join!(bed.sync(&mut a, &[], &[]), bed.sync(&mut b, &[], &[]))?;
-    // Who came too late looks again.
-    for (pass, akvs) in [(of_a, &mut a), (of_b, &mut b)] {
-        if !pass.applied.failed.is_empty() {
-            assert!(pass.trouble().starts_with("OutputConflict"), "{pass:?}");
-            assert_eq!(bed.synced(akvs, &[]).await?, ["Deleted Secret db"]);
-        }
+async fn those_that_no_longer_want_it_in_the_same_moment_leave_no_secret_of_nobody() -> Result<()> {
+    let (bed, mut all) = siblings("unwanted", 6).await?;
+    let passes = try_join_all(all.iter_mut().map(|akvs| bed.sync(akvs, &[], &[]))).await?;
+    let failed: Vec<_> = passes.iter().map(|pass| !pass.applied.failed.is_empty()).collect();
+    // Who came last looks again.
+    assert!(failed.iter().filter(|it| **it).count() <= 1, "{passes:?}");
+    if let Some(last) = failed.iter().position(|it| *it) {
+        assert!(passes[last].trouble().starts_with("OutputConflict"), "{passes:?}");
+        assert_eq!(bed.synced(&mut all[last], &[]).await?, ["Deleted Secret db"]);
     }
     bed.gone("db").await
+}
+
+#[tokio::test]
+async fn of_those_whose_keys_the_type_requires_the_last_gives_up_its_ownership() -> Result<()> {
+    let mut bed = Bed::new("required").await?;
+    let typed = |key: &str, value: &str| {
+        let mut desired = wants("db", &[(key, value)]);
+        desired.secret_type = Some("kubernetes.io/basic-auth".into());
+        [desired]
+    };
+    let mut all = Vec::new();
+    for (number, key) in [(1, "username"), (2, "password"), (3, "note")] {
+        let mut akvs = bed.akvs(key, number).await?;
+        bed.synced(&mut akvs, &typed(key, "value")).await?;
+        all.push(akvs);
+    }
+    bed.client = together(&bed.client, 2);
+    let (first, second) = tokio::try_join!(released(&bed, &all[0]), released(&bed, &all[1]))?;
+    // One of both keys has to be there.
+    let (keys, ownership) = ([Released::Keys(secret("db"))], [Released::Ownership(secret("db"))]);
+    assert!(
+        (first == keys && second == ownership) || (first == ownership && second == keys),
+        "{first:?} {second:?}"
+    );
+    let owners = bed.meta(&secret("db")).await?.owners;
+    assert_eq!(owners.iter().map(|it| &*it.name).collect::<Vec<_>>(), ["note"]);
+    Ok(())
 }
 
 #[tokio::test]
