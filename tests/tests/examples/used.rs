@@ -141,7 +141,7 @@ const USED: &[Used] = &[
         &["envinjector-rbac.yaml"],
         "broker/identities.rs::what_a_service_account_may_read_is_given_and_nobody_elses_request_is_answered_with_it",
     )
-    .named_in("tests/tests/broker/bed.rs"),
+    .named_in("tests/src/hardened.rs"),
     used(
         "install",
         &["namespace-labels-rbac.yaml"],
