@@ -198,7 +198,8 @@ impl Session<'_> {
 
     async fn release(&self, target: &Target, seen: &OutputMeta) -> Result<Written, ApplyError> {
         let failed = |error| self.attempt(target, "patch", None).failed(&error);
-        let given_up = give_up(&self.object(target), &self.akvs.namespace, &self.manager, seen.clone()).await;
+        let (object, namespace) = (self.object(target), &self.akvs.namespace);
+        let given_up = give_up(self.client, &object, namespace, &self.manager, seen.clone()).await;
         match given_up.map_err(failed)? {
             GivenUp::Keys(meta) | GivenUp::Ownership(meta) => {
                 self.store.record(&self.akvs.namespace, target, OutputMeta::of(&meta));

@@ -1,19 +1,11 @@
 //! AKVS that went while the controller was down.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use akv2k8s_shared::api::AzureKeyVaultSecret;
-use kube::Api;
-use kube::api::ListParams;
+use std::collections::BTreeMap;
 
 use super::Target;
 use super::failure::ApplyError;
-use super::owner::manager_name;
-use super::release::{Released, release_all};
+use super::release::{Released, living, release_all};
 use super::store::Store;
-
-/// AKVS per page of the live list.
-const PAGE: u32 = 500;
 
 /// Releases the outputs whose manager belongs to no AKVS that exists. `known` says whether a manager's AKVS is in the
 /// controller's own (perhaps filtered) view; the others are checked against an unfiltered live list of AKVS metadata of their
@@ -64,23 +56,4 @@ fn unknown(store: &Store, known: impl Fn(&str) -> bool) -> BTreeMap<String, Clai
         }
     }
     unknown
-}
-
-/// Managers of all AKVS of a namespace, read live.
-async fn living(client: &kube::Client, namespace: &str) -> Result<BTreeSet<String>, kube::Error> {
-    let api = Api::<AzureKeyVaultSecret>::namespaced(client.clone(), namespace);
-    let mut living = BTreeSet::new();
-    let mut params = ListParams::default().limit(PAGE);
-    loop {
-        let page = api.list_metadata(&params).await?;
-        living.extend(
-            page.items
-                .iter()
-                .filter_map(|akvs| Some(manager_name(namespace, akvs.metadata.name.as_ref()?))),
-        );
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(living),
-        }
-    }
 }

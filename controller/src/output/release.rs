@@ -1,8 +1,11 @@
 //! An AKVS is gone: its keys leave the outputs it shared; the garbage collector takes the others. No vault is needed.
 
+use std::collections::BTreeSet;
+
 use akv2k8s_shared::api::{AzureKeyVaultSecret, StatusOutput};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::Api;
+use kube::api::ListParams;
 
 use super::Target;
 use super::body::Body;
@@ -12,6 +15,9 @@ use super::observe::live;
 use super::owner::{AkvsId, is_akvs_reference, manager_name};
 use super::request::Object;
 use super::store::Store;
+
+/// AKVS per page of the live list.
+const PAGE: u32 = 500;
 
 /// What became of one output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,18 +86,21 @@ async fn release_one(
     if seen.applied(manager).is_none() {
         return Ok(None);
     }
-    if !is_shared(&seen, namespace, manager) {
+    let failed = |error| {
+        let attempt = Attempt {
+            namespace,
+            target,
+            verb: "patch",
+            desired: None,
+        };
+        attempt.failed(&error)
+    };
+    if !is_shared(client, &seen, namespace, manager).await.map_err(failed)? {
         return Ok(Some(Released::Left(target.clone())));
     }
-    let attempt = Attempt {
-        namespace,
-        target,
-        verb: "patch",
-        desired: None,
-    };
     let object = Object::new(client, namespace, target);
-    let given_up = give_up(&object, namespace, manager, seen).await;
-    let (meta, outcome) = match given_up.map_err(|error| attempt.failed(&error))? {
+    let given_up = give_up(client, &object, namespace, manager, seen).await;
+    let (meta, outcome) = match given_up.map_err(failed)? {
         GivenUp::Keys(meta) => (meta, Released::Keys(target.clone())),
         GivenUp::Ownership(meta) => (meta, Released::Ownership(target.clone())),
         GivenUp::Vanished => return Ok(None),
@@ -101,14 +110,43 @@ async fn release_one(
     Ok(Some(outcome))
 }
 
-/// Whether somebody else keeps the object alive: another AKVS, or an owner of another kind.
-fn is_shared(seen: &OutputMeta, namespace: &str, manager: &str) -> bool {
-    seen.foreign_owner
-        || seen.other_akvs_managers(manager).next().is_some()
-        || seen
-            .owners
-            .iter()
-            .any(|owner| manager_name(namespace, &owner.name) != manager)
+/// Whether somebody else keeps the object alive: another AKVS, or an owner of another kind. Of AKVS that went together the garbage
+/// collector may have removed the references already, while what they applied is still there: those keep nothing alive.
+async fn is_shared(
+    client: &kube::Client,
+    seen: &OutputMeta,
+    namespace: &str,
+    manager: &str,
+) -> Result<bool, kube::Error> {
+    let mut owners = seen.owners.iter();
+    if seen.foreign_owner || owners.any(|owner| manager_name(namespace, &owner.name) != manager) {
+        return Ok(true);
+    }
+    let others: Vec<_> = seen.other_akvs_managers(manager).map(|it| &*it.name).collect();
+    if others.is_empty() {
+        return Ok(false);
+    }
+    let living = living(client, namespace).await?;
+    Ok(others.into_iter().any(|it| living.contains(it)))
+}
+
+/// Managers of all AKVS of a namespace, read live.
+pub(super) async fn living(client: &kube::Client, namespace: &str) -> Result<BTreeSet<String>, kube::Error> {
+    let api = Api::<AzureKeyVaultSecret>::namespaced(client.clone(), namespace);
+    let mut living = BTreeSet::new();
+    let mut params = ListParams::default().limit(PAGE);
+    loop {
+        let page = api.list_metadata(&params).await?;
+        living.extend(
+            page.items
+                .iter()
+                .filter_map(|akvs| Some(manager_name(namespace, akvs.metadata.name.as_ref()?))),
+        );
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(living),
+        }
+    }
 }
 
 /// What could be given up, and the object as it is then.
@@ -130,6 +168,7 @@ const ATTEMPTS: usize = 10;
 /// Removes everything `manager` applied from the object just as it was `seen`: whoever decided to leave it counted on those who are in it
 /// then. If it is another one by now, it is looked at again.
 pub(super) async fn give_up(
+    client: &kube::Client,
     object: &Object<'_>,
     namespace: &str,
     manager: &str,
@@ -148,7 +187,7 @@ pub(super) async fn give_up(
         if seen.applied(manager).is_none() {
             return Ok(GivenUp::Vanished);
         }
-        if !is_shared(&seen, namespace, manager) {
+        if !is_shared(client, &seen, namespace, manager).await? {
             return Ok(GivenUp::Alone(refusal));
         }
         if attempt == ATTEMPTS {

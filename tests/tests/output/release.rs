@@ -92,6 +92,31 @@ async fn of_those_that_go_in_the_same_moment_the_last_leaves_the_secret_to_the_g
     Ok(())
 }
 
+/// Else the other would leave, too, and nobody's reference would be left by which the Secret is collected.
+#[tokio::test]
+async fn whoever_is_gone_and_not_released_yet_keeps_nothing_alive() -> Result<()> {
+    let bed = Bed::new("referenced").await?;
+    let (mut a, mut b) = (bed.akvs("a", 1).await?, bed.akvs("b", 2).await?);
+    bed.synced(&mut a, &[wants("db", &[("password", "p")])]).await?;
+    bed.synced(&mut b, &[wants("db", &[("user", "u")])]).await?;
+    delete(&bed, &a).await?;
+    // As the garbage collector does while there is another owner.
+    let references = bed.secrets().get("db").await?.metadata.owner_references;
+    let left: Vec<_> = references.into_iter().flatten().filter(|it| it.name == "b").collect();
+    let patch = kube::api::Patch::Merge(json!({"metadata": {"ownerReferences": left}}));
+    bed.secrets()
+        .patch("db", &kube::api::PatchParams::default(), &patch)
+        .await?;
+    let seen = bed.meta(&secret("db")).await?;
+    assert!(
+        seen.applied(&a.id.manager()).is_some() && seen.owners.len() == 1,
+        "{seen:?}"
+    );
+    assert_eq!(released(&bed, &b).await?, [Released::Left(secret("db"))]);
+    assert_eq!(released(&bed, &a).await?, [Released::Keys(secret("db"))]);
+    Ok(())
+}
+
 #[tokio::test]
 async fn those_that_no_longer_want_it_in_the_same_moment_leave_no_secret_of_nobody() -> Result<()> {
     let (bed, mut all) = siblings("unwanted", 6).await?;

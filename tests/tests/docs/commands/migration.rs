@@ -87,7 +87,13 @@ impl Bed {
         let secrets = self.secrets()?;
         let gone = async || secrets.get_opt(name).await.ok()?.is_none().then_some(());
         // The garbage collector of a cluster this young may not know its owner yet, and tries again ever more slowly.
-        Ok(until(&format!("Secret {name} to go"), 3 * PATIENCE, gone).await?)
+        let went = until(&format!("Secret {name} to go"), 3 * PATIENCE, gone).await;
+        if went.is_err()
+            && let Ok(left) = self.secret(name).await
+        {
+            return went.with_context(|| format!("it is left as {:?}", left.metadata));
+        }
+        Ok(went?)
     }
 
     /// Fails if a Secret is another one, or was written, since it was looked at.
