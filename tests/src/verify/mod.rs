@@ -74,6 +74,10 @@ pub const STAGES: &[&[Stage]] = &[
             run: node,
         },
         Stage {
+            name: "chaos",
+            run: |_| chaos(),
+        },
+        Stage {
             name: "static",
             run: |_| nice(&["test", "--package", "akv2k8s-testbed", "--test", "statics"]),
         },
@@ -129,8 +133,17 @@ const CHART_SCHEMAS: [&str; 7] = [
     "--show-output",
 ];
 
-/// For how many seconds faults strike at random: longer than in a developer's `cargo test`.
+/// For how many seconds faults strike at random: longer than among all other tests.
 const CHAOS: (&str, &str) = ("AKV2K8S_CHAOS_SECONDS", "300");
+const CHAOS_TEST: [&str; 7] = [
+    "test",
+    "--package",
+    "akv2k8s-testbed",
+    "--test",
+    "crash",
+    "--",
+    "chaos::",
+];
 
 /// Why a stage failed.
 #[derive(Debug, thiserror::Error)]
@@ -289,13 +302,19 @@ fn node(out: &mut dyn Write) -> Result<Outcome, Error> {
     }
 }
 
-/// Runs the cargo that runs us, in the current directory.
-fn cargo(arguments: &[&str]) -> Result<Outcome, Error> {
+/// Beside the node's tests, which wait for others most of the time, too.
+fn chaos() -> Result<Outcome, Error> {
     let mut command = crate::cargo::command();
     // Whoever has set it wants it otherwise.
     if env::var_os(CHAOS.0).is_none() {
         command.env(CHAOS.0, CHAOS.1);
     }
+    wait(command.args(CHAOS_TEST), &format!("cargo {}", CHAOS_TEST.join(" ")))
+}
+
+/// Runs the cargo that runs us, in the current directory.
+fn cargo(arguments: &[&str]) -> Result<Outcome, Error> {
+    let mut command = crate::cargo::command();
     wait(command.args(arguments), &format!("cargo {}", arguments.join(" ")))
 }
 

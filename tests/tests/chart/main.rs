@@ -18,14 +18,26 @@ mod values;
 
 use std::time::Duration;
 
+use akv2k8s_testbed::controlplane::ControlPlane;
 use akv2k8s_testbed::helm::{CHART, Helm};
 use akv2k8s_testbed::provision::Program;
 
 /// How long what takes a second may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Definitions of the kinds that are others': of the Prometheus operator, cert-manager, aad-pod-identity.
-const FOREIGN: &str = include_str!("foreign.yaml");
+/// The cluster has the kinds that are others': of the Prometheus operator, cert-manager, aad-pod-identity.
+async fn learn_of_others(cluster: &ControlPlane) -> anyhow::Result<()> {
+    cluster.kubectl_apply(include_str!("foreign.yaml")).await?;
+    let established = [
+        "wait",
+        "--for=condition=Established",
+        "--all",
+        "customresourcedefinitions",
+        "--timeout=60s",
+    ];
+    cluster.kubectl(&established).await?.success()?;
+    Ok(())
+}
 
 /// Helm for tests that have the same outcome with both; `render` shows that both render the same.
 fn helm() -> Helm {

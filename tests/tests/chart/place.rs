@@ -11,8 +11,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use crate::FOREIGN;
 use crate::installing::authority;
+use crate::learn_of_others;
 use crate::users::listed;
 
 /// On an API server that all tests with the same Helm have in common, one after the other.
@@ -68,15 +68,7 @@ impl Place {
             "--ignore-not-found",
         ];
         cluster.kubectl(&definition).await?.success()?;
-        cluster.kubectl_apply(FOREIGN).await?;
-        let established = [
-            "wait",
-            "--for=condition=Established",
-            "--all",
-            "customresourcedefinitions",
-            "--timeout=60s",
-        ];
-        cluster.kubectl(&established).await?.success()?;
+        learn_of_others(cluster).await?;
         Ok(place)
     }
 

@@ -6,7 +6,7 @@ use akv2k8s_testbed::wait::until;
 use serde_json::{Value, json};
 
 use crate::values::{EVERYTHING, all};
-use crate::{FOREIGN, PATIENCE, helm};
+use crate::{PATIENCE, helm, learn_of_others};
 
 const DEPLOYMENTS: [&str; 2] = ["Deployment/akv2k8s-controller", "Deployment/akv2k8s-envinjector"];
 
@@ -203,14 +203,7 @@ async fn the_api_server_takes_every_object_without_a_warning() -> anyhow::Result
         let manifest = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         cluster.kubectl_apply(&manifest.to_string()).await?;
     }
-    cluster.kubectl_apply(FOREIGN).await?;
-    let established = [
-        "wait",
-        "--for=condition=Established",
-        "--all",
-        "customresourcedefinitions",
-    ];
-    cluster.kubectl(&established).await?.success()?;
+    learn_of_others(cluster).await?;
     for values in all() {
         let objects = helm().objects(values)?;
         let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
