@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use akv2k8s_testbed::emulator::{Fault, FaultKind, Operation, Options, Requests};
 use akv2k8s_testbed::random::SplitMix64;
 use akv2k8s_testbed::stack::{Controller, Launch, Stack};
+use akv2k8s_testbed::wait::until;
 use anyhow::{Context, ensure};
 
 use super::bed::{Bed, Expected};
@@ -187,11 +188,21 @@ async fn after_faults_at_random_every_secret_equals_the_vault() -> anyhow::Resul
     calm(&bed, &controllers).await
 }
 
+/// For so long nothing is told once all is told.
+const SETTLED: Duration = Duration::from_secs(8);
+
 /// When nothing changes nothing happens but the looks at the vault.
 async fn calm(bed: &Bed, controllers: &Controllers) -> anyhow::Result<()> {
     let journal = bed.stack.emulator.journal();
-    // The last marks settle two seconds after the last change.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    // The last marks settle two seconds after the last change, and a watch of an API server that was killed begins anew five seconds later.
+    let mut last = (controllers.lines(), Instant::now());
+    until("nothing more to be told", SETTLED * 5, async || {
+        if controllers.lines() != last.0 {
+            last = (controllers.lines(), Instant::now());
+        }
+        (last.1.elapsed() >= SETTLED).then_some(())
+    })
+    .await?;
     let lines = controllers.lines();
     journal.reset();
     tokio::time::sleep(CALM).await;
