@@ -9,12 +9,22 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::{conditions, wait};
 use kube::{Api, Client, ResourceExt};
 
+use crate::helm::objects;
+
 /// How long the API server may take to serve a new resource.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Installs the `CustomResourceDefinition` that the types generate, or brings it up to date, and waits until it is served.
 pub async fn install(client: &Client) -> anyhow::Result<()> {
     install_definition(client, &crd()).await
+}
+
+/// Installs all definitions of a manifest and waits until they are served.
+pub async fn install_definitions(client: &Client, manifest: &str) -> anyhow::Result<()> {
+    for definition in objects(manifest)? {
+        install_definition(client, &serde_json::from_value(definition)?).await?;
+    }
+    Ok(())
 }
 
 /// Installs any definition and waits until it is served.

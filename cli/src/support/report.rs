@@ -78,18 +78,16 @@ impl Text for Written {
         let row = |file: &File| vec![Cell::plain(&*file.name), Cell::plain(file.bytes.to_string())];
         let heads = Cell::heads(&["FILE", "BYTES"]);
         let rows: Vec<_> = std::iter::once(heads).chain(self.files.iter().map(row)).collect();
-        let missing = self
-            .missing
-            .iter()
-            .map(|what| style.paint(Paint::Change, &format!("  {what}")) + "\n");
         let not_read = (self.outputs_not_read > 0).then(|| {
-            let what = format!(
+            format!(
                 "{} outputs could not be read, so their values were not looked for",
                 self.outputs_not_read
-            );
-            style.paint(Paint::Change, &format!("  {what}")) + "\n"
+            )
         });
-        let missing: String = missing.chain(not_read).collect();
+        let missing = self.missing.iter().chain(&not_read);
+        let missing: String = missing
+            .map(|what| style.paint(Paint::Change, &format!("  {what}")) + "\n")
+            .collect();
         let missing = if missing.is_empty() {
             missing
         } else {

@@ -97,7 +97,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn object<'t>(&self, target: &'t Target) -> Object<'t> {
+    fn object<'t>(&'t self, target: &'t Target) -> Object<'t> {
         Object::new(self.client, &self.akvs.namespace, target)
     }
 
@@ -198,8 +198,7 @@ impl Session<'_> {
 
     async fn release(&self, target: &Target, seen: &OutputMeta) -> Result<Written, ApplyError> {
         let failed = |error| self.attempt(target, "patch", None).failed(&error);
-        let (object, namespace) = (self.object(target), &self.akvs.namespace);
-        let given_up = give_up(self.client, &object, namespace, &self.manager, seen.clone()).await;
+        let given_up = give_up(&self.object(target), &self.manager, seen.clone()).await;
         match given_up.map_err(failed)? {
             GivenUp::Keys(meta) | GivenUp::Ownership(meta) => {
                 self.store.record(&self.akvs.namespace, target, OutputMeta::of(&meta));

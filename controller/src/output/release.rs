@@ -95,11 +95,11 @@ async fn release_one(
         };
         attempt.failed(&error)
     };
-    if !is_shared(client, &seen, namespace, manager).await.map_err(failed)? {
+    let object = Object::new(client, namespace, target);
+    if !is_shared(&object, manager, &seen).await.map_err(failed)? {
         return Ok(Some(Released::Left(target.clone())));
     }
-    let object = Object::new(client, namespace, target);
-    let given_up = give_up(client, &object, namespace, manager, seen).await;
+    let given_up = give_up(&object, manager, seen).await;
     let (meta, outcome) = match given_up.map_err(failed)? {
         GivenUp::Keys(meta) => (meta, Released::Keys(target.clone())),
         GivenUp::Ownership(meta) => (meta, Released::Ownership(target.clone())),
@@ -112,12 +112,8 @@ async fn release_one(
 
 /// Whether somebody else keeps the object alive: another AKVS, or an owner of another kind. Of AKVS that went together the garbage
 /// collector may have removed the references already, while what they applied is still there: those keep nothing alive.
-async fn is_shared(
-    client: &kube::Client,
-    seen: &OutputMeta,
-    namespace: &str,
-    manager: &str,
-) -> Result<bool, kube::Error> {
+async fn is_shared(object: &Object<'_>, manager: &str, seen: &OutputMeta) -> Result<bool, kube::Error> {
+    let (client, namespace) = object.place();
     let mut owners = seen.owners.iter();
     if seen.foreign_owner || owners.any(|owner| manager_name(namespace, &owner.name) != manager) {
         return Ok(true);
@@ -167,13 +163,7 @@ const ATTEMPTS: usize = 10;
 
 /// Removes everything `manager` applied from the object just as it was `seen`: whoever decided to leave it counted on those who are in it
 /// then. If it is another one by now, it is looked at again.
-pub(super) async fn give_up(
-    client: &kube::Client,
-    object: &Object<'_>,
-    namespace: &str,
-    manager: &str,
-    mut seen: OutputMeta,
-) -> Result<GivenUp, kube::Error> {
+pub(super) async fn give_up(object: &Object<'_>, manager: &str, mut seen: OutputMeta) -> Result<GivenUp, kube::Error> {
     let mut attempt = 1;
     loop {
         let refusal = match leave(object, manager, &seen).await {
@@ -187,7 +177,7 @@ pub(super) async fn give_up(
         if seen.applied(manager).is_none() {
             return Ok(GivenUp::Vanished);
         }
-        if !is_shared(client, &seen, namespace, manager).await? {
+        if !is_shared(object, manager, &seen).await? {
             return Ok(GivenUp::Alone(refusal));
         }
         if attempt == ATTEMPTS {

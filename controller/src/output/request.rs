@@ -21,19 +21,21 @@ const TABLE: &str = "application/json;as=Table;g=meta.k8s.io;v=v1";
 /// One object of the API server.
 pub(super) struct Object<'a> {
     client: kube::Client,
+    namespace: &'a str,
     api: Api<DynamicObject>,
     target: &'a Target,
 }
 
 impl<'a> Object<'a> {
     /// The object `target` in `namespace`.
-    pub(super) fn new(client: &kube::Client, namespace: &str, target: &'a Target) -> Self {
+    pub(super) fn new(client: &kube::Client, namespace: &'a str, target: &'a Target) -> Self {
         let resource = match target.kind {
             Kind::Secret => ApiResource::erase::<Secret>(&()),
             Kind::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
         };
         Self {
             client: client.clone(),
+            namespace,
             api: Api::namespaced_with(client.clone(), namespace, &resource),
             target,
         }
@@ -42,6 +44,11 @@ impl<'a> Object<'a> {
     /// Which object it is.
     pub(super) fn target(&self) -> &'a Target {
         self.target
+    }
+
+    /// The client it is read and written with, and its namespace.
+    pub(super) fn place(&self) -> (&kube::Client, &'a str) {
+        (&self.client, self.namespace)
     }
 
     /// Its metadata; `None`: it does not exist.

@@ -309,34 +309,27 @@ fn chaos() -> Result<Outcome, Error> {
     if env::var_os(CHAOS.0).is_none() {
         command.env(CHAOS.0, CHAOS.1);
     }
-    wait(command.args(CHAOS_TEST), &format!("cargo {}", CHAOS_TEST.join(" ")))
+    wait(command, &CHAOS_TEST)
 }
 
 /// Runs the cargo that runs us, in the current directory.
 fn cargo(arguments: &[&str]) -> Result<Outcome, Error> {
-    let mut command = crate::cargo::command();
-    wait(command.args(arguments), &format!("cargo {}", arguments.join(" ")))
+    wait(crate::cargo::command(), arguments)
 }
 
 /// The same, with what tests leave of the processors.
 fn nice(arguments: &[&str]) -> Result<Outcome, Error> {
-    let mut command = crate::cargo::nice_command();
-    wait(command.args(arguments), &format!("cargo {}", arguments.join(" ")))
+    wait(crate::cargo::nice_command(), arguments)
 }
 
-/// Runs a command to its end; `line` is what it is called.
-fn wait(command: &mut Command, line: &str) -> Result<Outcome, Error> {
-    let status = command.status().map_err(|source| Error::Start {
-        command: line.to_owned(),
-        source,
-    })?;
-    if status.success() {
-        return Ok(Outcome::Ok);
+/// Runs cargo to its end.
+fn wait(mut cargo: Command, arguments: &[&str]) -> Result<Outcome, Error> {
+    let command = format!("cargo {}", arguments.join(" "));
+    match cargo.args(arguments).status() {
+        Ok(status) if status.success() => Ok(Outcome::Ok),
+        Ok(status) => Err(Error::Command { command, status }),
+        Err(source) => Err(Error::Start { command, source }),
     }
-    Err(Error::Command {
-        command: line.to_owned(),
-        status,
-    })
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod values;
 use std::time::Duration;
 
 use akv2k8s_testbed::controlplane::ControlPlane;
+use akv2k8s_testbed::crd::install_definitions;
 use akv2k8s_testbed::helm::{CHART, Helm};
 use akv2k8s_testbed::provision::Program;
 
@@ -27,16 +28,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The cluster has the kinds that are others': of the Prometheus operator, cert-manager, aad-pod-identity.
 async fn learn_of_others(cluster: &ControlPlane) -> anyhow::Result<()> {
-    cluster.kubectl_apply(include_str!("foreign.yaml")).await?;
-    let established = [
-        "wait",
-        "--for=condition=Established",
-        "--all",
-        "customresourcedefinitions",
-        "--timeout=60s",
-    ];
-    cluster.kubectl(&established).await?.success()?;
-    Ok(())
+    install_definitions(&cluster.client()?, include_str!("foreign.yaml")).await
 }
 
 /// Helm for tests that have the same outcome with both; `render` shows that both render the same.

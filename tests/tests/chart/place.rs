@@ -177,7 +177,7 @@ fn old_chart(folder: &Path, certificate: &str) -> anyhow::Result<PathBuf> {
     Ok(chart)
 }
 
-fn by_id(objects: Vec<Value>) -> Objects {
+pub(crate) fn by_id(objects: Vec<Value>) -> Objects {
     objects.into_iter().map(|it| (id(&it), it)).collect()
 }
 

@@ -1,8 +1,6 @@
 //! After the switch: what our controller makes of Secrets and ConfigMaps of every kind that akv2k8s' wrote, started as the pod of the upgraded
 //! release starts it; and what `doctor` says before and after.
 
-use std::collections::BTreeMap;
-
 use akv2k8s_shared::api::condition;
 use akv2k8s_testbed::emulator::{Emulator, FederatedCredential, Options, Principal, Role};
 use akv2k8s_testbed::helm::RELEASE;
@@ -17,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::PATIENCE;
 use crate::kinds::{VAULT, fill};
-use crate::place::Place;
+use crate::place::{Objects, Place};
 use crate::switching::is_untouched;
 use crate::users::{PREPARED, Users, WRITER};
 use crate::values::{BY_WORKLOAD_IDENTITY, OLD};
@@ -152,7 +150,7 @@ fn object_is_the_same_but_for_its_status(before: &Value, after: &Value) -> anyho
     Ok(())
 }
 
-fn everything_is_taken_over(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> anyhow::Result<()> {
+fn everything_is_taken_over(before: &Objects, after: &Objects) -> anyhow::Result<()> {
     ensure!(
         before.keys().eq(after.keys()),
         "{:?}, of {:?}",

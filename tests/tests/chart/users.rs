@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::PATIENCE;
 use crate::kinds::{OBJECTS, VAULT, made};
+use crate::place::{Objects, by_id};
 
 /// What akv2k8s' controller is called in the metadata of what it writes.
 pub(crate) const WRITER: &str = "azure-keyvault-controller";
@@ -129,22 +130,16 @@ impl Users {
         Ok(self.api()?.list(&ListParams::default()).await?.items)
     }
 
-    /// All that is theirs, whole, by kind and name.
-    pub(crate) async fn all(&self) -> anyhow::Result<BTreeMap<String, Value>> {
+    /// All that is theirs, whole.
+    pub(crate) async fn all(&self) -> anyhow::Result<Objects> {
         let kinds = "azurekeyvaultsecrets.v2beta1.spv.no,secrets,configmaps";
         let of_shop = ["--namespace", self.namespace(), "get", kinds];
         let beside = ["--namespace", RELEASE, "get", "secret/akv2k8s-credentials"];
-        let mut all = BTreeMap::new();
+        let mut all = Objects::new();
         for line in [&of_shop, &beside] {
             let line = [&line[..], &["--show-managed-fields", "--output=json"]].concat();
             let text = self.cluster.kubectl(&line).await?.success()?;
-            for object in listed(serde_json::from_str(&text)?) {
-                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-                all.insert(
-                    format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"])),
-                    object,
-                );
-            }
+            all.extend(by_id(listed(serde_json::from_str(&text)?)));
         }
         Ok(all)
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use akv2k8s_shared::api::{AzureKeyVaultSecret, condition};
-use akv2k8s_testbed::crd::install_definition;
+use akv2k8s_testbed::crd::install_definitions;
 use akv2k8s_testbed::demo::seed;
 use akv2k8s_testbed::emulator::VaultHandle;
 use akv2k8s_testbed::helm::objects;
@@ -42,9 +42,7 @@ pub(crate) struct Bed {
 impl Bed {
     pub(crate) async fn start() -> anyhow::Result<Self> {
         let stack = Stack::start().await?;
-        for definition in objects(DEFINITIONS)? {
-            install_definition(&stack.cluster.client()?, &serde_json::from_value(definition)?).await?;
-        }
+        install_definitions(&stack.cluster.client()?, DEFINITIONS).await?;
         let vault = stack.vault(VAULT);
         seed::fill(&vault)?;
         let shell = tokio::task::block_in_place(|| shell_of(&stack))?;
