@@ -13,6 +13,7 @@ use std::io::Write;
 
 use anyhow::{Context, ensure};
 
+use self::dockerfile::Recipe;
 use crate::image::{self, File, Format, Image, Platform};
 use crate::statics::{self, Architecture, Elsewhere, Program, workspace};
 
@@ -74,12 +75,7 @@ impl OurImage {
     /// The program cannot be built, or the Dockerfile asks for what cannot be done here.
     pub fn build(&self, architecture: Architecture) -> anyhow::Result<Image> {
         statics::program(architecture, self.program)?;
-        let arguments = [
-            ("TARGETARCH", architecture.of_images()),
-            ("VERSION", env!("CARGO_PKG_VERSION")),
-        ];
-        let recipe = dockerfile::read(self.dockerfile, &BTreeMap::from(arguments))
-            .with_context(|| format!("the Dockerfile of {}", self.name))?;
+        let recipe = self.recipe(architecture)?;
         let files = recipe.copies.iter().map(|copy| {
             let path = workspace().join(&copy.from);
             let content = fs::read(&path).with_context(|| path.display().to_string())?;
@@ -99,6 +95,16 @@ impl OurImage {
             image = image.working_dir(path);
         }
         Ok(image)
+    }
+
+    /// What its Dockerfile says.
+    fn recipe(&self, architecture: Architecture) -> anyhow::Result<Recipe> {
+        let arguments = [
+            ("TARGETARCH", architecture.of_images()),
+            ("VERSION", env!("CARGO_PKG_VERSION")),
+        ];
+        dockerfile::read(self.dockerfile, &BTreeMap::from(arguments))
+            .with_context(|| format!("the Dockerfile of {}", self.name))
     }
 }
 
@@ -146,4 +152,47 @@ pub fn make(options: &Options, out: &mut dyn Write) -> anyhow::Result<()> {
         fs::write(&file, archive).with_context(|| file.display().to_string())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whom all of them run as: the chart says the same of its pods, but an image is also run without it.
+    const NOBODY: &str = "65532:65532";
+
+    #[test]
+    fn an_image_is_one_static_program_that_runs_as_nobody() -> anyhow::Result<()> {
+        for ours in ALL {
+            for architecture in Architecture::ALL {
+                let recipe = ours.recipe(architecture)?;
+                let [copy] = &recipe.copies[..] else {
+                    panic!("{}: {:?}", ours.name, recipe.copies);
+                };
+                let (name, folder) = (ours.program.1, architecture.of_images());
+                assert_eq!(copy.from, format!("target/static/{folder}/{name}"), "{}", ours.name);
+                assert_eq!(copy.mode, 0o755, "{}", ours.name);
+                assert_eq!(recipe.entrypoint, [copy.to.as_str()], "{}", ours.name);
+                assert_eq!(recipe.cmd, [""; 0], "{}", ours.name);
+                assert_eq!(recipe.user.as_deref(), Some(NOBODY), "{}", ours.name);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_image_says_what_it_is_and_where_it_comes_from() -> anyhow::Result<()> {
+        for ours in ALL {
+            let labels = ours.recipe(Architecture::here())?.labels;
+            for about in ["title", "description", "source", "licenses", "version"] {
+                let label = format!("org.opencontainers.image.{about}");
+                let value = labels.get(&label).map_or("", String::as_str);
+                assert!(!value.is_empty(), "{} has no {label}", ours.name);
+            }
+            assert_eq!(labels["org.opencontainers.image.title"], ours.program.1);
+            assert_eq!(labels["org.opencontainers.image.licenses"], env!("CARGO_PKG_LICENSE"));
+            assert_eq!(labels["org.opencontainers.image.version"], env!("CARGO_PKG_VERSION"));
+        }
+        Ok(())
+    }
 }
