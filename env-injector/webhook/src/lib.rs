@@ -22,12 +22,12 @@ pub mod fuzzing;
 pub mod label;
 mod metrics;
 pub mod pki;
-mod places;
 pub mod registry;
 mod routes;
 pub mod server;
 pub mod variables;
 
+use akv2k8s_program::server::raise_limit;
 use akv2k8s_program::traces::Traces;
 use akv2k8s_program::{logging, stop_signal};
 use akv2k8s_shared::environment::Environment;
@@ -50,7 +50,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         deployment = config.args.version,
         "starting"
     );
-    server::raise_limit();
+    raise_limit();
     let stop = stop_signal()?;
     traces.tell();
     let run = async { Box::pin(EnvInjector::new(config).await?.run(stop)).await };

@@ -6,6 +6,7 @@ pub mod command_line;
 pub mod listen;
 pub mod logging;
 pub mod metrics;
+pub mod server;
 mod stop;
 pub mod traces;
 

@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 
 use super::refusal::Refused;
 use super::token::claimed_pod;
-use crate::places::Places;
 use crate::server::Peer;
+use akv2k8s_program::server::places::Places;
 
 /// How long a pod that was recognised is not asked about again.
 const KEPT: Duration = Duration::from_secs(10);

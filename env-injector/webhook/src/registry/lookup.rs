@@ -22,7 +22,7 @@ use super::problem::{self, Problem};
 use super::pull_secrets::{self, Found};
 use super::settings::Settings;
 use crate::admission::{ImageConfig, ImageLookup, ImageQuery, LookupError};
-use crate::places::Places;
+use akv2k8s_program::server::places::Places;
 
 /// A tag may move; what it was is believed for so long.
 const TAG_KEEPS: Duration = Duration::from_mins(1);

@@ -1,17 +1,6 @@
-//! The ports: TLS or plain, with limits, and an end that loses no request.
-//!
-//! ```text
-//!  SIGTERM ─▶ Draining: not ready, still serving, connections end with their next answer
-//!                └── after a while ─▶ Stopping: nothing new, what is in flight is finished
-//! ```
+//! Requests: their ports are of [`akv2k8s_program::server`], and their bodies are read within limits.
 
 mod bodies;
-mod descriptors;
-mod door;
-mod patience;
-mod phase;
 
+pub use akv2k8s_program::server::{Door, Limits, Peer, Phase, Phases};
 pub use bodies::{Bodies, BodyLimits, NoBody, Whole};
-pub(crate) use descriptors::raise_limit;
-pub use door::{Door, Limits, Peer};
-pub use phase::{Phase, Phases};

@@ -10,21 +10,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const REMEMBERED: usize = 1000;
 
 /// Places, told apart by who wants them.
-pub(crate) struct Places<K> {
+pub struct Places<K> {
     all: Arc<Semaphore>,
     each: usize,
     by_key: SharedMap<K, Arc<Semaphore>>,
 }
 
 /// A place; free again when dropped.
-pub(crate) struct Place {
+pub struct Place {
     _own: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
 
 impl<K: Eq + Hash> Places<K> {
     /// `all` places, `each` at most for one.
-    pub(crate) fn new(all: usize, each: usize) -> Self {
+    pub fn new(all: usize, each: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(all)),
             each,
@@ -33,7 +33,7 @@ impl<K: Eq + Hash> Places<K> {
     }
 
     /// A place, if there is one now.
-    pub(crate) fn try_take(&self, key: K) -> Option<Place> {
+    pub fn try_take(&self, key: K) -> Option<Place> {
         Some(Place {
             _own: self.of(key).try_acquire_owned().ok()?,
             _of_all: self.all.clone().try_acquire_owned().ok()?,
@@ -41,7 +41,7 @@ impl<K: Eq + Hash> Places<K> {
     }
 
     /// A place, once there is one. Whoever has many others waiting waits behind those, not in the way of others.
-    pub(crate) async fn take(&self, key: K) -> Place {
+    pub async fn take(&self, key: K) -> Place {
         const NEVER_CLOSED: &str = "the semaphores are never closed";
         Place {
             _own: self.of(key).acquire_owned().await.expect(NEVER_CLOSED),

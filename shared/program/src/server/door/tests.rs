@@ -8,8 +8,8 @@ use tokio::net::TcpSocket;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use super::super::raise_limit;
 use super::*;
-use crate::server::raise_limit;
 
 /// A door with `/` at once and `/slow` when told to go on.
 async fn door(limits: Limits) -> (SocketAddr, Phases, Arc<Notify>, Arc<Notify>, JoinHandle<()>) {

@@ -27,7 +27,7 @@ use tracing::{debug, warn};
 
 use super::patience::Patience;
 use super::phase::{Phase, Phases};
-use crate::places::Places;
+use super::places::Places;
 
 /// How long to wait after the system could not accept a connection: most often it is out of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
