@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use akv2k8s_program::command_line::{KlogArgs, LogFormat, boolean, two_dashes};
+use akv2k8s_program::command_line::{KlogArgs, LogFormat, boolean, namespace, two_dashes};
 use akv2k8s_shared::keyvault::changes::ChangeDetection;
 use clap::{Parser, Subcommand};
 
@@ -115,16 +115,6 @@ impl Args {
     pub fn poll_period(&self) -> Duration {
         Duration::from_secs(self.azure_resync_period.into())
     }
-}
-
-/// A namespace's name: an RFC 1123 label.
-fn namespace(text: &str) -> Result<String, String> {
-    let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let legal =
-        (1..=63).contains(&text.len()) && text.bytes().all(inside) && !text.starts_with('-') && !text.ends_with('-');
-    legal.then(|| text.to_owned()).ok_or_else(|| {
-        "that is no namespace's name: write lower-case letters, digits and dashes, and a comma between names".to_owned()
-    })
 }
 
 #[cfg(test)]

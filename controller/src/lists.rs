@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use akv2k8s_shared::diagnosis::{Diagnosis, case};
-use akv2k8s_shared::watching::is_complete;
+use akv2k8s_shared::watching::{is_complete, is_forbidden};
 use kube::runtime::watcher::{Error, Event};
 use tokio::sync::watch;
 use tracing::warn;
@@ -128,17 +128,6 @@ fn is_settled(all: &All) -> bool {
         of_scope.all(|(_, stands)| *stands == Stands::Complete)
     };
     all.values().all(|stands| *stands != Stands::Reading) && all.keys().any(|(scope, _)| is_complete(scope))
-}
-
-fn is_forbidden(error: &Error) -> bool {
-    use Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
-    match error {
-        InitialListFailed(kube::Error::Api(status))
-        | WatchStartFailed(kube::Error::Api(status))
-        | WatchFailed(kube::Error::Api(status))
-        | WatchError(status) => status.is_forbidden(),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

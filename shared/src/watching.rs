@@ -6,10 +6,10 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use kube::Api;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -17,14 +17,22 @@ use tokio::time::Instant;
 /// So long what was seen last counts while a watch fails. Labels and objects that nobody takes away for good would be no protection; but an
 /// API server that is being upgraded must take nothing away from anybody.
 pub const KEPT: Duration = Duration::from_mins(10);
-/// So long after the last failure a watch may be silent before objects are listed anew.
+/// Longest pause after a failure, without the random part that is as long at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// So long after the last attempt a watch may be silent before objects are listed anew.
 const LIST_ANEW: Duration = Duration::from_secs(30);
 
 /// Follows objects for ever, with back-off after failures.
+///
+/// The back-off is our own: kube's begins anew with each attempt to list, and would with each watcher that is made.
 pub struct Watching<K> {
     api: Api<K>,
     config: watcher::Config,
     events: BoxStream<'static, Result<Event<K>, watcher::Error>>,
+    /// The pauses after failures in a row.
+    pauses: ExponentialBackoff,
+    /// Nothing is asked before then.
+    paused: Option<Instant>,
     /// When objects are to be listed anew; `None`: the watch works.
     anew: Option<Instant>,
 }
@@ -39,6 +47,8 @@ where
             events: begin(&api, &config),
             api,
             config,
+            pauses: pauses(),
+            paused: None,
             anew: None,
         }
     }
@@ -47,19 +57,35 @@ where
     /// dropping the future.
     pub async fn next(&mut self) -> Result<Event<K>, watcher::Error> {
         loop {
+            if let Some(end) = self.paused {
+                tokio::time::sleep_until(end).await;
+                self.paused = None;
+            }
             tokio::select! {
                 event = self.events.next() => match event {
                     Some(event) => {
-                        self.anew = match &event {
-                            Ok(event) if is_complete(event) => None,
-                            Ok(_) => self.anew.and(Some(Instant::now() + LIST_ANEW)),
-                            Err(_) => Some(Instant::now() + LIST_ANEW),
-                        };
+                        self.take(&event);
                         return event;
                     }
                     None => self.list_anew(),
                 },
                 () = until(self.anew) => self.list_anew(),
+            }
+        }
+    }
+
+    fn take(&mut self, said: &Result<Event<K>, watcher::Error>) {
+        let now = Instant::now();
+        match said {
+            Ok(event) if is_complete(event) => {
+                self.pauses = pauses();
+                self.anew = None;
+            }
+            Ok(_) => self.anew = self.anew.and(Some(now + LIST_ANEW)),
+            Err(_) => {
+                let next = now + self.pauses.next().unwrap_or(LONGEST_PAUSE);
+                self.paused = Some(next);
+                self.anew = Some(next + LIST_ANEW);
             }
         }
     }
@@ -75,11 +101,33 @@ pub fn is_complete<K>(event: &Event<K>) -> bool {
     matches!(event, Event::InitDone | Event::Apply(_) | Event::Delete(_))
 }
 
+/// Whether the API server says that a right is missing.
+pub fn is_forbidden(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status))
+        | WatchFailed(kube::Error::Api(status))
+        | WatchError(status) => status.is_forbidden(),
+        _ => false,
+    }
+}
+
 fn begin<K>(api: &Api<K>, config: &watcher::Config) -> BoxStream<'static, Result<Event<K>, watcher::Error>>
 where
     K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    watcher(api.clone(), config.clone()).default_backoff().boxed()
+    watcher(api.clone(), config.clone()).boxed()
+}
+
+/// As client-go's reflector makes them.
+fn pauses() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(800))
+        .with_max_delay(LONGEST_PAUSE)
+        .with_jitter()
+        .without_max_times()
+        .build()
 }
 
 /// Waits until then; without a time, for ever.
@@ -101,23 +149,60 @@ mod tests {
 
     use super::*;
 
-    /// An API server whose first watch is refused, and whose others say nothing.
-    fn silent_after_a_failure(lists: Arc<AtomicUsize>) -> kube::Client {
-        let watches = Arc::new(AtomicUsize::new(0));
+    /// What an API server does with one request, by what is asked for and how often that was asked before.
+    #[derive(Clone, Copy)]
+    enum Answer {
+        Objects,
+        Refusal,
+        Silence,
+    }
+
+    /// How often was listed, and how often watched.
+    #[derive(Default)]
+    struct Asked {
+        lists: AtomicUsize,
+        watches: AtomicUsize,
+    }
+
+    /// An API server that answers lists and watches so.
+    fn server(asked: Arc<Asked>, lists: fn(usize) -> Answer, watches: fn(usize) -> Answer) -> kube::Client {
         let answer = move |request: hyper::Request<Body>| {
             let is_watch = request.uri().query().is_some_and(|it| it.contains("watch=true"));
-            let watches = if is_watch { watches.fetch_add(1, SeqCst) } else { 0 };
-            lists.fetch_add(usize::from(!is_watch), SeqCst);
+            let answer = if is_watch {
+                watches(asked.watches.fetch_add(1, SeqCst))
+            } else {
+                lists(asked.lists.fetch_add(1, SeqCst))
+            };
             async move {
-                if is_watch && watches > 0 {
-                    std::future::pending::<()>().await;
-                }
-                let (code, body) = if is_watch { (503, refusal()) } else { (200, list()) };
+                let (code, body) = match answer {
+                    Answer::Objects => (200, list()),
+                    Answer::Refusal => (503, refusal()),
+                    Answer::Silence => std::future::pending().await,
+                };
                 let body = Body::from(body.to_string().into_bytes());
                 hyper::Response::builder().status(code).body(body)
             }
         };
         kube::Client::new(tower::service_fn(answer), "default")
+    }
+
+    /// What is seen within a time.
+    async fn follow(client: kube::Client, time: Duration) -> Vec<&'static str> {
+        let mut watching = Watching::new(Api::<Namespace>::all(client), watcher::Config::default());
+        let mut seen = Vec::new();
+        let follow = async {
+            loop {
+                seen.push(match watching.next().await {
+                    Ok(Event::Init) => "list",
+                    Ok(Event::InitApply(_)) => "object",
+                    Ok(Event::InitDone) => "complete",
+                    Ok(_) => "change",
+                    Err(_) => "failure",
+                });
+            }
+        };
+        assert!(tokio::time::timeout(time, follow).await.is_err());
+        seen
     }
 
     fn list() -> Value {
@@ -130,24 +215,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_a_failure_that_no_change_follows_objects_are_listed_anew_once() {
-        let lists = Arc::new(AtomicUsize::new(0));
-        let api = Api::<Namespace>::all(silent_after_a_failure(Arc::clone(&lists)));
-        let mut watching = Watching::new(api, watcher::Config::default());
-        let mut seen = Vec::new();
-        let hours = async {
-            loop {
-                seen.push(match watching.next().await {
-                    Ok(Event::Init) => "list",
-                    Ok(Event::InitApply(_)) => "object",
-                    Ok(Event::InitDone) => "complete",
-                    Ok(_) => "change",
-                    Err(_) => "failure",
-                });
-            }
-        };
-        assert!(tokio::time::timeout(Duration::from_hours(2), hours).await.is_err());
+        let asked = Arc::<Asked>::default();
+        let first_is_refused = |before| if before == 0 { Answer::Refusal } else { Answer::Silence };
+        let client = server(Arc::clone(&asked), |_| Answer::Objects, first_is_refused);
+        let seen = follow(client, Duration::from_hours(2)).await;
         let list = ["list", "object", "complete"];
         assert_eq!(seen, [&list[..], &["failure"], &list[..]].concat());
-        assert_eq!(lists.load(SeqCst), 2);
+        assert_eq!(asked.lists.load(SeqCst), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_goes_on_failing_is_asked_ever_less_often() {
+        let hour = Duration::from_hours(1);
+        let most = usize::try_from(hour.as_secs() / LONGEST_PAUSE.as_secs()).unwrap() + 10;
+        for lists in [|_| Answer::Refusal, |_| Answer::Objects] {
+            let asked = Arc::<Asked>::default();
+            let seen = follow(server(Arc::clone(&asked), lists, |_| Answer::Refusal), hour).await;
+            let failures = seen.iter().filter(|it| **it == "failure").count();
+            assert!((hour.as_secs() as usize / 60..most).contains(&failures), "{failures} failures");
+            let requests = asked.lists.load(SeqCst) + asked.watches.load(SeqCst);
+            assert!(requests <= failures + 2, "{requests} requests, {failures} failures");
+        }
     }
 }

@@ -117,7 +117,7 @@ impl EnvInjector {
     /// Something ended that should not: the process has to start anew.
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
         let phases = Phases::default();
-        let (cluster, followed) = Cluster::watch(self.watching.clone());
+        let (cluster, followed) = Cluster::watch(&self.watching, self.config.served.as_ref());
         let cluster = cluster.with_label(self.config.namespace_label.clone());
         let mut registry = registry(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
         let webhook = Arc::new(self.webhook(cluster.clone(), Metrics::register(&mut registry)));

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use akv2k8s_program::command_line::{KlogArgs, LogFormat, boolean, two_dashes};
+use akv2k8s_program::command_line::{KlogArgs, LogFormat, boolean, namespace, two_dashes};
 use clap::Parser;
 
 /// Prepares pods for the env wrapper, and gives the wrapper its values.
@@ -25,6 +25,10 @@ pub struct Args {
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub logging_format: LogFormat,
+
+    /// Only these namespaces, with commas between them; default: all.
+    #[arg(long, value_name = "NAMESPACE,…", value_delimiter = ',', value_parser = namespace)]
+    pub watch_namespaces: Vec<String>,
 
     /// File with the rules who may use which vault; default: everybody may use all.
     #[arg(long)]

@@ -1,11 +1,17 @@
-//! What webhook and broker know of the cluster: every `AzureKeyVaultSecret`, and the labels of namespaces, from two watches.
+//! What webhook and broker know of the cluster: `AzureKeyVaultSecrets`, and the labels of namespaces, from two watches of the whole cluster or
+//! two of each namespace that is served.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt::Debug;
-use std::sync::{Arc, PoisonError, RwLock};
+mod akvs;
+mod sight;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt::{self, Debug};
+use std::sync::Arc;
 
 use akv2k8s_shared::api::AzureKeyVaultSecret;
-use akv2k8s_shared::watching::{KEPT, Watching, is_complete};
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
+use akv2k8s_shared::watching::{Watching, is_complete, is_forbidden};
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ApiResource, DynamicObject};
 use kube::core::PartialObjectMeta;
@@ -13,81 +19,99 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
-use tokio::sync::watch;
-use tokio::time::Instant;
 use tracing::warn;
 
 use crate::label::NamespaceLabel;
+use akvs::Akvs;
+pub use akvs::Specs;
+use sight::Sights;
 
-/// `AzureKeyVaultSecrets` of one namespace: name → `spec`, as it stands there, right or wrong.
-pub type Specs = BTreeMap<String, Arc<Value>>;
 type Meta = PartialObjectMeta<Namespace>;
 
-/// Both, as last seen. Cheap to clone.
+/// The two watches of a view, as [`Sights`] counts them.
+const AKVS: usize = 0;
+const NAMESPACES: usize = 1;
+
+/// All that was seen last. Cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
-    akvs: Arc<Akvs>,
-    namespaces: Store<Meta>,
+    views: Arc<Views>,
+    sights: Sights,
     label: Arc<NamespaceLabel>,
-    seen: [watch::Receiver<Sight>; 2],
 }
 
-/// How a watch stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sight {
-    /// The first list is on its way.
-    Pending,
-    /// All is as the API server has it.
-    Current,
-    /// It fails since then.
-    Broken(Instant),
+/// What is served: everything, or one view of each namespace.
+enum Views {
+    All(View),
+    Of(BTreeMap<String, View>),
 }
 
-impl Sight {
-    fn counts(self, now: Instant) -> bool {
+impl Views {
+    fn of(&self, namespace: &str) -> Option<&View> {
         match self {
-            Self::Pending => false,
-            Self::Current => true,
-            Self::Broken(since) => now < since + KEPT,
+            Self::All(view) => Some(view),
+            Self::Of(views) => views.get(namespace),
         }
     }
 
-    fn after_failure(self, now: Instant) -> Self {
-        if self == Self::Current { Self::Broken(now) } else { self }
+    fn iter(&self) -> impl Iterator<Item = &View> {
+        let (all, of) = match self {
+            Self::All(view) => (Some(view), None),
+            Self::Of(views) => (None, Some(views.values())),
+        };
+        all.into_iter().chain(of.into_iter().flatten())
     }
 }
 
+/// What two watches show.
+struct View {
+    /// Its number in [`Sights`].
+    number: usize,
+    akvs: Arc<Akvs>,
+    namespaces: Store<Meta>,
+}
+
+/// How much is known of a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Knowledge {
+    /// It is none of those that are served.
+    NotServed,
+    /// Nothing yet, or nothing that has been confirmed within the last ten minutes.
+    Outdated,
+    /// All.
+    Current,
+}
+
 impl Cluster {
-    /// The view, empty at first, and what fills it and keeps it up to date until dropped.
-    pub fn watch(client: kube::Client) -> (Self, impl Future<Output = ()> + Send) {
-        let akvs = Arc::new(Akvs::default());
-        let (namespaces, mut writer) = reflector::store();
-        let ((akvs_sight, akvs_seen), (namespaces_sight, namespaces_seen)) =
-            (watch::channel(Sight::Pending), watch::channel(Sight::Pending));
-        let cluster = Self {
-            akvs: Arc::clone(&akvs),
-            namespaces,
-            label: Arc::default(),
-            seen: [akvs_seen, namespaces_seen],
+    /// The view of these namespaces (`None`: of all), empty at first, and what fills it and keeps it up to date until dropped.
+    pub fn watch(
+        client: &kube::Client,
+        served: Option<&BTreeSet<String>>,
+    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
+        let sights = Sights::new(served.map_or(1, BTreeSet::len));
+        let mut followed = Vec::new();
+        let mut view = |number, scope| {
+            let (view, following) = View::watch(client, number, scope, &sights);
+            followed.push(following);
+            view
         };
-        let resource = ApiResource::erase::<AzureKeyVaultSecret>(&());
-        let all_akvs = Api::<DynamicObject>::all_with(client.clone(), &resource);
-        let all_namespaces = Api::<Meta>::all(client);
+        let views = match served {
+            None => Views::All(view(0, Scope(None))),
+            Some(names) => Views::Of(
+                names
+                    .iter()
+                    .enumerate()
+                    .map(|(number, name)| (name.clone(), view(number, Scope(Some(name.clone())))))
+                    .collect(),
+            ),
+        };
+        let cluster = Self {
+            views: Arc::new(views),
+            sights: sights.clone(),
+            label: Arc::default(),
+        };
         let followed = async move {
-            let mut listing = HashMap::new();
-            let akvs = follow("AzureKeyVaultSecrets", all_akvs, akvs_sight, |event| {
-                akvs.take(event, &mut listing);
-            });
-            let namespaces = follow("namespaces", all_namespaces, namespaces_sight, |mut event| {
-                if let Event::Apply(namespace) | Event::InitApply(namespace) = &mut event {
-                    // What nobody here needs, and most of what there is.
-                    namespace.managed_fields_mut().clear();
-                    namespace.annotations_mut().clear();
-                }
-                writer.apply_watcher_event(&event);
-            });
-            futures::join!(akvs, namespaces);
+            join_all(followed).await;
         };
         (cluster, followed)
     }
@@ -106,156 +130,165 @@ impl Cluster {
         &self.label
     }
 
-    /// Waits until both first lists are complete.
+    /// Waits until no first list is on its way any more. A namespace that may not be read does not hold up the others.
     pub async fn synced(&self) {
-        for mut seen in self.seen.clone() {
-            // The senders live as long as the watches; if those end, so does the program.
-            let _ = seen.wait_for(|sight| *sight != Sight::Pending).await;
+        self.sights.settled().await;
+    }
+
+    /// How much is known of `namespace`.
+    pub fn knowledge(&self, namespace: &str) -> Knowledge {
+        match self.views.of(namespace) {
+            None => Knowledge::NotServed,
+            Some(view) if self.sights.is_current(view.number) => Knowledge::Current,
+            Some(_) => Knowledge::Outdated,
         }
     }
 
-    /// Whether both are known, and not from a watch that has failed for ten minutes.
-    pub fn is_current(&self) -> bool {
-        let now = Instant::now();
-        self.seen.iter().all(|seen| seen.borrow().counts(now))
+    /// Whether anything is known that a pod could be served with.
+    pub fn is_current_somewhere(&self) -> bool {
+        self.views.iter().any(|view| self.sights.is_current(view.number))
+    }
+
+    /// Whether nothing is missing.
+    pub fn is_current_everywhere(&self) -> bool {
+        self.views.iter().all(|view| self.sights.is_current(view.number))
     }
 
     /// Names of all vaults that are mentioned.
     pub fn vaults(&self) -> HashSet<String> {
-        let akvs = self.akvs.0.read().unwrap_or_else(PoisonError::into_inner);
-        let specs = akvs.values().flat_map(|specs| specs.values());
-        specs
-            .filter_map(|spec| Some(spec["vault"]["name"].as_str()?.to_ascii_lowercase()))
-            .collect()
+        self.views.iter().flat_map(|view| view.akvs.vaults()).collect()
     }
 
     /// All AKVS of `namespace`.
     pub fn specs(&self, namespace: &str) -> Arc<Specs> {
-        let akvs = self.akvs.0.read().unwrap_or_else(PoisonError::into_inner);
-        akvs.get(namespace).cloned().unwrap_or_default()
+        let view = self.views.of(namespace);
+        view.map(|view| view.akvs.of(namespace)).unwrap_or_default()
     }
 
     /// The labels of `namespace`; `None`: no such namespace has been seen.
     pub fn labels(&self, namespace: &str) -> Option<BTreeMap<String, String>> {
-        let namespace = self.namespaces.get(&ObjectRef::new(namespace))?;
+        let view = self.views.of(namespace)?;
+        let namespace = view.namespaces.get(&ObjectRef::new(namespace))?;
         Some(namespace.labels().clone())
     }
 }
 
-type ByNamespace = HashMap<String, Arc<Specs>>;
+impl View {
+    /// Nothing, and what fills it.
+    fn watch(
+        client: &kube::Client,
+        number: usize,
+        scope: Scope,
+        sights: &Sights,
+    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
+        let (namespaces, mut writer) = reflector::store();
+        let view = Self {
+            number,
+            akvs: Arc::default(),
+            namespaces,
+        };
+        let (akvs, client, sights) = (Arc::clone(&view.akvs), client.clone(), sights.clone());
+        let followed = async move {
+            let mut listing = HashMap::new();
+            let objects = Watched {
+                api: scope.akvs(client.clone()),
+                config: watcher::Config::default(),
+                resource: "azurekeyvaultsecrets",
+                scope: &scope,
+            };
+            let objects = objects.follow(&sights, (number, AKVS), |event| akvs.take(event, &mut listing));
+            let labels = Watched {
+                api: Api::<Meta>::all(client),
+                config: scope.namespaces(),
+                resource: "namespaces",
+                scope: &scope,
+            };
+            let labels = labels.follow(&sights, (number, NAMESPACES), |mut event| {
+                if let Event::Apply(namespace) | Event::InitApply(namespace) = &mut event {
+                    // What nobody here needs, and most of what there is.
+                    namespace.managed_fields_mut().clear();
+                    namespace.annotations_mut().clear();
+                }
+                writer.apply_watcher_event(&event);
+            });
+            futures::join!(objects, labels);
+        };
+        (view, followed)
+    }
+}
 
-/// All AKVS, by namespace.
-#[derive(Default)]
-struct Akvs(RwLock<ByNamespace>);
+/// One namespace, or all of them.
+struct Scope(Option<String>);
 
-impl Akvs {
-    /// Takes over what the watch saw; `listing` is the list that is being read.
-    fn take(&self, event: Event<DynamicObject>, listing: &mut ByNamespace) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            Event::Init => listing.clear(),
-            Event::InitApply(object) => insert(listing, object),
-            Event::Apply(object) => insert(&mut known, object),
-            Event::Delete(object) => remove(&mut known, &object),
-            Event::InitDone => *known = std::mem::take(listing),
+impl Scope {
+    fn akvs(&self, client: kube::Client) -> Api<DynamicObject> {
+        let resource = ApiResource::erase::<AzureKeyVaultSecret>(&());
+        match &self.0 {
+            None => Api::all_with(client, &resource),
+            Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+        }
+    }
+
+    /// RBAC holds the name in a field selector against `resourceNames`: so the right to see this one namespace is enough.
+    fn namespaces(&self) -> watcher::Config {
+        match &self.0 {
+            None => watcher::Config::default(),
+            Some(namespace) => watcher::Config::default().fields(&format!("metadata.name={namespace}")),
         }
     }
 }
 
-fn insert(all: &mut ByNamespace, mut object: DynamicObject) {
-    let spec = object.data.get_mut("spec").map(Value::take).unwrap_or_default();
-    let specs = all.entry(object.namespace().unwrap_or_default()).or_default();
-    // Whoever reads the former state goes on reading it.
-    Arc::make_mut(specs).insert(object.name_any(), Arc::new(spec));
-}
-
-fn remove(all: &mut ByNamespace, object: &DynamicObject) {
-    let namespace = object.namespace().unwrap_or_default();
-    let Some(specs) = all.get_mut(&namespace) else { return };
-    Arc::make_mut(specs).remove(&object.name_any());
-    if specs.is_empty() {
-        all.remove(&namespace);
+/// ` of NAMESPACE`, to stand behind what is there; nothing for the whole cluster.
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            None => Ok(()),
+            Some(namespace) => write!(f, " of {namespace}"),
+        }
     }
 }
 
-/// Watches for ever, with back-off after failures.
-async fn follow<K>(what: &'static str, api: Api<K>, sight: watch::Sender<Sight>, mut take: impl FnMut(Event<K>))
+/// What one watch is for.
+struct Watched<'s, K> {
+    api: Api<K>,
+    config: watcher::Config,
+    resource: &'static str,
+    scope: &'s Scope,
+}
+
+impl<K> Watched<'_, K>
 where
     K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let mut watching = Watching::new(api, watcher::Config::default());
-    loop {
-        match watching.next().await {
-            Ok(event) => {
-                let complete = is_complete(&event);
-                take(event);
-                if complete {
-                    sight.send_replace(Sight::Current);
+    /// Watches for ever, with back-off after failures.
+    async fn follow(self, sights: &Sights, place: (usize, usize), mut take: impl FnMut(Event<K>)) {
+        let mut watching = Watching::new(self.api, self.config);
+        let (resource, scope) = (self.resource, self.scope);
+        loop {
+            match watching.next().await {
+                Ok(event) => {
+                    let complete = is_complete(&event);
+                    take(event);
+                    if complete {
+                        sights.complete(place);
+                    }
                 }
-            }
-            Err(error) => {
-                warn!(%error, "watching {what} failed; trying again");
-                sight.send_modify(|sight| *sight = sight.after_failure(Instant::now()));
+                Err(error) => {
+                    tell(resource, scope, &error);
+                    sights.fail(place, is_forbidden(&error));
+                }
             }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn object(namespace: &str, name: &str, spec: &str) -> DynamicObject {
-        let object = json!({
-            "apiVersion": "spv.no/v2beta1", "kind": "AzureKeyVaultSecret",
-            "metadata": {"namespace": namespace, "name": name}, "spec": spec, "status": {"x": 1},
-        });
-        serde_json::from_value(object).unwrap()
+fn tell(resource: &str, scope: &Scope, error: &watcher::Error) {
+    if !is_forbidden(error) {
+        warn!(%error, "watching {resource}{scope} failed; trying again");
+        return;
     }
-
-    fn names(akvs: &Akvs, namespace: &str) -> Vec<(String, String)> {
-        let all = akvs.0.read().unwrap();
-        let specs = all.get(namespace).cloned().unwrap_or_default();
-        let specs = specs.iter();
-        specs
-            .map(|(name, spec)| (name.clone(), spec.as_str().unwrap().to_owned()))
-            .collect()
-    }
-
-    #[test]
-    fn objects_come_change_and_go_and_a_new_list_replaces_all() {
-        let (akvs, mut listing) = (Akvs::default(), HashMap::new());
-        let mut take = |event| akvs.take(event, &mut listing);
-        take(Event::Init);
-        take(Event::InitApply(object("a", "db", "1")));
-        take(Event::InitApply(object("b", "db", "2")));
-        assert!(names(&akvs, "a").is_empty(), "half a list says nothing");
-        take(Event::InitDone);
-        take(Event::Apply(object("a", "db", "3")));
-        take(Event::Apply(object("a", "tls", "4")));
-        let pair = |name: &str, spec: &str| (name.to_owned(), spec.to_owned());
-        assert_eq!(names(&akvs, "a"), [pair("db", "3"), pair("tls", "4")]);
-        take(Event::Delete(object("b", "db", "2")));
-        assert!(names(&akvs, "b").is_empty());
-        take(Event::Init);
-        take(Event::InitApply(object("c", "db", "5")));
-        assert_eq!(names(&akvs, "a").len(), 2, "until the new list is complete");
-        take(Event::InitDone);
-        assert!(names(&akvs, "a").is_empty());
-        assert_eq!(names(&akvs, "c"), [pair("db", "5")]);
-    }
-
-    #[test]
-    fn what_was_seen_counts_for_ten_minutes_after_the_watch_broke() {
-        let start = Instant::now();
-        assert!(!Sight::Pending.counts(start), "half a list says nothing");
-        assert_eq!(Sight::Pending.after_failure(start), Sight::Pending);
-        let broken = Sight::Current.after_failure(start);
-        assert!(broken.counts(start + KEPT / 2));
-        let later = broken.after_failure(start + KEPT / 2);
-        assert_eq!(later, broken, "it counts from the first failure");
-        assert!(!later.counts(start + KEPT));
-    }
+    let right = &format!("list and watch {resource}{scope}");
+    let what = format!("The {resource}{scope} cannot be watched.");
+    let problem = Diagnosis::case(case::InjectorForbidden { error, right }, what);
+    warn!(code = problem.code.as_str(), error = %problem, "a watch is refused; trying again");
 }

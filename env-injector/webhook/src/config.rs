@@ -1,6 +1,7 @@
 //! What the process was told, checked once: the command line and the environment as one value. A value that means nothing stops the
 //! process, with the variable's name.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub struct Config {
     pub environment: Environment,
     /// Our own namespace; `None`: the `ServiceAccount`'s or the kubeconfig's.
     pub namespace: Option<String>,
+    /// The namespaces whose pods are served; `None`: all.
+    pub served: Option<BTreeSet<String>>,
     /// The Service in front of us.
     pub service: String,
     /// Further names and IP addresses for our certificate.
@@ -90,6 +93,7 @@ impl Config {
         let names = names.map(str::trim).filter(|name| !name.is_empty());
         Ok(Self {
             namespace: text(variables::POD_NAMESPACE),
+            served: (!args.watch_namespaces.is_empty()).then(|| args.watch_namespaces.iter().cloned().collect()),
             service: text(variables::WEBHOOK_AUTH_SERVICE).unwrap_or_else(|| "akv2k8s-envinjector".to_owned()),
             further_names: names.map(str::to_owned).collect(),
             ports: Ports {

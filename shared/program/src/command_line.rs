@@ -64,3 +64,16 @@ pub fn two_dashes(argument: OsString) -> OsString {
         _ => argument,
     }
 }
+
+/// A namespace's name: an RFC 1123 label.
+///
+/// # Errors
+/// The text is none; what to write.
+pub fn namespace(text: &str) -> Result<String, String> {
+    let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let legal =
+        (1..=63).contains(&text.len()) && text.bytes().all(inside) && !text.starts_with('-') && !text.ends_with('-');
+    legal.then(|| text.to_owned()).ok_or_else(|| {
+        "that is no namespace's name: write lower-case letters, digits and dashes, and a comma between names".to_owned()
+    })
+}

@@ -154,7 +154,7 @@ impl Bed {
             client.clone()
         };
         let (counted, reviews) = counted(&own);
-        let (cluster, watching) = Cluster::watch(own.clone());
+        let (cluster, watching) = Cluster::watch(&own, None);
         let rules = Arc::new(RuleFile::new(grants));
         rules.load().await?;
         let (identity, vaults, http) = azure(&stage, options.max_age)?;

@@ -8,6 +8,7 @@ use akv2k8s_envinjector::EnvInjector;
 use akv2k8s_envinjector::args::Args;
 use akv2k8s_envinjector::config::Config;
 use akv2k8s_testbed::controlplane::{ControlPlane, Namespace};
+use akv2k8s_testbed::helm::objects;
 use akv2k8s_testbed::wait::until;
 use akv2k8s_testbed::{crd, hardened};
 use anyhow::{Context, ensure};
@@ -59,9 +60,27 @@ pub(crate) async fn labelled(prefix: &str) -> anyhow::Result<(&'static ControlPl
     Ok((cluster, namespace))
 }
 
+/// Namespaces besides the bed's own.
+#[derive(Clone, Copy)]
+pub(crate) struct Others<'o> {
+    /// The env injector is told to serve these, and the bed's own, and no others; it has no right in them.
+    pub(crate) listed: &'o [&'o str],
+    /// The API server calls it for pods of these, too.
+    pub(crate) called_for: &'o [&'o str],
+}
+
 impl Bed {
     /// With an env injector that runs, and that the API server calls already.
     pub(crate) async fn new(prefix: &str, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::with(prefix, variables, None).await
+    }
+
+    /// The same; with `others` it serves a list of namespaces, and has no right in all of them but to review tokens.
+    pub(crate) async fn with(
+        prefix: &str,
+        variables: &[(&str, &str)],
+        others: Option<Others<'_>>,
+    ) -> anyhow::Result<Self> {
         let (cluster, namespace) = labelled(prefix).await?;
         if let Some((_, label)) = variables.iter().find(|(name, _)| *name == "INJECTION_NAMESPACE_LABEL") {
             let line = ["label", "namespace", namespace.name(), label];
@@ -75,7 +94,17 @@ impl Bed {
             manifest.replace("namespace: akv2k8s\n", &format!("namespace: {namespace}\n"))
         };
         let name = format!("{namespace}-injector");
-        cluster.kubectl_apply(&own(&hardened::injector_rights()?)).await?;
+        let listed: Vec<_> = others
+            .iter()
+            .flat_map(|others| others.listed)
+            .chain([&namespace.name()])
+            .copied()
+            .collect();
+        let mut rights = own(&hardened::injector_rights()?);
+        if others.is_some() {
+            rights = narrowed(&rights, namespace.name(), &listed)?;
+        }
+        cluster.kubectl_apply(&rights).await?;
         let folder = tempfile::tempdir()?;
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, hardened::impersonating(cluster, namespace.name(), &name)?)?;
@@ -94,7 +123,9 @@ impl Bed {
         ];
         let hardened = hardened::is_on().then_some(hardened::SETTING);
         let environment = usual.iter().chain(&hardened).chain(variables).copied().collect();
+        let only = others.map(|_| format!("--watch-namespaces={}", listed.join(",")).into());
         let line = ["envinjector".into(), "--kubeconfig".into(), kubeconfig.into_os_string()];
+        let line = line.into_iter().chain(only);
         let config = Config::new(Args::from_command_line(line)?, environment)?;
         let started = async || EnvInjector::new(Config::clone(&config)).await;
         // Rights that were just given take effect a moment later.
@@ -113,8 +144,10 @@ impl Bed {
         }
         // As long as the API server waits at all, for a busy machine.
         webhook["webhooks"][0]["timeoutSeconds"] = json!(30);
-        webhook["webhooks"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] =
-            namespace.name().into();
+        let called_for = others.iter().flat_map(|others| others.called_for).copied();
+        let called_for: Vec<_> = called_for.chain([namespace.name()]).collect();
+        webhook["webhooks"][0]["namespaceSelector"]["matchExpressions"] =
+            json!([{"key": "kubernetes.io/metadata.name", "operator": "In", "values": called_for}]);
         let manifest = webhook.to_string();
         cluster.kubectl_apply(&manifest).await?;
 
@@ -161,6 +194,14 @@ impl Bed {
         });
         self.cluster.kubectl_apply(&akvs.to_string()).await?;
         Ok(())
+    }
+
+    /// Runs `kubectl create` of a pod in another namespace: whether it worked, what it printed, and what it said besides.
+    pub(crate) async fn create_in(&self, namespace: &str, pod: &Value) -> anyhow::Result<(bool, Value, String)> {
+        let line = ["--namespace", namespace, "create", "-o", "json", "-f", "-"];
+        let output = self.cluster.kubectl_with_input(&line, &pod.to_string()).await?;
+        let created = serde_json::from_str(&output.stdout).unwrap_or_default();
+        Ok((output.status.success(), created, output.stderr))
     }
 
     /// The pods of the namespace, whatever fields they have.
@@ -244,6 +285,34 @@ impl Bed {
     pub(crate) fn stop(&mut self) {
         self.stop = None;
     }
+}
+
+/// The rights of examples/install for a list of namespaces: `own` has all of them, and nothing is left for all namespaces but what has no
+/// namespace. Of namespaces, those in the list may be seen.
+fn narrowed(rights: &str, own: &str, listed: &[&str]) -> anyhow::Result<String> {
+    let mut objects = objects(rights)?;
+    let role = objects.iter_mut().find(|it| it["kind"] == "ClusterRole");
+    let rules = role.context("no ClusterRole")?["rules"]
+        .as_array_mut()
+        .context("no rules")?;
+    for rule in rules
+        .iter_mut()
+        .filter(|rule| rule["resources"] == json!(["namespaces"]))
+    {
+        rule["resourceNames"] = json!(listed);
+    }
+    let is_inside = |rule: &Value| {
+        let inside = ["azurekeyvaultsecrets", "pods", "secrets"];
+        inside.iter().any(|it| rule["resources"][0] == *it)
+    };
+    let (inside, outside): (Vec<_>, _) = std::mem::take(rules).into_iter().partition(is_inside);
+    *rules = outside;
+    let role = objects
+        .iter_mut()
+        .find(|it| it["kind"] == "Role" && it["metadata"]["namespace"] == own)
+        .context("no Role")?;
+    role["rules"].as_array_mut().context("no rules")?.extend(inside);
+    Ok(json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string())
 }
 
 /// One request on a connection of its own; all of the answer.

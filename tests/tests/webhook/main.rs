@@ -6,4 +6,5 @@ mod certificates;
 mod guard;
 mod images;
 mod injection;
+mod namespaces;
 mod protocol;

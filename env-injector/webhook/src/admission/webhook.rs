@@ -17,9 +17,9 @@ use tracing::{info, warn};
 
 use super::lookup::{ImageConfig, ImageLookup, LookupError};
 use super::review::Review;
-use super::wanted::{mentioned, questions};
+use super::wanted::{mentioned, questions, wanted};
 use super::{Denial, Facts, Metrics, Outcome, Settings, mutate};
-use crate::cluster::{Cluster, Specs};
+use crate::cluster::{Cluster, Knowledge, Specs};
 use crate::label::NamespaceLabel;
 
 /// How long the API server may take to say whether what the watch has not shown is there after all.
@@ -92,6 +92,9 @@ impl Webhook {
         let (pod, namespace) = (&review.pod, review.namespace.as_str());
         if pod.is_null() {
             return Ok(Outcome::nothing());
+        }
+        if self.cluster.knowledge(namespace) == Knowledge::NotServed {
+            return not_served(pod, namespace);
         }
         // First of all: nothing is told of a namespace that did not switch injection on, whoever asks.
         if !self.is_labelled(namespace).await? {
@@ -197,6 +200,17 @@ impl Webhook {
             }
         }
     }
+}
+
+/// What becomes of a pod of a namespace that somebody else serves, if anybody does: one that asks for nothing is left alone.
+fn not_served(pod: &Value, namespace: &str) -> Result<Outcome, Denial> {
+    if wanted(pod).is_ok_and(|wanted| wanted.is_empty()) {
+        return Ok(Outcome::nothing());
+    }
+    let what =
+        format!("The pod asks for values from Azure Key Vault, and pods of namespace '{namespace}' are not prepared.");
+    let why = case::NamespaceNotServed { namespace: &namespace };
+    Err(Denial::new(Diagnosis::case(why, what)))
 }
 
 /// What becomes of a pod where injection is not switched on: nothing.

@@ -39,7 +39,7 @@ use akv2k8s_shared::secret::SecretBytes;
 use futures::{StreamExt, stream};
 use tracing::info;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Knowledge};
 use crate::server::{Bodies, Peer};
 use authenticate::{Authenticator, Caller};
 use decide::{Facts, Release, decide};
@@ -106,7 +106,7 @@ impl Broker {
             loop {
                 turn.tick().await;
                 self.readers.retain_used(IDLE);
-                if self.cluster.is_current() {
+                if self.cluster.is_current_everywhere() {
                     let named = self.cluster.vaults();
                     self.values.retain(|vault| named.contains(vault.as_str()));
                 }
@@ -125,12 +125,17 @@ impl Broker {
 
     /// Who sends `token` from `peer`. Counts against that pod's share.
     async fn admit(&self, token: &str, peer: Peer) -> Result<Arc<Caller>, Refused> {
-        if !self.cluster.is_current() {
+        // While nobody can be served, nobody is asked about.
+        if !self.cluster.is_current_somewhere() {
             return Err(Refused::of_watches());
         }
         let caller = self.authenticator.authenticate(token, peer).await?;
         self.limit.take(&caller.uid, 1, Instant::now())?;
-        Ok(caller)
+        match self.cluster.knowledge(&caller.namespace) {
+            Knowledge::Current => Ok(caller),
+            Knowledge::Outdated => Err(Refused::of_watches()),
+            Knowledge::NotServed => Err(Refused::not_served(&caller.namespace)),
+        }
     }
 
     /// The values that `caller` asks for: all, or none.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use akv2k8s_shared::diagnosis::{Code, Diagnosis, Explanation, Retry};
+use akv2k8s_shared::diagnosis::{Code, Diagnosis, Explanation, Retry, case};
 use akv2k8s_shared::injection::wire::{self, Refusal};
 use axum::body::Body;
 use hyper::Response;
@@ -85,6 +85,13 @@ impl Refused {
     pub(super) fn of_watches() -> Self {
         let what = "The broker does not know yet, or not any more, which AzureKeyVaultSecrets and labels there are.";
         Self::new(503, Diagnosis::of(Code::ApiServerUnavailable, what, &[])).again(SOON)
+    }
+
+    /// The injector was told to serve other namespaces.
+    pub(super) fn not_served(namespace: &str) -> Self {
+        let what = format!("Pods of namespace '{namespace}' may not have values from the broker.");
+        let why = case::NamespaceNotServed { namespace: &namespace };
+        Self::new(403, Diagnosis::case(why, what))
     }
 
     /// As HTTP: the refusal as JSON, `Retry-After` in whole seconds.

@@ -54,9 +54,11 @@ section! {
             "Let the injector prepare it: see that it is installed, then re-create the pod.";
     }
     InjectionNotEnabled, Itself, "" {
-        "A pod asks the broker for values, and its namespace lacks the label that switches injection on, by default `azure-key-vault-env-injection: enabled`.",
+        "A pod asks the broker for values, and its namespace lacks the label that switches injection on, by default `azure-key-vault-env-injection: enabled`; or a pod asks for injection in a namespace that is none of `--watch-namespaces`.",
         "Whoever runs the namespace has not switched injection on, or has switched it off.",
         "Label the namespace: `kubectl label namespace {namespace} {label}`";
+        NamespaceNotServed { namespace }: "This env injector serves the namespaces of --watch-namespaces alone (the chart's watchNamespaces and watchAllNamespaces), and '{namespace}' is none of them.",
+            "Add it there; or take the references out of the pod, and the namespace out of the webhook configuration.";
     }
     BrokerRequestInvalid, Itself, "" {
         "The broker does not understand a request: it is too large or too slow, or holds something that is no reference.",
