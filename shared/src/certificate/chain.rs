@@ -16,14 +16,23 @@ use crate::diagnosis::{Explanation, case};
 /// square of it.
 const MAX_CERTIFICATES: usize = 64;
 
-/// Of several keys the one that belongs to a certificate, else the last, as upstream takes it; `None` without keys.
-pub(super) fn matching_key<'a>(keys: &'a [PrivateKey], certificates: &[Vec<u8>]) -> Option<&'a PrivateKey> {
-    let matches = |key: &&PrivateKey| {
-        certificates
-            .iter()
-            .any(|der| parse_x509_certificate(der).is_ok_and(|(_, certificate)| is_for(&certificate, key)))
-    };
-    keys.iter().rev().find(matches).or(keys.last())
+/// Of several keys the one that belongs to a certificate. Where that cannot be told (keys of a kind whose public half is not known
+/// here, certificates that cannot be read) the last, as upstream takes it.
+pub(super) fn matching_key<'a>(
+    keys: &'a [PrivateKey],
+    certificates: &[Vec<u8>],
+) -> Result<&'a PrivateKey, Explanation> {
+    let read: Vec<_> = certificates.iter().map(|der| parse_x509_certificate(der)).collect();
+    let matches = |key: &&PrivateKey| read.iter().flatten().any(|(_, certificate)| is_for(certificate, key));
+    if let Some(key) = keys.iter().rev().find(matches) {
+        return Ok(key);
+    }
+    let last = keys.last().ok_or(case::PrivateKeyMissing)?;
+    if keys.iter().all(PrivateKey::has_public_half) && read.iter().all(Result::is_ok) {
+        // No server can load the two together: what is in use goes on serving instead.
+        return Err(case::KeyOfNoCertificate.into());
+    }
+    Ok(last)
 }
 
 fn is_for(certificate: &X509Certificate<'_>, key: &PrivateKey) -> bool {

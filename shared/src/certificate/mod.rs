@@ -49,7 +49,7 @@ pub(crate) fn key_pair(value: &SecretBytes, server_first: bool) -> Result<KeyPai
     if certificates.is_empty() {
         return Err(case::CertificateMissing.into());
     }
-    let key = chain::matching_key(&keys, &certificates).ok_or(case::PrivateKeyMissing)?;
+    let key = chain::matching_key(&keys, &certificates)?;
     let ordered;
     let certificates = if server_first && certificates.len() > 1 {
         ordered = chain::leaf_first(key, &certificates)?;

@@ -118,10 +118,24 @@ impl PrivateKey {
         (self.label == RSA_LABEL).then_some(&*self.der)
     }
 
+    /// Whether it can be told which certificate is this key's.
+    pub(super) fn has_public_half(&self) -> bool {
+        self.public.is_some()
+    }
+
     /// Whether `subject_public_key`, the bits of a certificate's key, are this key's.
     pub(super) fn belongs_to(&self, subject_public_key: &[u8]) -> bool {
-        self.public.as_deref() == Some(subject_public_key)
+        let public = self.public.as_deref();
+        public.is_some_and(|public| public == subject_public_key || is_compressed(subject_public_key, public))
     }
+}
+
+/// Whether `short` is the compressed form of the point `long` (SEC 1 §2.3.3): the sign of y, and x.
+fn is_compressed(short: &[u8], long: &[u8]) -> bool {
+    let ([sign @ (2 | 3), x @ ..], [4, point @ ..]) = (short, long) else {
+        return false;
+    };
+    point.len() == 2 * x.len() && point.starts_with(x) && point.last().is_some_and(|y| y & 1 == sign & 1)
 }
 
 /// RFC 8410 §7: the key is an OCTET STRING of 32 bytes inside the OCTET STRING of PKCS#8.
@@ -131,4 +145,25 @@ fn ed25519_public(info: &PrivateKeyInfoRef<'_>) -> Option<Vec<u8>> {
         .filter(|_| info.algorithm.oid == ED25519)?;
     let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_bytes()).ok()?;
     Some(pair.public_key().as_ref().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::testdata;
+
+    #[test]
+    fn a_certificate_may_hold_the_compressed_form_of_its_point() {
+        for name in ["p256", "p384", "p521", "p256k"] {
+            let key = PrivateKey::from_der(&testdata::der(&format!("keys/{name}.key.pem"))).expect("a private key");
+            let public = key.public.clone().expect("a known curve");
+            let sign = 2 | (public.last().expect("y") & 1);
+            let x = &public[1..=public.len() / 2];
+            assert!(key.belongs_to(&[&[sign], x].concat()), "{name}");
+            let other_sign = [&[sign ^ 1], x].concat();
+            for other in [other_sign.as_slice(), x, &[sign]] {
+                assert!(!key.belongs_to(other), "{name}");
+            }
+        }
+    }
 }

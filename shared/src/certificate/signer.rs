@@ -22,7 +22,7 @@ impl Signer {
         if certificates.is_empty() {
             return Err(case::CertificateMissing.into());
         }
-        let key = chain::matching_key(&keys, &certificates).ok_or(case::PrivateKeyMissing)?;
+        let key = chain::matching_key(&keys, &certificates)?;
         // Of a certificate and a key that do not belong together nothing can be signed that anybody would believe.
         let chain = chain::leaf_first(key, &certificates)?;
         let der = key.rsa_der().ok_or(case::SignerNotRsa)?;

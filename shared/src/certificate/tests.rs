@@ -187,6 +187,33 @@ fn a_missing_half_is_named() {
 }
 
 #[test]
+fn a_key_and_a_certificate_that_do_not_belong_together_are_refused() {
+    let kinds = ["rsa2048", "rsa3072", "p256", "p384", "p256k", "ed25519"];
+    for (key, certificate) in kinds.iter().zip(kinds.iter().cycle().skip(1)) {
+        let stored = text(&format!("keys/{key}.key.pem")) + &text(&format!("keys/{certificate}.crt.pem"));
+        for server_first in [false, true] {
+            let problem = pair(stored.as_bytes(), server_first).expect_err("no server loads it");
+            assert_eq!(problem.code, Code::CertificateUnreadable, "{key} with {certificate}");
+            assert!(
+                problem.cause.contains("belongs to its private key"),
+                "{}",
+                problem.cause
+            );
+        }
+    }
+    let chain = text("keys/rsa2048.key.pem") + &text("pfx/chain-ril.crt.pem");
+    assert_eq!(code(chain.as_bytes()), Code::CertificateUnreadable);
+}
+
+#[test]
+fn where_it_cannot_be_told_whether_they_belong_together_they_are_written() {
+    // A certificate that is well-formed DER, and nothing of this reader's knowledge.
+    let opaque = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
+    let stored = text("keys/p256.key.pem") + opaque;
+    assert!(pair(stored.as_bytes(), false).is_ok());
+}
+
+#[test]
 fn an_unknown_algorithm_is_named() {
     let problem = pair(base64_of("pfx/rc4.pfx").as_bytes(), false).expect_err("RC4");
     assert!(problem.cause.contains("1.2.840.113549.1.12.1.1"), "{}", problem.cause);

@@ -43,13 +43,15 @@ section! {
             "Store only the certificates of its chain, or remove chainOrder.";
     }
     CertificateUnreadable, ErrAzureVault, "slowly" {
-        "Certificate or private key cannot be read, one is missing, or with `chainOrder` no certificate belongs to the key.",
+        "Certificate or private key cannot be read, one is missing, or no certificate belongs to the key.",
         "What the vault holds is no certificate with its key.",
         "Store PEM, or a PFX in base64, with both.";
         CertificateMissing: "The certificate cannot be used: it holds no certificate.",
             "Store the certificate together with its private key.";
         PrivateKeyMissing: "The certificate cannot be used: it holds no private key.",
             "Store the private key together with the certificate.";
+        KeyOfNoCertificate: "The certificate cannot be used: none of its certificates belongs to its private key, so no server could load the two.",
+            "Store the certificate of this very key with it.";
         CertificateNotDer: "The certificate cannot be used: it is not DER.",
             "Look at it with `az keyvault certificate show`.";
         NeitherPemNorPfx: "The certificate cannot be used: it is neither PEM nor a PFX in base64.",
