@@ -1,6 +1,6 @@
 //! What the fuzz targets of `tests/fuzz` call: what strangers send is read, and what has to hold of the outcome is asserted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -26,6 +26,7 @@ pub fn review(body: &[u8]) {
             authorities: "PEM",
             namespace: &review.namespace,
             specs: &specs(),
+            not_told: &BTreeMap::new(),
             images: &HashMap::new(),
         };
         let Ok(outcome) = mutate(&review.pod, &facts) else {

@@ -10,10 +10,11 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use prometheus_client::registry::Registry;
+use tokio::time::{Instant, timeout_at};
 
-use crate::admission::Webhook;
+use crate::admission::{Webhook, deadline};
 use crate::broker;
 use crate::pki::Pki;
 use crate::server::{Bodies, BodyLimits, NoBody, Phase, Phases};
@@ -71,16 +72,23 @@ async fn scrape(State(registry): State<Arc<Registry>>) -> Response {
     }
 }
 
+/// Until when a request has to be answered: part of its extensions.
+#[derive(Clone, Copy)]
+struct Deadline(Instant);
+
 type Gate = (Arc<Webhook>, Option<Arc<Pki>>, Phases);
 
 /// Lets through what comes the API server's way; others are told nothing, and nothing is read of what they send.
-async fn admit(State((webhook, pki, phases)): State<Gate>, request: Request, next: Next) -> Response {
+async fn admit(State((webhook, pki, phases)): State<Gate>, mut request: Request, next: Next) -> Response {
+    let arrived = Instant::now();
+    let deadline = Deadline(deadline(arrived, request.uri().query()));
+    request.extensions_mut().insert(deadline);
     if phases.now() == Phase::Starting {
         return (StatusCode::SERVICE_UNAVAILABLE, "not ready: reading the first lists\n").into_response();
     }
     let admitted = match &pki {
         None => Ok(true),
-        Some(pki) => tokio::time::timeout(GATE_TIME, pki.admits(request.uri().path()))
+        Some(pki) => timeout_at(deadline.0.min(arrived + GATE_TIME), pki.admits(request.uri().path()))
             .await
             .unwrap_or_else(|_| Err(Box::new(gate_unavailable()))),
     };
@@ -104,12 +112,17 @@ fn gate_unavailable() -> Diagnosis {
     Diagnosis::of(Code::ApiServerUnavailable, what, &[])
 }
 
-async fn review(State((webhook, bodies)): State<(Arc<Webhook>, Bodies)>, request: Request) -> Response {
-    let body = match bodies.read(request.into_body()).await {
+async fn review(
+    State((webhook, bodies)): State<(Arc<Webhook>, Bodies)>,
+    Extension(Deadline(deadline)): Extension<Deadline>,
+    request: Request,
+) -> Response {
+    let read = timeout_at(deadline, bodies.read(request.into_body())).await;
+    let body = match read.unwrap_or(Err(NoBody::TooSlow)) {
         Ok(body) => body,
         Err(trouble) => return no_body(trouble, bodies.longest()),
     };
-    match webhook.answer(&body.bytes).await {
+    match webhook.answer(&body.bytes, deadline).await {
         Ok(answer) => Json(answer).into_response(),
         Err(error) => {
             tracing::warn!(error, "a request that is no review");

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use akv2k8s_shared::injection::reference::Query;
 use serde_json::Value;
 
 use super::mutate::Facts;
+use super::specs::NotTold;
 use super::wanted::{Mention, Wanted};
 
 /// How alike a name has to be to be suggested: 1.0 is equal.
@@ -43,6 +45,19 @@ pub(super) fn missing(place: Place<'_>, name: &str, facts: &Facts<'_>) -> String
     let namespace = facts.namespace;
     let suggestion = suggestion(name, facts.specs.keys().map(String::as_str));
     format!("{place}: namespace '{namespace}' has no AzureKeyVaultSecret '{name}'{suggestion}")
+}
+
+/// The denial, or its words, where nobody could say whether the AKVS is there.
+pub(super) fn not_told(place: Place<'_>, name: &str, facts: &Facts<'_>, why: &NotTold) -> Diagnosis {
+    let namespace = facts.namespace;
+    let what = format!("{place}: whether namespace '{namespace}' has AzureKeyVaultSecret '{name}' is not known.");
+    match why {
+        NotTold::Forbidden(error) => {
+            let right = &format!("get azurekeyvaultsecrets in namespace '{namespace}'");
+            Diagnosis::case(case::InjectorForbidden { error, right }, what)
+        }
+        NotTold::Silent(error) => Diagnosis::case(case::AkvsNotTold { error }, what),
+    }
 }
 
 /// The sentence about a query that the AKVS cannot answer, if that can be told without its value.

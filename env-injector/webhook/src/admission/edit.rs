@@ -1,12 +1,12 @@
 //! Collects the operations of a JSON Patch (RFC 6902).
 
 use json_patch::jsonptr::{PointerBuf, Token};
-use json_patch::{AddOperation, Patch, PatchOperation, ReplaceOperation};
+use json_patch::{AddOperation, MoveOperation, Patch, PatchOperation, ReplaceOperation};
 use serde_json::Value;
 
 use super::pod::{items, text};
 
-/// A patch that is being written. `add` is all it takes: it replaces a member of an object that is there, and inserts into arrays.
+/// A patch that is being written. `add` is nearly all it takes: it replaces a member of an object that is there, and inserts into arrays.
 #[derive(Default)]
 pub(super) struct Edit(Vec<PatchOperation>);
 
@@ -54,6 +54,13 @@ impl Edit {
         } else {
             self.add(list, values.into());
         }
+    }
+
+    /// Makes the member number `at` of the list `field` of the object at `path` the first.
+    pub(super) fn move_first(&mut self, path: &PointerBuf, field: &str, at: usize) {
+        let list = path.with_trailing_token(Token::new(field));
+        let (from, path) = (list.with_trailing_token(at), list.with_trailing_token(0));
+        self.0.push(PatchOperation::Move(MoveOperation { from, path }));
     }
 
     /// The patch.

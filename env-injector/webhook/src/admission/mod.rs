@@ -10,6 +10,7 @@
 //! All is decided on the raw JSON, so fields that this program has never heard of survive.
 
 mod advice;
+mod deadline;
 mod edit;
 mod inject;
 mod lookup;
@@ -20,6 +21,7 @@ mod pod;
 mod properties;
 mod review;
 mod settings;
+mod specs;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -31,11 +33,13 @@ use std::fmt;
 
 use akv2k8s_shared::diagnosis::Diagnosis;
 
+pub use deadline::deadline;
 pub use lookup::{ImageConfig, ImageLookup, ImageQuery, LookUpsOff, LookupError};
 pub use metrics::Metrics;
 pub use mutate::{Facts, Outcome, mutate};
 pub use review::Review;
 pub use settings::{Resources, Security, Settings};
+pub use specs::NotTold;
 pub use wanted::questions;
 pub use webhook::Webhook;
 

@@ -1,6 +1,6 @@
 //! Pod and facts → patch.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use akv2k8s_shared::injection::names;
@@ -16,11 +16,14 @@ use super::inject;
 use super::lookup::{ImageConfig, LookupError};
 use super::pod::{Container, items, named, text};
 use super::settings::Settings;
+use super::specs::NotTold;
 use super::wanted::{Wanted, wanted};
 use crate::cluster::Specs;
 
-/// Longest JSON of specs that goes into a variable; the kernel's limit for one is 128 KiB.
-const LONGEST_SPECS: usize = 96 * 1024;
+/// Longest variable, with its name and a NUL, that every kernel takes: 32 of the smallest pages (`MAX_ARG_STRLEN`, execve(2)).
+const LONGEST_ENTRY: usize = 32 * 4096;
+/// Longest JSON of specs that goes into a variable unasked, because a reference to one may come unseen.
+const LONGEST_UNASKED: usize = 96 * 1024;
 
 /// What is known besides the pod.
 #[derive(Clone, Copy)]
@@ -33,6 +36,8 @@ pub struct Facts<'f> {
     pub namespace: &'f str,
     /// The `AzureKeyVaultSecrets` in it.
     pub specs: &'f Specs,
+    /// Those that may be there, and nobody could say.
+    pub not_told: &'f BTreeMap<String, NotTold>,
     /// Answers to [`super::questions`]: container name → what its image starts.
     pub images: &'f HashMap<String, Result<ImageConfig, LookupError>>,
 }
@@ -76,7 +81,7 @@ pub fn mutate(pod: &Value, facts: &Facts<'_>) -> Result<Outcome, Denial> {
             any_broker |= broker.is_some();
             prepare(wanted, broker, facts, &mut edit, &mut warnings)?;
         }
-        prepare_pod(pod, any_broker, facts.settings, &mut edit);
+        prepare_pod(pod, &wanted, any_broker, facts.settings, &mut edit);
     }
     Ok(Outcome {
         patch: edit.finish(),
@@ -85,10 +90,28 @@ pub fn mutate(pod: &Value, facts: &Facts<'_>) -> Result<Outcome, Denial> {
     })
 }
 
+/// As much of [`mutate`]'s refusals as can be told of the pod alone, before anybody is asked anything.
+///
+/// # Errors
+/// As [`mutate`].
+pub(super) fn check(pod: &Value) -> Result<(), Denial> {
+    let wanted = wanted(pod)?;
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    possible(pod, &wanted)
+}
+
 /// Checks what would make the prepared pod fail, or differ from what its author means.
 fn possible(pod: &Value, wanted: &[Wanted<'_>]) -> Result<(), Denial> {
     let spec = &pod["spec"];
-    if text(&spec["os"], "name") == Some("windows") {
+    let of_node = |label: &str| text(&spec["nodeSelector"], label);
+    let systems = [
+        text(&spec["os"], "name"),
+        of_node("kubernetes.io/os"),
+        of_node("beta.kubernetes.io/os"),
+    ];
+    if systems.contains(&Some("windows")) {
         return Err(Denial::new(Diagnosis::case(
             case::WindowsPod,
             "Pods of Windows nodes cannot have values injected.",
@@ -152,8 +175,7 @@ fn prepare(
         variables.push(inject::variable(names::AUTH_SERVICE_CA, facts.authorities));
         mounts.push(inject::mount(names::TOKEN_VOLUME, names::TOKEN_DIRECTORY));
     } else {
-        let specs = specs(wanted, facts, warnings)?;
-        variables.push(inject::variable(names::SPECS, &Value::from(specs).to_string()));
+        variables.push(inject::variable(names::SPECS, &specs_text(wanted, facts, warnings)?));
     }
     edit.append(container.json, &path, "env", variables);
     let there = items(container.json, "volumeMounts");
@@ -193,9 +215,13 @@ fn advise(wanted: &Wanted<'_>, facts: &Facts<'_>, warnings: &mut Vec<String>) ->
         let place = Place::new(wanted, mention);
         match &mention.reference {
             Reference::Akvs { .. } if warnings.len() >= MOST_WARNINGS => {}
-            Reference::Akvs { name, query } => match facts.specs.get(name) {
-                Some(spec) => warnings.extend(advice::query(place, name, query.as_ref(), spec)),
-                None => warnings.push(advice::missing(place, name, facts)),
+            Reference::Akvs { name, query } => match (facts.specs.get(name), facts.not_told.get(name)) {
+                (Some(spec), _) => warnings.extend(advice::query(place, name, query.as_ref(), spec)),
+                (None, Some(why)) => {
+                    let Diagnosis { what, cause, .. } = advice::not_told(place, name, facts, why);
+                    warnings.push(format!("{what} {cause}"));
+                }
+                (None, None) => warnings.push(advice::missing(place, name, facts)),
             },
             Reference::Direct { .. } => {
                 let variable = &names::DISABLE_AUTH_SERVICE;
@@ -209,6 +235,19 @@ fn advise(wanted: &Wanted<'_>, facts: &Facts<'_>, warnings: &mut Vec<String>) ->
     Ok(())
 }
 
+/// [`specs`] as the value of one variable.
+fn specs_text(wanted: &Wanted<'_>, facts: &Facts<'_>, warnings: &mut Vec<String>) -> Result<String, Denial> {
+    let text = Value::from(specs(wanted, facts, warnings)?).to_string();
+    let bytes = names::SPECS.len() + "=".len() + text.len() + 1;
+    if bytes > LONGEST_ENTRY {
+        let what = format!("Container '{}' cannot be prepared.", wanted.container.name());
+        let most = &LONGEST_ENTRY;
+        let why = case::SpecsTooLong { bytes: &bytes, most };
+        return Err(Denial::new(Diagnosis::case(why, what)));
+    }
+    Ok(text)
+}
+
 /// Without the broker: the wrapper has no right to read `AzureKeyVaultSecrets`, so it is given those it may need.
 fn specs(wanted: &Wanted<'_>, facts: &Facts<'_>, warnings: &mut Vec<String>) -> Result<Map<String, Value>, Denial> {
     let mut specs = Map::new();
@@ -218,20 +257,25 @@ fn specs(wanted: &Wanted<'_>, facts: &Facts<'_>, warnings: &mut Vec<String>) -> 
         };
         let place = Place::new(wanted, mention);
         let Some(spec) = facts.specs.get(name) else {
+            if let Some(why) = facts.not_told.get(name) {
+                return Err(Denial::new(advice::not_told(place, name, facts, why)));
+            }
             let namespace = &facts.namespace;
             return Err(Denial::new(Diagnosis::case(
                 case::AkvsNeededFirst { namespace },
                 advice::missing(place, name, facts),
             )));
         };
-        warnings.extend(advice::query(place, name, query.as_ref(), spec));
+        if warnings.len() < MOST_WARNINGS {
+            warnings.extend(advice::query(place, name, query.as_ref(), spec));
+        }
         specs.insert(name.clone(), Value::clone(spec));
     }
     if wanted.unseen {
         let mut size = Value::from(specs.clone()).to_string().len();
         for (name, spec) in facts.specs {
             size += name.len() + spec.to_string().len() + 6;
-            if size > LONGEST_SPECS {
+            if size > LONGEST_UNASKED {
                 warnings.push(format!(
                     "container '{}': namespace '{}' has too many AzureKeyVaultSecrets to give all to the container; references from envFrom may not work",
                     wanted.container.name(),
@@ -245,8 +289,9 @@ fn specs(wanted: &Wanted<'_>, facts: &Facts<'_>, warnings: &mut Vec<String>) -> 
     Ok(specs)
 }
 
-/// The wrapper's volume and its init container, and the token's volume; what is there already stays.
-fn prepare_pod(pod: &Value, broker: bool, settings: &Settings, edit: &mut Edit) {
+/// The wrapper's volume and its init container, and the token's volume; what is there already stays. The init container has to run before
+/// each that starts the wrapper, so it goes before those that somebody put before it in the meantime.
+fn prepare_pod(pod: &Value, wanted: &[Wanted<'_>], broker: bool, settings: &Settings, edit: &mut Edit) {
     let (spec, path) = (&pod["spec"], PointerBuf::from_tokens(["spec"]));
     let mut volumes = vec![inject::volume()];
     if broker {
@@ -256,7 +301,17 @@ fn prepare_pod(pod: &Value, broker: bool, settings: &Settings, edit: &mut Edit) 
     volumes.retain(|volume| text(volume, "name").and_then(|name| named(there, name)).is_none());
     edit.append(spec, &path, "volumes", volumes);
     // Last, since it moves the other init containers.
-    if named(items(spec, "initContainers"), names::INIT_CONTAINER).is_none() {
-        edit.prepend(spec, &path, "initContainers", inject::init_container(settings, pod));
+    let containers = items(spec, "initContainers").iter();
+    let ours = containers
+        .map(|it| text(it, "name"))
+        .position(|name| name == Some(names::INIT_CONTAINER));
+    let is_before = |at: usize| {
+        let mut containers = wanted.iter().map(|wanted| wanted.container);
+        containers.any(|container| container.list == "initContainers" && container.index < at)
+    };
+    match ours {
+        None => edit.prepend(spec, &path, "initContainers", inject::init_container(settings, pod)),
+        Some(at) if is_before(at) => edit.move_first(&path, "initContainers", at),
+        Some(_) => {}
     }
 }

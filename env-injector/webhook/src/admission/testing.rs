@@ -1,6 +1,6 @@
 //! What the tests of this folder share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ pub(super) const BROKER: &str = "https://akv2k8s-envinjector.akv2k8s.svc:9443";
 pub(super) struct World {
     pub(super) settings: Settings,
     pub(super) specs: Specs,
+    pub(super) not_told: BTreeMap<String, NotTold>,
     pub(super) images: HashMap<String, Result<ImageConfig, LookupError>>,
 }
 
@@ -40,6 +41,7 @@ impl World {
                 ("web".to_owned(), spec("web", "certificate")),
             ]
             .into(),
+            not_told: BTreeMap::new(),
             images: HashMap::new(),
         }
     }
@@ -68,6 +70,7 @@ impl World {
             authorities: AUTHORITIES,
             namespace: "shop",
             specs: &self.specs,
+            not_told: &self.not_told,
             images: &self.images,
         };
         mutate(pod, &facts)

@@ -456,7 +456,7 @@ fn the_init_container_takes_the_pods_user_unless_that_is_root_and_the_knobs_deci
 }
 
 #[test]
-fn nothing_but_add_and_replace_is_sent() {
+fn nothing_but_add_is_sent_for_a_pod_that_nobody_prepared() {
     let outcome = World::new().mutate(&pod(&json!([app()]))).unwrap();
     let wire = serde_json::to_value(&outcome.patch).unwrap();
     let operations: std::collections::BTreeSet<_> = wire
@@ -467,4 +467,106 @@ fn nothing_but_add_and_replace_is_sent() {
         .collect();
     assert_eq!(operations.into_iter().collect::<Vec<_>>(), ["add"]);
     assert_ne!(apply(&pod(&json!([app()])), &outcome), pod(&json!([app()])));
+}
+
+#[test]
+fn windows_is_recognised_by_either_field() {
+    for (field, value) in [
+        ("os", json!({"name": "windows"})),
+        ("nodeSelector", json!({"kubernetes.io/os": "windows"})),
+        ("nodeSelector", json!({"beta.kubernetes.io/os": "windows"})),
+    ] {
+        let mut before = pod(&json!([app()]));
+        before["spec"][field] = value.clone();
+        let (code, text) = World::new().denied(&before);
+        assert_eq!(code, Code::InjectionImpossible, "{value}");
+        assert!(text.contains("Windows"), "{text}");
+        before["spec"][field] = json!({"name": "linux", "kubernetes.io/os": "linux"});
+        assert!(World::new().mutate(&before).is_ok());
+    }
+}
+
+/// A pod that refers to this many AKVS, and what it is told without the broker when each has a spec of so many bytes.
+fn direct_with(count: usize, bytes: usize) -> (Value, World) {
+    let mut world = World::direct();
+    let mut variables = Vec::new();
+    for number in 0..count {
+        let name = format!("akvs-{number}");
+        variables.push(json!({"name": format!("V{number}"), "value": format!("{name}@azurekeyvault")}));
+        let spec = json!({"output": {"transform": ["x".repeat(bytes)]}});
+        world.specs.insert(name, spec.into());
+    }
+    (pod(&json!([with(app(), "env", json!(variables))])), world)
+}
+
+#[test]
+fn specs_that_no_variable_can_hold_are_a_denial_and_not_a_container_that_cannot_start() {
+    let (before, world) = direct_with(200, 700);
+    let (code, text) = world.denied(&before);
+    assert_eq!(code, Code::EnvironmentTooLarge);
+    assert!(text.contains("Container 'app'") && text.contains("131072"), "{text}");
+    let (before, world) = direct_with(200, 500);
+    let after = world.prepared(&before);
+    let env = after["spec"]["containers"][0]["env"].as_array().unwrap();
+    let specs = env.iter().find(|it| it["name"] == "ENV_INJECTOR_SPECS").unwrap();
+    let length = "ENV_INJECTOR_SPECS=".len() + specs["value"].as_str().unwrap().len() + 1;
+    assert!((100_000..=32 * 4096).contains(&length), "{length}");
+}
+
+#[test]
+fn without_the_broker_too_there_are_no_more_warnings_than_anybody_reads() {
+    let wrong = |number| json!({"name": format!("V{number}"), "value": "web@azurekeyvault?tls.cert"});
+    let env: Vec<_> = (0..100).map(wrong).collect();
+    let before = pod(&json!([with(app(), "env", json!(env))]));
+    for world in [World::new(), World::direct()] {
+        assert_eq!(world.mutate(&before).unwrap().warnings.len(), 16);
+    }
+}
+
+#[test]
+fn what_nobody_could_say_of_an_akvs_is_told_so() {
+    let before = pod(&json!([with(
+        app(),
+        "env",
+        json!([{"name": "DB", "value": "new@azurekeyvault"}])
+    )]));
+    for (why, code) in [
+        (NotTold::Forbidden("no".to_owned()), Code::ApiServerForbidden),
+        (NotTold::Silent("no answer".to_owned()), Code::ApiServerUnavailable),
+    ] {
+        let of = |mut world: World| {
+            world.not_told.insert("new".to_owned(), why.clone());
+            world
+        };
+        let (denied, text) = of(World::direct()).denied(&before);
+        assert_eq!(denied, code);
+        assert!(text.contains("AzureKeyVaultSecret 'new' is not known."), "{text}");
+        let warnings = of(World::new()).mutate(&before).unwrap().warnings;
+        assert!(
+            warnings[0].contains("is not known.") && warnings.len() == 1,
+            "{warnings:?}"
+        );
+    }
+}
+
+#[test]
+fn an_init_container_that_another_webhook_put_before_ours_starts_after_it() {
+    let world = World::new();
+    let mut before = world.prepared(&pod(&json!([app()])));
+    let foreign = with(app(), "name", json!("migrate"));
+    let init = before["spec"]["initContainers"].as_array_mut().unwrap();
+    init.insert(0, with(app(), "name", json!("plain")));
+    init[0].as_object_mut().unwrap().remove("env");
+    init.insert(1, foreign);
+    let after = world.prepared(&before);
+    let names: Vec<_> = after["spec"]["initContainers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["copy-azurekeyvault-env", "plain", "migrate"]);
+    let migrate = &after["spec"]["initContainers"][2];
+    assert_eq!(migrate["command"], json!(["/azure-keyvault/azure-keyvault-env"]));
+    assert!(world.mutate(&after).unwrap().patch.is_empty());
 }

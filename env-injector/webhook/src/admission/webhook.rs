@@ -2,33 +2,32 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_shared::diagnosis::{Code, Diagnosis, Explanation, case};
 use akv2k8s_shared::span;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
-use kube::api::{ApiResource, DynamicObject};
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use super::lookup::{ImageConfig, ImageLookup, LookupError};
+use super::lookup::{ImageConfig, ImageLookup, ImageQuery, LookupError};
+use super::mutate::check;
 use super::review::Review;
+use super::specs::{Seen, seen};
 use super::wanted::{mentioned, questions, wanted};
 use super::{Denial, Facts, Metrics, Outcome, Settings, mutate};
-use crate::cluster::{Cluster, Knowledge, Specs};
+use crate::cluster::{Cluster, Knowledge};
 use crate::label::NamespaceLabel;
 
 /// How long the API server may take to say whether what the watch has not shown is there after all.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Of how many names that is asked.
-const MOST: usize = 16;
 /// Images that are looked up for one pod.
 const MOST_IMAGES: usize = 16;
-/// Questions about namespaces to the API server at the same time.
+/// Questions to the API server at the same time, about namespaces and AKVS that the watches have not shown.
 const QUESTIONS: usize = 8;
 
 /// Answers the API server.
@@ -45,7 +44,7 @@ pub struct Webhook {
     pub images: Arc<dyn ImageLookup>,
     /// What is counted.
     pub metrics: Metrics,
-    /// Turns to ask about a namespace's label: [`Webhook::turns`].
+    /// Turns to ask the API server: [`Webhook::turns`].
     pub questions: Semaphore,
 }
 
@@ -55,15 +54,16 @@ impl Webhook {
         Semaphore::new(QUESTIONS)
     }
 
-    /// The answer to a body of `POST /pods`. Nothing is written anywhere, so a dry run is like any other.
+    /// The answer to a body of `POST /pods`, given by `deadline` ([`super::deadline`]). Nothing is written anywhere, so a dry run is like
+    /// any other.
     ///
     /// # Errors
     /// The body cannot be understood; the text says why.
-    pub async fn answer(&self, body: &[u8]) -> Result<Value, String> {
+    pub async fn answer(&self, body: &[u8], deadline: Instant) -> Result<Value, String> {
         let start = Instant::now();
         let review = Review::read(body)?;
         let span = span!("admission", namespace = review.namespace);
-        let decided = span::within(span, |denial: &Denial| denial.0.code, self.decide(&review));
+        let decided = span::within(span, |denial: &Denial| denial.0.code, self.decide(&review, deadline));
         let answer = match decided.await {
             Ok(outcome) => {
                 self.metrics.inspected(outcome.containers > 0);
@@ -88,7 +88,7 @@ impl Webhook {
         Ok(answer)
     }
 
-    async fn decide(&self, review: &Review) -> Result<Outcome, Denial> {
+    async fn decide(&self, review: &Review, deadline: Instant) -> Result<Outcome, Denial> {
         let (pod, namespace) = (&review.pod, review.namespace.as_str());
         if pod.is_null() {
             return Ok(Outcome::nothing());
@@ -97,17 +97,29 @@ impl Webhook {
             return not_served(pod, namespace);
         }
         // First of all: nothing is told of a namespace that did not switch injection on, whoever asks.
-        if !self.is_labelled(namespace).await? {
+        if !self.is_labelled(namespace, deadline).await? {
             return Ok(not_enabled(namespace, self.cluster.label()));
         }
-        let images = self.images(pod, namespace).await?;
+        check(pod)?;
+        let to_look_up = to_look_up(pod, namespace)?;
+        let (images, Seen { specs, not_told }) = tokio::join!(
+            self.images(to_look_up, deadline),
+            seen(
+                &self.client,
+                namespace,
+                self.cluster.specs(namespace),
+                mentioned(pod),
+                &self.questions,
+                deadline.min(Instant::now() + PATIENCE),
+            ),
+        );
         let authorities = (self.authorities)();
-        let specs = self.specs(pod, namespace).await;
         let facts = Facts {
             settings: &self.settings,
             authorities: &authorities,
             namespace,
             specs: &specs,
+            not_told: &not_told,
             images: &images,
         };
         mutate(pod, &facts)
@@ -115,55 +127,21 @@ impl Webhook {
 
     async fn images(
         &self,
-        pod: &Value,
-        namespace: &str,
-    ) -> Result<HashMap<String, Result<ImageConfig, LookupError>>, Denial> {
-        let ask = async |(container, query)| {
-            let answer = self.images.config(&query).await;
+        questions: Vec<(String, ImageQuery)>,
+        deadline: Instant,
+    ) -> HashMap<String, Result<ImageConfig, LookupError>> {
+        let ask = async |(container, query): (String, ImageQuery)| {
+            let answer = timeout_at(deadline, self.images.config(&query)).await;
+            let answer = answer.unwrap_or_else(|_| Err(late(&query.image)));
             self.metrics.looked_up(answer.is_ok());
             (container, answer)
         };
-        let questions = questions(pod, namespace)?;
-        let images: BTreeSet<_> = questions.iter().map(|(_, query)| &query.image).collect();
-        if images.len() > MOST_IMAGES {
-            let what = format!(
-                "What {} images start would have to be looked up for one pod.",
-                images.len()
-            );
-            return Err(Denial::new(Diagnosis::of(Code::ImageLookUpsExceeded, what, &[])));
-        }
-        let answers = join_all(questions.into_iter().map(ask)).await;
-        Ok(answers.into_iter().collect())
-    }
-
-    /// The AKVS of the namespace. One that was created a moment before the pod, as when a folder is applied, may not have been seen
-    /// yet: those are asked for.
-    async fn specs(&self, pod: &Value, namespace: &str) -> Arc<Specs> {
-        let known = self.cluster.specs(namespace);
-        let missing: Vec<_> = mentioned(pod)
-            .into_iter()
-            .filter(|name| !known.contains_key(name))
-            .take(MOST)
-            .collect();
-        if missing.is_empty() {
-            return known;
-        }
-        let resource = ApiResource::erase::<AzureKeyVaultSecret>(&());
-        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, &resource);
-        let get = async |name: String| {
-            let found = tokio::time::timeout(PATIENCE, api.get_opt(&name)).await.ok()?.ok()??;
-            Some((name, Arc::new(found.data["spec"].clone())))
-        };
-        let mut specs = known;
-        for (name, spec) in join_all(missing.into_iter().map(get)).await.into_iter().flatten() {
-            Arc::make_mut(&mut specs).insert(name, spec);
-        }
-        specs
+        join_all(questions.into_iter().map(ask)).await.into_iter().collect()
     }
 
     /// Whether injection is switched on in `namespace`. A label that was set a moment ago may not have been seen yet, so the API server
     /// is asked before that is denied.
-    async fn is_labelled(&self, namespace: &str) -> Result<bool, Denial> {
+    async fn is_labelled(&self, namespace: &str, deadline: Instant) -> Result<bool, Denial> {
         let label = self.cluster.label();
         if self
             .cluster
@@ -182,7 +160,7 @@ impl Webhook {
                 .get_metadata_opt(namespace)
                 .await
         };
-        match tokio::time::timeout(PATIENCE, ask).await {
+        match timeout_at(deadline.min(Instant::now() + PATIENCE), ask).await {
             Ok(Ok(found)) => Ok(found
                 .and_then(|it| it.metadata.labels)
                 .is_some_and(|labels| label.is_on(&labels))),
@@ -200,6 +178,26 @@ impl Webhook {
             }
         }
     }
+}
+
+/// The images that have to be looked up, by container.
+fn to_look_up(pod: &Value, namespace: &str) -> Result<Vec<(String, ImageQuery)>, Denial> {
+    let questions = questions(pod, namespace)?;
+    let images: BTreeSet<_> = questions.iter().map(|(_, query)| &query.image).collect();
+    if images.len() > MOST_IMAGES {
+        let what = format!(
+            "What {} images start would have to be looked up for one pod.",
+            images.len()
+        );
+        return Err(Denial::new(Diagnosis::of(Code::ImageLookUpsExceeded, what, &[])));
+    }
+    Ok(questions)
+}
+
+fn late(image: &str) -> LookupError {
+    let detail = &"it was not found out in the time that the API server gives the webhook";
+    let what = format!("What image '{image}' starts is not known.");
+    LookupError(Box::new(Diagnosis::case(case::RegistrySilent { detail }, what)))
 }
 
 /// What becomes of a pod of a namespace that somebody else serves, if anybody does: one that asks for nothing is left alone.
@@ -240,3 +238,6 @@ fn tell(review: &Review, outcome: &Outcome) {
         "pod prepared"
     );
 }
+
+#[cfg(test)]
+mod tests;

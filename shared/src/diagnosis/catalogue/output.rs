@@ -12,6 +12,8 @@ section! {
             "See the log for what fails; for rights, examples/install/namespace-labels-rbac.yaml. It is tried again by itself.";
         NamespaceNotTold { error }: "{error}.",
             "Create the pod again.";
+        AkvsNotTold { error }: "{error}.",
+            "Create the pod again.";
         ApiServerOutOfReach { error }: "{error}.",
             "Check network policies and the API server's address from this pod.";
         LeaseNamespaceMissing { message }: "{message}.",

@@ -31,6 +31,8 @@ section! {
         "Arguments and environment together are more than the kernel takes, or one variable is longer than 131,071 bytes.",
         "Linux limits what a program can be started with.",
         "Inject fewer or shorter values, or let the controller write a Secret and mount it as files.";
+        SpecsTooLong { bytes, most }: "Without the broker, what AzureKeyVaultSecrets say is given to the container as one variable: it would have {bytes} bytes, and the kernel takes {most}.",
+            "Refer to fewer or shorter ones in the container, or let the broker give it the values.";
         MoreThanBrokerTakes: "There are more of them here.",
             "Use fewer references; a multi-key-value-secret mounted as a file holds many values.";
     }
