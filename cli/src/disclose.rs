@@ -32,7 +32,7 @@ impl Consent {
         }
         let input = std::io::stdin();
         if !input.is_terminal() {
-            bail!("values are printed after a question on the terminal, and standard input is none: add --yes");
+            bail!("standard input is not a terminal, so nobody can be asked; add --yes to print secret values");
         }
         Self::answered(question, &mut std::io::stderr(), &mut input.lock())
     }

@@ -19,6 +19,7 @@ impl Text for Told {
             let paint = match line.chars().next() {
                 Some('✓') => Paint::Good,
                 Some('✗') => Paint::Bad,
+                Some('?') => Paint::Change,
                 Some('–') => Paint::Faint,
                 _ => Paint::Plain,
             };

@@ -77,8 +77,7 @@ pub async fn run(args: &Args, environment: &Environment, style: Style) -> anyhow
         Command::Doctor(doctor) => {
             let look = async { doctor::doctor(doctor, &connect().await?, environment).await };
             let told = during("looking", Box::pin(look)).await?;
-            let code = u8::from(!told.0.healthy());
-            Ok(Outcome::said(output.render(style, &told)?, code))
+            Ok(Outcome::said(output.render(style, &told)?, told.0.exit_code()))
         }
         Command::Plan(plan) => {
             let decide = async { plan::plan(plan, &connect().await?, environment).await };

@@ -63,7 +63,7 @@ async fn request(cluster: &Cluster, account: &ServiceAccountName) -> Result<Asse
     };
     match answer {
         Ok(assertion) => assertion.ok_or_else(|| refused(case::TokenMissingInAnswer.into())),
-        Err(Error::Api(status)) if status.code == 403 => Err(Box::new(Check::not_made(
+        Err(Error::Api(status)) if status.code == 403 => Err(Box::new(Check::not_allowed(
             ID,
             format!(
                 "A token of ServiceAccount {account}: no right to create serviceaccounts/token there, so nothing was tried."

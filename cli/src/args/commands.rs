@@ -108,6 +108,10 @@ pub struct Support {
     #[arg(long, value_name = "FILE")]
     pub to: Option<PathBuf>,
 
+    /// Write the archive even if the values that AzureKeyVaultSecrets wrote may not be read, and so cannot be searched for in it.
+    #[arg(long)]
+    pub unsearched: bool,
+
     /// Where the controller is.
     #[command(flatten)]
     pub installation: Installation,

@@ -12,7 +12,7 @@ pub use commands::{Completion, Convert, Get, Made, Man, Plan, Render, Run, Suppo
 
 pub use crate::output::Output;
 
-/// Azure Key Vault on Kubernetes, from your computer: what is, what would be, and what stands in between.
+/// Azure Key Vault on Kubernetes, from your computer: looks at AzureKeyVaultSecrets in a cluster, plans changes, and finds what is wrong.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "kubectl-akv2k8s", version)]
 pub struct Args {
@@ -54,7 +54,8 @@ pub enum Command {
     Convert(Convert),
     /// Says what each vault is asked, how much of its budget that is, and what it costs.
     Top(Top),
-    /// Collects what somebody else needs to help, without any value.
+    /// Collects what somebody else needs to help. Values that AzureKeyVaultSecrets wrote are taken out; of other credentials what looks
+    /// like one, which is best effort.
     Support(Support),
     /// Prints a script by which a shell completes this command line.
     Completion(Completion),
@@ -81,24 +82,17 @@ pub struct Installation {
     #[arg(long, global = true, default_value = "akv2k8s")]
     pub controller_namespace: String,
 
-    /// Name of the controller's Lease: its `--lease-name`.
-    #[arg(long, global = true, default_value = "akv2k8s-controller")]
-    pub lease_name: String,
+    /// Name of the controller's Lease; default: the `--lease-name` of its Deployment, else akv2k8s-controller.
+    #[arg(long, global = true)]
+    pub lease_name: Option<String>,
 
-    /// Namespace of the Lease: the controller's `--lease-namespace`; default: where it is installed.
+    /// Namespace of the Lease; default: the `--lease-namespace` of its Deployment, else where it is installed.
     #[arg(long, global = true)]
     pub lease_namespace: Option<String>,
 
-    /// Port on which the controller answers probes: its `HTTP_PORT`.
-    #[arg(long, global = true, default_value_t = 9000)]
-    pub health_port: u16,
-}
-
-impl Installation {
-    /// The Lease's namespace.
-    pub fn lease_namespace(&self) -> &str {
-        self.lease_namespace.as_deref().unwrap_or(&self.controller_namespace)
-    }
+    /// Port on which the controller answers probes; default: the port of its pods that is named http, else 9000.
+    #[arg(long, global = true)]
+    pub health_port: Option<u16>,
 }
 
 /// What `doctor` can look at.
@@ -192,7 +186,7 @@ mod tests {
             "convert -f dir --vault kv1",
             "convert -f a.yaml --to external-secret --store s -o json",
             "top --price 0.02 --controller-namespace ns",
-            "support --to /tmp/a.tar --controller-namespace ns",
+            "support --to /tmp/a.tar --controller-namespace ns --unsearched",
             "completion zsh",
             "man /tmp/man1",
             "run --env-file .env -n shop -- app --flag",

@@ -2,24 +2,39 @@
 
 use akv2k8s_shared::diagnosis::{Diagnosis, Explanation, case};
 use akv2k8s_shared::doctor::{Check, Seen};
+use k8s_openapi::api::apps::v1::Deployment;
 
 use crate::gather::{Controller, LeaseState};
+
+/// What is said of its Deployment.
+pub(super) const DEPLOYMENT: &str = "controller-deployment";
 
 /// A computer's clock may differ from that of the nodes by so many seconds.
 const CLOCKS_DIFFER: i64 = 30;
 
-/// Checks `controller-deployment` and `controller-lease`.
+/// Checks `controller-deployment` and `controller-lease`. Where neither is, there is no controller.
 pub(super) fn checks(controller: &Controller) -> Vec<Check> {
+    if is_missing(controller) {
+        let namespace = &controller.namespace;
+        let what = format!("There is no controller in namespace {namespace}.");
+        let why = case::ControllerMissing { namespace };
+        return vec![Check::failed(DEPLOYMENT, Diagnosis::case(why, what))];
+    }
     vec![deployment(controller), lease(controller)]
 }
 
+/// Whether nothing shows that there is one.
+pub(super) fn is_missing(controller: &Controller) -> bool {
+    matches!(controller.deployment, Seen::Missing) && controller.lease.found().is_none()
+}
+
 fn deployment(controller: &Controller) -> Check {
-    const ID: &str = "controller-deployment";
+    const ID: &str = DEPLOYMENT;
     let namespace = &controller.namespace;
     match &controller.deployment {
         Seen::NotAllowed => Check::not_made(
             ID,
-            format!("The controller's Deployment: no right to list them in {namespace}."),
+            format!("The controller's Deployment: no right to list deployments.apps in namespace {namespace}."),
         ),
         Seen::Missing => Check::not_made(
             ID,
@@ -29,20 +44,16 @@ fn deployment(controller: &Controller) -> Check {
         ),
         Seen::Found(deployment) => {
             let name = deployment.metadata.name.as_deref().unwrap_or_default();
-            let available = deployment
-                .status
-                .as_ref()
-                .and_then(|status| status.available_replicas)
-                .unwrap_or(0);
+            let available = available(deployment);
             if available > 0 {
                 return Check::passed(
                     ID,
                     format!("Deployment {namespace}/{name} has {available} available replicas."),
                 );
             }
-            let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+            let is_off = is_scaled_to_zero(deployment);
             let deployment = &name;
-            let why: Explanation = if wanted == 0 {
+            let why: Explanation = if is_off {
                 case::ScaledToZero { deployment, namespace }.into()
             } else {
                 case::ReplicasNotReady { deployment, namespace }.into()
@@ -51,6 +62,17 @@ fn deployment(controller: &Controller) -> Check {
             Check::failed(ID, Diagnosis::case(why, what))
         }
     }
+}
+
+/// How many of its replicas are at work.
+pub(super) fn available(deployment: &Deployment) -> i32 {
+    let status = deployment.status.as_ref();
+    status.and_then(|status| status.available_replicas).unwrap_or(0)
+}
+
+/// Whether it is to have none.
+pub(super) fn is_scaled_to_zero(deployment: &Deployment) -> bool {
+    deployment.spec.as_ref().and_then(|spec| spec.replicas) == Some(0)
 }
 
 fn lease(controller: &Controller) -> Check {

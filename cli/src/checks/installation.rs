@@ -6,8 +6,8 @@ use akv2k8s_shared::doctor::{Check, Seen};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 
-use super::{controller, pod_security, prepared, told};
-use crate::gather::Installation;
+use super::{controller, injector, pod_security, prepared, told};
+use crate::gather::{Answer, Component, Installation, find};
 
 /// The version that is stored.
 const STORED: &str = "v2beta1";
@@ -20,11 +20,32 @@ pub(crate) fn installation(facts: &Installation) -> Vec<Check> {
         &facts.sets,
         &facts.controller.namespace,
     ));
-    checks.extend(controller::checks(&facts.controller));
+    checks.extend(controller(facts));
     checks.extend(readiness(facts));
-    checks.push(injector(facts));
+    checks.push(injector::check(
+        &facts.deployments,
+        &facts.webhooks,
+        &facts.controller.namespace,
+    ));
     checks.push(objects(&facts.objects));
     checks.extend(prepared::all(&facts.prepared, &facts.webhooks));
+    checks
+}
+
+/// An installation may be the env injector's alone.
+fn controller(facts: &Installation) -> Vec<Check> {
+    const ID: &str = controller::DEPLOYMENT;
+    let namespace = &facts.controller.namespace;
+    let has_injector = find(&facts.deployments, Component::Injector).found().is_some();
+    if has_injector && controller::is_missing(&facts.controller) {
+        let text = format!("The controller is not installed in namespace {namespace}, the env injector alone is.");
+        return vec![Check::not_made(ID, text)];
+    }
+    let mut checks = controller::checks(&facts.controller);
+    if matches!(facts.deployments, Seen::NotAllowed) {
+        let text = format!("The Deployments: no right to list deployments.apps in namespace {namespace}.");
+        checks[0] = Check::not_allowed(ID, text);
+    }
     checks
 }
 
@@ -73,15 +94,13 @@ fn readiness(facts: &Installation) -> Vec<Check> {
             ID,
             "The controller's own problems: no right to list its pods.",
         )],
-        Seen::Found(pods) => pods
-            .iter()
-            .map(|(pod, answer)| of_pod(ID, pod, facts.health_port, answer))
-            .collect(),
+        Seen::Found(pods) => pods.iter().map(|answer| of_pod(ID, answer)).collect(),
     }
 }
 
-fn of_pod(id: &'static str, pod: &str, port: u16, answer: &Seen<String>) -> Check {
-    match answer {
+fn of_pod(id: &'static str, answer: &Answer) -> Check {
+    let Answer { pod, port, text } = answer;
+    match text {
         Seen::NotAllowed => Check::not_made(id, format!("Problems of {pod}: no right to get pods/proxy.")),
         Seen::Missing => Check::not_made(
             id,
@@ -94,29 +113,12 @@ fn of_pod(id: &'static str, pod: &str, port: u16, answer: &Seen<String>) -> Chec
     }
 }
 
-fn injector(facts: &Installation) -> Check {
-    const ID: &str = "injector";
-    let all = match &facts.webhooks {
-        Seen::NotAllowed => {
-            return Check::not_made(ID, "The env injector: no right to list mutatingwebhookconfigurations.");
-        }
-        Seen::Missing => &[][..],
-        Seen::Found(all) => all,
-    };
-    match all.iter().find(|it| it.name_any().contains("envinjector")) {
-        None => Check::not_made(ID, "The env injector is not installed."),
-        Some(configuration) => {
-            let name = configuration.name_any();
-            Check::passed(ID, format!("The env injector's webhook is registered ({name})."))
-        }
-    }
-}
-
 fn objects(objects: &Seen<Vec<AzureKeyVaultSecret>>) -> Check {
     const ID: &str = "objects";
     let all = match objects {
         Seen::NotAllowed => {
-            return Check::not_made(ID, "The AzureKeyVaultSecrets: no right to list them in all namespaces.");
+            let text = "The AzureKeyVaultSecrets: no right to list azurekeyvaultsecrets.spv.no in all namespaces.";
+            return Check::not_allowed(ID, text);
         }
         Seen::Missing => return Check::not_made(ID, "The AzureKeyVaultSecrets: there is no such resource."),
         Seen::Found(all) => all,

@@ -3,6 +3,7 @@
 mod akvs;
 mod controller;
 mod identity;
+mod injector;
 mod installation;
 mod pod_security;
 mod prepared;

@@ -5,21 +5,22 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::ListParams;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client};
 
+use super::Component;
 use crate::args::Installation;
 use crate::cluster::seen;
+use crate::flags::Flags;
 
-/// How the names of the Deployments end: what comes before is the release's.
-const CONTROLLER: &str = "controller";
-const INJECTOR: &str = "envinjector";
+/// The Lease of a controller that was not told of another.
+const LEASE: &str = "akv2k8s-controller";
 
 /// What is known of the controller.
 pub(crate) struct Controller {
     pub(crate) namespace: String,
     /// `NAMESPACE/NAME` of its Lease.
     pub(crate) lease_name: String,
-    /// Its Deployment; [`Seen::Missing`] when there is none by name or label.
+    /// Its Deployment; [`Seen::Missing`] when none has the labels of one.
     pub(crate) deployment: Seen<Deployment>,
     pub(crate) lease: Seen<LeaseState>,
 }
@@ -35,50 +36,60 @@ pub(crate) struct LeaseState {
     pub(crate) lasts: i64,
 }
 
-/// Reads the Lease; the Deployment is among `deployments`.
+/// Reads the Lease; the Deployment is among `deployments`. Which Lease it is says the command line, else the Deployment's.
 pub(super) async fn controller(
     client: &Client,
     at: &Installation,
     deployments: &Seen<Vec<Deployment>>,
 ) -> anyhow::Result<Controller> {
-    let leases: Api<Lease> = Api::namespaced(client.clone(), at.lease_namespace());
-    let lease = match seen(leases.get(&at.lease_name).await, "the controller's Lease")? {
+    let deployment = find(deployments, Component::Controller);
+    let template = deployment.found().and_then(|it| Some(&it.spec.as_ref()?.template));
+    let flags = Flags::of(template.and_then(|template| template.spec.as_ref()));
+    let name = at.lease_name.as_deref().or(flags.value("lease-name")).unwrap_or(LEASE);
+    let namespace = at.lease_namespace.as_deref().or(flags.value("lease-namespace"));
+    let namespace = namespace.unwrap_or(&at.controller_namespace);
+    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    let lease = match seen(leases.get(name).await, "the controller's Lease")? {
         Seen::Found(lease) => Seen::Found(state(&lease, Timestamp::now())),
         Seen::Missing => Seen::Missing,
         Seen::NotAllowed => Seen::NotAllowed,
     };
     Ok(Controller {
         namespace: at.controller_namespace.clone(),
-        lease_name: format!("{}/{}", at.lease_namespace(), at.lease_name),
-        deployment: of_controller(deployments),
+        lease_name: format!("{namespace}/{name}"),
+        deployment,
         lease,
     })
 }
 
-/// The controller's Deployment in `namespace`.
-pub(super) async fn deployment(client: &Client, namespace: &str) -> anyhow::Result<Seen<Deployment>> {
-    Ok(of_controller(&deployments(client, namespace).await?))
+/// The Deployment of `component` in `namespace`.
+pub(super) async fn deployment(
+    client: &Client,
+    namespace: &str,
+    component: Component,
+) -> anyhow::Result<Seen<Deployment>> {
+    Ok(find(&deployments(client, namespace).await?, component))
 }
 
-/// The controller's among the Deployments of an installation.
-fn of_controller(deployments: &Seen<Vec<Deployment>>) -> Seen<Deployment> {
+/// That of `component` among the Deployments of an installation.
+pub(crate) fn find(deployments: &Seen<Vec<Deployment>>, component: Component) -> Seen<Deployment> {
     match deployments {
         Seen::NotAllowed => Seen::NotAllowed,
         Seen::Missing => Seen::Missing,
         Seen::Found(all) => {
-            let found = all.iter().find(|it| it.name_any().ends_with(CONTROLLER));
+            let found = all.iter().find(|it| Component::of(it) == Some(component));
             found.cloned().map_or(Seen::Missing, Seen::Found)
         }
     }
 }
 
-/// The Deployments of controller and env injector in `namespace`.
-pub(super) async fn deployments(client: &Client, namespace: &str) -> anyhow::Result<Seen<Vec<Deployment>>> {
+/// The Deployments of controllers and env injectors in `namespace`.
+pub(crate) async fn deployments(client: &Client, namespace: &str) -> anyhow::Result<Seen<Vec<Deployment>>> {
     let all: Api<Deployment> = Api::namespaced(client.clone(), namespace);
     let list = all.list(&ListParams::default()).await.map(|list| list.items);
     Ok(match seen(list, "the Deployments")? {
         Seen::Found(mut list) => {
-            list.retain(|it| [CONTROLLER, INJECTOR].iter().any(|end| it.name_any().ends_with(end)));
+            list.retain(|it| Component::of(it).is_some());
             Seen::Found(list)
         }
         other => other,

@@ -11,9 +11,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
-use super::Controller;
 use super::controller::{controller, deployment, deployments};
 use super::prepared::{Prepared, prepared};
+use super::{Component, Controller};
 use crate::args;
 use crate::cluster::{Cluster, seen};
 
@@ -31,13 +31,18 @@ pub(crate) struct Installation {
     /// Of all Deployments there.
     pub(crate) sets: Seen<Vec<ReplicaSet>>,
     pub(crate) controller: Controller,
-    /// Where it answers probes.
-    pub(crate) health_port: u16,
-    /// `/readyz` of each controller pod, by the pod's name.
-    pub(crate) readiness: Seen<Vec<(String, Seen<String>)>>,
+    /// `/readyz` of each controller pod.
+    pub(crate) readiness: Seen<Vec<Answer>>,
     pub(crate) webhooks: Seen<Vec<MutatingWebhookConfiguration>>,
     pub(crate) objects: Seen<Vec<AzureKeyVaultSecret>>,
     pub(crate) prepared: Seen<Vec<Prepared>>,
+}
+
+/// What a pod answered.
+pub(crate) struct Answer {
+    pub(crate) pod: String,
+    pub(crate) port: u16,
+    pub(crate) text: Seen<String>,
 }
 
 /// Reads it all; the controller is looked for at `at`.
@@ -56,7 +61,6 @@ pub(crate) async fn installation(cluster: &Cluster, at: &args::Installation) -> 
         sets: seen(sets.list(&all).await.map(|list| list.items), "the ReplicaSets")?,
         readiness: readiness(client, &controller, at.health_port).await?,
         controller,
-        health_port: at.health_port,
         webhooks: seen(
             webhooks.list(&all).await.map(|list| list.items),
             "the mutating webhooks",
@@ -71,26 +75,29 @@ pub(crate) async fn installation(cluster: &Cluster, at: &args::Installation) -> 
 
 /// The controller's pods.
 pub(crate) async fn controller_pods(client: &Client, at: &args::Installation) -> anyhow::Result<Seen<Vec<Pod>>> {
-    match deployment(client, &at.controller_namespace).await? {
+    match deployment(client, &at.controller_namespace, Component::Controller).await? {
         Seen::Found(deployment) => pods(client, &at.controller_namespace, &deployment).await,
         Seen::Missing => Ok(Seen::Missing),
         Seen::NotAllowed => Ok(Seen::NotAllowed),
     }
 }
 
-async fn pods(client: &Client, namespace: &str, deployment: &Deployment) -> anyhow::Result<Seen<Vec<Pod>>> {
-    let labels = deployment
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.selector.match_labels.as_ref());
+/// The pods of `deployment`, by its selector.
+pub(crate) async fn pods(client: &Client, namespace: &str, deployment: &Deployment) -> anyhow::Result<Seen<Vec<Pod>>> {
+    let selector = deployment.spec.as_ref().map(|spec| &spec.selector);
+    let labels = selector.and_then(|selector| selector.match_labels.as_ref());
     let labels: Vec<_> = labels
         .into_iter()
         .flatten()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
+    // Without labels the API server would give all pods of the namespace.
+    if labels.is_empty() {
+        return Ok(Seen::Found(Vec::new()));
+    }
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let list = pods.list(&ListParams::default().labels(&labels.join(","))).await;
-    seen(list.map(|list| list.items), "the controller's pods")
+    seen(list.map(|list| list.items), "the pods")
 }
 
 /// What a pod answers to `GET /PATH`, through the API server's proxy.
@@ -109,11 +116,7 @@ pub(crate) async fn ask_pod(
     Ok(tokio::time::timeout(ANSWER, answer).await??)
 }
 
-async fn readiness(
-    client: &Client,
-    controller: &Controller,
-    port: u16,
-) -> anyhow::Result<Seen<Vec<(String, Seen<String>)>>> {
+async fn readiness(client: &Client, controller: &Controller, port: Option<u16>) -> anyhow::Result<Seen<Vec<Answer>>> {
     let Some(deployment) = controller.deployment.found() else {
         return Ok(Seen::Missing);
     };
@@ -125,15 +128,16 @@ async fn readiness(
     let mut answers = Vec::new();
     for pod in pods {
         let name = pod.name_any();
+        let port = port.unwrap_or_else(|| Component::Controller.http_port(&pod));
         // Whatever else goes wrong on the way to the pod says nothing of the pod.
-        let answer = match ask_pod(client, &controller.namespace, &name, port, "readyz").await {
+        let text = match ask_pod(client, &controller.namespace, &name, port, "readyz").await {
             Ok(text) => Seen::Found(text),
             Err(error) => match error.downcast_ref::<kube::Error>() {
                 Some(kube::Error::Api(status)) if status.code == 403 => Seen::NotAllowed,
                 _ => Seen::Missing,
             },
         };
-        answers.push((name, answer));
+        answers.push(Answer { pod: name, port, text });
     }
     Ok(Seen::Found(answers))
 }

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 
+use super::Component;
 use super::controller::deployment;
 use crate::args::{Installation, ServiceAccountName};
 use crate::cluster::{Cluster, seen};
@@ -55,7 +56,7 @@ pub(crate) async fn way(cluster: &Cluster, account: &ServiceAccountName, at: &In
     let client = &cluster.client;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(client.clone());
-    let controller = match deployment(client, &at.controller_namespace).await? {
+    let controller = match deployment(client, &at.controller_namespace, Component::Controller).await? {
         Seen::Found(deployment) => Seen::Found(described(client, &at.controller_namespace, &deployment).await?),
         Seen::Missing => Seen::Missing,
         Seen::NotAllowed => Seen::NotAllowed,
@@ -80,13 +81,15 @@ pub(crate) async fn way(cluster: &Cluster, account: &ServiceAccountName, at: &In
 /// The API server failed in another way than 403 or 404.
 pub(crate) async fn rules(cluster: &Cluster, at: &Installation) -> anyhow::Result<Rules> {
     let namespace = &at.controller_namespace;
-    Ok(match deployment(&cluster.client, namespace).await? {
-        Seen::Found(deployment) => described(&cluster.client, namespace, &deployment).await?.grants,
-        Seen::Missing => Rules::Unknown(format!(
-            "there is no controller in namespace {namespace} (--controller-namespace names another)"
-        )),
-        Seen::NotAllowed => Rules::Unknown(format!("no right to read the Deployments in namespace {namespace}")),
-    })
+    Ok(
+        match deployment(&cluster.client, namespace, Component::Controller).await? {
+            Seen::Found(deployment) => described(&cluster.client, namespace, &deployment).await?.grants,
+            Seen::Missing => Rules::Unknown(format!(
+                "there is no controller in namespace {namespace} (--controller-namespace names another)"
+            )),
+            Seen::NotAllowed => Rules::Unknown(format!("no right to read the Deployments in namespace {namespace}")),
+        },
+    )
 }
 
 async fn asks(client: &Client, account: &ServiceAccountName) -> anyhow::Result<Seen<Vec<String>>> {

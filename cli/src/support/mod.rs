@@ -1,31 +1,32 @@
 //! `support`: what somebody else needs to help, in one archive, without any value.
 //!
 //! ```text
-//!  API server, controller pods ──▶ strip (what is let through) ──▶ redact (what is known, what looks like it) ──▶ archive
+//!  API server, our pods ──▶ strip (what is let through) ──▶ redact (what is known, what looks like it) ──▶ archive
 //! ```
 
 mod archive;
+mod credentials;
+mod known;
 mod redact;
 mod report;
 mod strip;
 
-use akv2k8s_controller::output::Target;
-use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_shared::doctor::Seen;
-use akv2k8s_shared::secret::SecretBytes;
+use anyhow::bail;
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ListParams, LogParams};
-use kube::{Api, ResourceExt};
+use kube::api::LogParams;
+use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
 use crate::args::Support;
-use crate::cluster::{Cluster, seen};
-use crate::gather;
-use crate::live::Live;
-use redact::{Redactor, SHORTEST};
+use crate::cluster::Cluster;
+use crate::gather::{self, Component};
+use known::Known;
 use report::{Counted, Written};
+
+/// What is told of a cluster without the resource.
+const NO_RESOURCE: &str = "AzureKeyVaultSecrets: the cluster does not know the resource";
 
 /// Lines of a pod's log.
 const LINES: i64 = 2000;
@@ -42,47 +43,32 @@ struct Bundle {
 /// Writes the archive; gives what to tell of it.
 ///
 /// # Errors
-/// AKVS cannot be listed, or the file cannot be written.
+/// AKVS or what they wrote cannot be read and nobody agreed to that, or the file cannot be written.
 pub(crate) async fn support(args: &Support, cluster: &Cluster) -> anyhow::Result<Written> {
-    let api: Api<AzureKeyVaultSecret> = Api::all(cluster.client.clone());
-    let objects = seen(api.list(&ListParams::default()).await, "AzureKeyVaultSecrets")?;
     let mut bundle = Bundle::default();
-    let (redactor, unknown) = if let Seen::Found(objects) = &objects {
-        bundle.objects.azure_key_vault_secrets = Some(objects.items.len());
-        bundle.json("akvs.json", &objects.items.iter().map(strip::akvs).collect());
-        known_values(cluster, &objects.items).await?
-    } else {
-        let what = "AzureKeyVaultSecrets of all namespaces: no right to list them, or no such resource";
-        bundle.missing.push(what.to_owned());
-        (Redactor::default(), 0)
-    };
+    let known = known::read(cluster).await?;
+    if let (Some(refusal), false) = (known.refusal(), args.unsearched) {
+        bail!(refusal);
+    }
+    match &known.objects {
+        Seen::Found(objects) => {
+            bundle.objects.azure_key_vault_secrets = Some(objects.len());
+            bundle.json("akvs.json", &objects.iter().map(strip::akvs).collect());
+        }
+        Seen::Missing => bundle.missing.push(NO_RESOURCE.to_owned()),
+        Seen::NotAllowed => bundle.missing.push(known::NOT_LISTED.to_owned()),
+    }
     versions(cluster, &mut bundle).await;
     installation(args, cluster, &mut bundle).await?;
+    let redactor = &known.redactor;
     let missing = bundle.missing.iter().map(|what| redactor.clean(what)).collect();
     let objects = bundle.objects;
-    let files = bundle.finish(&redactor, unknown);
+    let files = bundle.finish(&known);
     let name = format!("akv2k8s-support-{}.tar", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"));
     let path = args.to.clone().unwrap_or_else(|| name.into());
     let bytes = archive::write(&path, &files)?;
     let written = Written::new(path.display().to_string(), bytes, &files);
-    Ok(written.with_objects(objects).without(missing, unknown))
-}
-
-/// What outputs hold, to be looked for; and how many of them cannot be read.
-async fn known_values(cluster: &Cluster, objects: &[AzureKeyVaultSecret]) -> anyhow::Result<(Redactor, usize)> {
-    let mut values: Vec<SecretBytes> = Vec::new();
-    let mut unknown = 0;
-    for akvs in objects {
-        let namespace = akvs.namespace().unwrap_or_default();
-        for output in akvs.status.iter().flat_map(|status| &status.outputs) {
-            match Live::read(cluster, &namespace, &Target::from(output)).await? {
-                Seen::Found(live) => values.extend(live.data.into_values()),
-                Seen::Missing => {}
-                Seen::NotAllowed => unknown += 1,
-            }
-        }
-    }
-    Ok((Redactor::new(&values), unknown))
+    Ok(written.with_objects(objects).without(missing, known.unread()))
 }
 
 async fn versions(cluster: &Cluster, bundle: &mut Bundle) {
@@ -100,48 +86,65 @@ async fn versions(cluster: &Cluster, bundle: &mut Bundle) {
     );
 }
 
-/// Deployments and pods in the controller's namespace, and what the pods say.
+/// Deployments and pods of the installation, and what the pods say; what else is in their namespace stays behind.
 async fn installation(args: &Support, cluster: &Cluster, bundle: &mut Bundle) -> anyhow::Result<()> {
     let (client, namespace) = (&cluster.client, args.installation.controller_namespace.as_str());
-    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
-    match seen(deployments.list(&ListParams::default()).await, "Deployments")? {
-        Seen::Found(list) => {
-            bundle.objects.deployments = Some(list.items.len());
-            bundle.json("deployments.json", &list.iter().map(strip::deployment).collect());
-        }
-        _ => bundle
-            .missing
-            .push(format!("Deployments in namespace {namespace}: no right to list them")),
-    }
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let list = if let Seen::Found(list) = seen(pods.list(&ListParams::default()).await, "pods")? {
-        bundle.objects.pods = Some(list.items.len());
-        list.items
-    } else {
+    let Seen::Found(deployments) = gather::deployments(client, namespace).await? else {
+        let what = "no right to list deployments.apps, and their pods are not known without";
         bundle
             .missing
-            .push(format!("pods in namespace {namespace}: no right to list them"));
-        Vec::new()
+            .push(format!("Deployments in namespace {namespace}: {what}"));
+        return Ok(());
     };
-    bundle.json("pods.json", &list.iter().map(strip::pod).collect());
-    for pod in &list {
-        let name = pod.name_any();
-        for path in ["readyz", "metrics"] {
-            let port = args.installation.health_port;
-            let answer = gather::ask_pod(client, namespace, &name, port, path).await;
-            bundle.answer(format!("{name}/{path}.txt"), answer);
-        }
-        let parameters = LogParams {
-            tail_lines: Some(LINES),
-            timestamps: true,
-            ..LogParams::default()
+    if deployments.is_empty() {
+        let what =
+            format!("Deployments in namespace {namespace}: none has the chart's labels (--controller-namespace)");
+        bundle.missing.push(what);
+    }
+    bundle.objects.deployments = Some(deployments.len());
+    bundle.json("deployments.json", &deployments.iter().map(strip::deployment).collect());
+    let mut all = Vec::new();
+    for deployment in &deployments {
+        let Some(component) = Component::of(deployment) else {
+            continue;
         };
-        bundle.answer(
-            format!("{name}/log.txt"),
-            pods.logs(&name, &parameters).await.map_err(Into::into),
-        );
+        match gather::pods(client, namespace, deployment).await? {
+            Seen::Found(pods) => all.extend(pods.into_iter().map(|pod| (component, pod))),
+            Seen::Missing | Seen::NotAllowed => {
+                let what = format!("pods in namespace {namespace}: no right to list pods");
+                bundle.missing.push(what);
+                return Ok(());
+            }
+        }
+    }
+    bundle.objects.pods = Some(all.len());
+    bundle.json("pods.json", &all.iter().map(|(_, pod)| strip::pod(pod)).collect());
+    for (component, pod) in &all {
+        let given = args
+            .installation
+            .health_port
+            .filter(|_| *component == Component::Controller);
+        let port = given.unwrap_or_else(|| component.http_port(pod));
+        said(client, namespace, pod, port, bundle).await;
     }
     Ok(())
+}
+
+/// What `pod` says on `port`, and the end of its log.
+async fn said(client: &Client, namespace: &str, pod: &Pod, port: u16, bundle: &mut Bundle) {
+    let name = pod.name_any();
+    for path in ["readyz", "metrics"] {
+        let answer = gather::ask_pod(client, namespace, &name, port, path).await;
+        bundle.answer(format!("{name}/{path}.txt"), answer);
+    }
+    let parameters = LogParams {
+        tail_lines: Some(LINES),
+        timestamps: true,
+        ..LogParams::default()
+    };
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let log = pods.logs(&name, &parameters).await;
+    bundle.answer(format!("{name}/log.txt"), log.map_err(Into::into));
 }
 
 impl Bundle {
@@ -156,13 +159,8 @@ impl Bundle {
         }
     }
 
-    /// All files, redacted, with one that says how they came about; `unknown` outputs could not be read.
-    fn finish(self, redactor: &Redactor, unknown: usize) -> Vec<(String, String)> {
-        let unread = if unknown == 0 {
-            String::new()
-        } else {
-            format!(" {unknown} of them could not be read, so their values were not looked for.")
-        };
+    /// All files, redacted, with one that says how they came about.
+    fn finish(self, known: &Known) -> Vec<(String, String)> {
         let missing: String = self
             .missing
             .iter()
@@ -170,12 +168,12 @@ impl Bundle {
             .collect::<Vec<_>>()
             .concat();
         let about = format!(
-            "Made by kubectl akv2k8s support {}.\n\nAnnotations and values of variables were left out, but for variables that are known to be harmless. Then everything was searched\n\
-             for the values of the Secrets and ConfigMaps that AzureKeyVaultSecrets have written, those shorter than {SHORTEST} bytes excepted, and for what looks like a \
-             credential.{unread}\n\nNot here:\n{missing}",
-            env!("CARGO_PKG_VERSION")
+            "Made by kubectl akv2k8s support {}.\n\nAnnotations and values of variables were left out, but for variables that are known to be harmless.\n{}\n\
+             What looks like a credential was taken out as well. That is best effort: look through it all before you send it.\n\nNot here:\n{missing}",
+            env!("CARGO_PKG_VERSION"),
+            known.told(),
         );
         let all = std::iter::once(("README.txt".to_owned(), about)).chain(self.files);
-        all.map(|(name, text)| (name, redactor.clean(&text))).collect()
+        all.map(|(name, text)| (name, known.redactor.clean(&text))).collect()
     }
 }

@@ -21,8 +21,8 @@ pub(crate) struct Written {
     files: Vec<File>,
     /// What could not be had, and why.
     missing: Vec<String>,
-    /// Outputs that could not be read, so that their values were not looked for.
-    outputs_not_read: usize,
+    /// Outputs that could not be read, so that their values were not looked for; `None`: not even which there are.
+    outputs_not_read: Option<usize>,
 }
 
 /// How many objects of each kind are described in it; `None`: they could not be listed.
@@ -55,7 +55,7 @@ impl Written {
             objects: Counted::default(),
             files: files.iter().map(file).collect(),
             missing: Vec::new(),
-            outputs_not_read: 0,
+            outputs_not_read: None,
         }
     }
 
@@ -66,7 +66,7 @@ impl Written {
     }
 
     /// Says what is not in it, and how many outputs were not read. No value may be in `missing`.
-    pub(super) fn without(mut self, missing: Vec<String>, outputs_not_read: usize) -> Self {
+    pub(super) fn without(mut self, missing: Vec<String>, outputs_not_read: Option<usize>) -> Self {
         self.missing = missing;
         self.outputs_not_read = outputs_not_read;
         self
@@ -78,12 +78,13 @@ impl Text for Written {
         let row = |file: &File| vec![Cell::plain(&*file.name), Cell::plain(file.bytes.to_string())];
         let heads = Cell::heads(&["FILE", "BYTES"]);
         let rows: Vec<_> = std::iter::once(heads).chain(self.files.iter().map(row)).collect();
-        let not_read = (self.outputs_not_read > 0).then(|| {
-            format!(
-                "{} outputs could not be read, so their values were not looked for",
-                self.outputs_not_read
-            )
-        });
+        let not_read = match self.outputs_not_read {
+            Some(0) => None,
+            Some(count) => Some(format!(
+                "{count} outputs could not be read, so their values were not looked for"
+            )),
+            None => Some("outputs are not known, so their values were not looked for".to_owned()),
+        };
         let missing = self.missing.iter().chain(&not_read);
         let missing: String = missing
             .map(|what| style.paint(Paint::Change, &format!("  {what}")) + "\n")
@@ -114,11 +115,12 @@ mod tests {
             ..Counted::default()
         };
         let all = Written::new("a.tar".to_owned(), 4096, &files).with_objects(objects);
+        let all = all.without(Vec::new(), Some(0));
         assert_eq!(
             all.text(Style::PLAIN),
             "a.tar\n  FILE         BYTES\n  README.txt   5\n  pod/log.txt  1200\nLook through it before you send it.\n"
         );
-        let partly = all.without(vec!["pods: no right to list them".to_owned()], 2);
+        let partly = all.without(vec!["pods: no right to list them".to_owned()], Some(2));
         let text = partly.text(Style::PLAIN);
         assert!(
             text.contains(
@@ -133,5 +135,11 @@ mod tests {
             "missing": ["pods: no right to list them"], "outputsNotRead": 2,
         });
         assert_eq!(serde_json::to_value(&partly).unwrap(), expected);
+        let unknown = partly.without(Vec::new(), None);
+        assert!(unknown.text(Style::PLAIN).contains("outputs are not known"));
+        assert_eq!(
+            serde_json::to_value(&unknown).unwrap()["outputsNotRead"],
+            serde_json::Value::Null
+        );
     }
 }

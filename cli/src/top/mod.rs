@@ -16,7 +16,7 @@ pub(crate) use report::Top;
 
 use crate::args::Top as Args;
 use crate::cluster::{Cluster, required};
-use crate::gather;
+use crate::gather::{self, Component};
 
 /// Looks at the controller that leads, and at all AKVS.
 ///
@@ -65,15 +65,9 @@ async fn leader(args: &Args, cluster: &Cluster) -> anyhow::Result<Leader> {
     let mut why = "none of its pods runs".to_owned();
     for pod in pods {
         let name = pod.metadata.name.clone().unwrap_or_default();
-        match gather::ask_pod(
-            &cluster.client,
-            namespace,
-            &name,
-            args.installation.health_port,
-            "metrics",
-        )
-        .await
-        {
+        let port = args.installation.health_port;
+        let port = port.unwrap_or_else(|| Component::Controller.http_port(&pod));
+        match gather::ask_pod(&cluster.client, namespace, &name, port, "metrics").await {
             Ok(text) if text.lines().any(|line| line == "akv2k8s_leader 1") => {
                 return Ok(Leader {
                     started: started(&pod).with_context(|| format!("pod {name} does not say since when it runs"))?,

@@ -178,7 +178,7 @@ mod tests {
                     assert!(diagnosis.fix.contains("'system:serviceaccount:x:y'"), "{diagnosis}");
                     '✗'
                 }
-                Outcome::NotMade(_) => '–',
+                Outcome::NotMade(_) | Outcome::NotAllowed(_) => '–',
             };
             assert_eq!(found, mark, "{said}");
         }

@@ -56,11 +56,7 @@ pub(crate) async fn run(args: &DoctorArgs, config: &Config) -> ExitCode {
                 Output::Text => print!("{report}"),
                 Output::Json => println!("{:#}", report.to_json()),
             }
-            if report.healthy() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
+            report.exit_code().into()
         }
         Err(error) => {
             eprintln!("{error:#}");

@@ -111,7 +111,7 @@ pub(super) fn unanswered(id: &'static str, error: &kube::Error) -> Check {
     if let kube::Error::Api(status) = error
         && status.code == 403
     {
-        return Check::not_made(
+        return Check::not_allowed(
             id,
             "Rights at the API server: no right to ask for them (SelfSubjectAccessReview).",
         );

@@ -34,7 +34,7 @@ pub(super) async fn objects(client: &Client, namespaces: &Namespaces) -> Result<
         match api.list(&ListParams::default()).await {
             Ok(list) => objects.extend(list.items),
             Err(error) => {
-                return Err(Check::not_made(
+                return Err(Check::not_allowed(
                     "vault",
                     format!("Vaults: the AzureKeyVaultSecrets{scope} cannot be listed ({error}); --vault names one."),
                 ));

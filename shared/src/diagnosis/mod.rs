@@ -76,11 +76,7 @@ impl fmt::Display for Trace {
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {} Cause: {} Fix: {}",
-            self.code, self.what, self.cause, self.fix
-        )
+        write!(f, "{}: {}", self.code, self.message())
     }
 }
 
@@ -101,6 +97,11 @@ impl Diagnosis {
             fix,
             trace: None,
         }
+    }
+
+    /// All of it but the code, for where that stands by itself. [`Self::told`] reads it.
+    pub fn message(&self) -> String {
+        format!("{} Cause: {} Fix: {}", self.what, self.cause, self.fix)
     }
 
     /// Adds the service's own words.

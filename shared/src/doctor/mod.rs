@@ -30,6 +30,8 @@ pub enum Outcome {
     Failed(Box<Diagnosis>),
     /// Not looked at, or not to be known from here; the sentence says why.
     NotMade(String),
+    /// Nothing can be said without it, and there was no right to look; the sentence says which.
+    NotAllowed(String),
 }
 
 impl Check {
@@ -51,11 +53,17 @@ impl Check {
         Self { id, outcome }
     }
 
+    /// `id` would have to be known, and there is no right to look.
+    pub fn not_allowed(id: &'static str, why: impl Into<String>) -> Self {
+        let outcome = Outcome::NotAllowed(why.into());
+        Self { id, outcome }
+    }
+
     /// The failure, if it is one.
     pub fn failure(&self) -> Option<&Diagnosis> {
         match &self.outcome {
             Outcome::Failed(diagnosis) => Some(diagnosis),
-            Outcome::Passed(_) | Outcome::NotMade(_) => None,
+            Outcome::Passed(_) | Outcome::NotMade(_) | Outcome::NotAllowed(_) => None,
         }
     }
 }

@@ -158,7 +158,7 @@ mod tests {
                 .map(|check| match check.outcome {
                     Outcome::Passed(_) => '✓',
                     Outcome::Failed(_) => '✗',
-                    Outcome::NotMade(_) => '–',
+                    Outcome::NotMade(_) | Outcome::NotAllowed(_) => '–',
                 })
                 .collect();
             assert_eq!(found, marks, "{rights:?}");

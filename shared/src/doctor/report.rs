@@ -25,9 +25,25 @@ impl Report {
         self.checks.iter().find_map(Check::failure)
     }
 
-    /// Whether nothing failed. Checks that were not made do not count.
+    /// Whether there was a right to look at all that has to be known.
+    pub fn complete(&self) -> bool {
+        let is_missing = |check: &Check| matches!(check.outcome, Outcome::NotAllowed(_));
+        !self.checks.iter().any(is_missing)
+    }
+
+    /// Whether nothing failed, and all was looked at that has to be known. Other checks that were not made do not count.
     pub fn healthy(&self) -> bool {
-        self.next().is_none()
+        self.next().is_none() && self.complete()
+    }
+
+    /// The exit code of programs. 0: nothing was found to be wrong. 1: something was. 2: nothing was, and not all that has to be known
+    /// could be looked at.
+    pub fn exit_code(&self) -> u8 {
+        match (self.next(), self.complete()) {
+            (Some(_), _) => 1,
+            (None, false) => 2,
+            (None, true) => 0,
+        }
     }
 
     /// The documented JSON form.
@@ -36,6 +52,7 @@ impl Report {
             "version": JSON_VERSION,
             "subject": self.subject,
             "healthy": self.healthy(),
+            "complete": self.complete(),
             "checks": self.checks.iter().map(check).collect::<Vec<_>>(),
             "next": self.next().map(explained),
         })
@@ -46,6 +63,7 @@ fn check(check: &Check) -> Value {
     match &check.outcome {
         Outcome::Passed(text) => json!({"id": check.id, "state": "passed", "text": text}),
         Outcome::NotMade(text) => json!({"id": check.id, "state": "notMade", "text": text}),
+        Outcome::NotAllowed(text) => json!({"id": check.id, "state": "notMade", "text": text, "required": true}),
         Outcome::Failed(diagnosis) => {
             json!({"id": check.id, "state": "failed", "text": diagnosis.what, "code": diagnosis.code.as_str()})
         }
@@ -74,11 +92,16 @@ impl fmt::Display for Report {
             match &check.outcome {
                 Outcome::Passed(text) => writeln!(f, "✓ {text}")?,
                 Outcome::NotMade(text) => writeln!(f, "– {text}")?,
+                Outcome::NotAllowed(text) => writeln!(f, "? {text}")?,
                 Outcome::Failed(diagnosis) => writeln!(f, "✗ {} ({})", diagnosis.what, diagnosis.code)?,
             }
         }
         match self.next() {
-            None => writeln!(f, "\nNothing is wrong that can be seen from here."),
+            None if self.complete() => writeln!(f, "\nNothing is wrong that can be seen from here."),
+            None => writeln!(
+                f,
+                "\nWhether anything is wrong could not be determined: it takes the rights that are missing (?)."
+            ),
             Some(next) => {
                 writeln!(
                     f,
@@ -138,6 +161,7 @@ mod tests {
                 "version": 1,
                 "subject": "pod a/b",
                 "healthy": false,
+                "complete": true,
                 "checks": [
                     {"id": "one", "state": "passed", "text": "One is fine."},
                     {"id": "two", "state": "notMade", "text": "Two: no right to look."},
@@ -157,12 +181,34 @@ mod tests {
     fn what_was_not_looked_at_is_no_finding() {
         let mut report = report();
         report.checks.truncate(2);
-        assert!(report.healthy());
+        assert_eq!((report.healthy(), report.exit_code()), (true, 0));
         assert_eq!(report.to_json()["next"], Value::Null);
         assert!(
             report
                 .to_string()
                 .ends_with("Nothing is wrong that can be seen from here.\n")
+        );
+    }
+    #[test]
+    fn without_a_right_to_what_has_to_be_known_nothing_is_healthy_and_a_failure_counts_more() {
+        let mut report = report();
+        report
+            .checks
+            .push(Check::not_allowed("five", "Five: no right to list them."));
+        assert_eq!((report.healthy(), report.exit_code()), (false, 1));
+        report.checks.retain(|check| check.failure().is_none());
+        assert_eq!((report.healthy(), report.exit_code()), (false, 2));
+        let json = report.to_json();
+        assert_eq!(
+            (&json["healthy"], &json["complete"], &json["next"]),
+            (&json!(false), &json!(false), &Value::Null)
+        );
+        let five = json!({"id": "five", "state": "notMade", "text": "Five: no right to list them.", "required": true});
+        assert_eq!(json["checks"][2], five);
+        let text = report.to_string();
+        assert!(
+            text.contains("\n? Five: no right to list them.\n") && text.contains("could not be determined"),
+            "{text}"
         );
     }
 }

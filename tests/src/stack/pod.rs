@@ -12,11 +12,14 @@ use crate::wait::until;
 /// The pod.
 pub const CONTROLLER_POD: &str = "controller-0";
 
-/// The Deployment, as far as anybody looks at it.
+/// The Deployment, as far as anybody looks at it; its labels are the chart's.
 const DEPLOYMENT: &str = "
 apiVersion: apps/v1
 kind: Deployment
-metadata: {name: akv2k8s-controller, namespace: akv2k8s}
+metadata:
+  name: akv2k8s-controller
+  namespace: akv2k8s
+  labels: {app.kubernetes.io/name: akv2k8s, app.kubernetes.io/component: akv2k8s-controller}
 spec:
   replicas: 0
   selector: {matchLabels: {app: akv2k8s}}

@@ -37,7 +37,7 @@ const ELSEWHERE: &[(&str, &[Code])] = &[
     ("tests/tests/output/ownership.rs", &[Code::OutputConflict]),
     ("tests/tests/doctor/controller.rs", &[Code::TokenRequestsUnrestricted]),
     ("tests/tests/controller/definition.rs", &[Code::CrdNotUpgraded]),
-    ("tests/tests/doctor/installation.rs", &[Code::CrdNotInstalled, Code::ControllerNotRunning]),
+    ("tests/tests/doctor/installation.rs", &[Code::CrdNotInstalled, Code::ControllerNotRunning, Code::InjectorNotRunning]),
     ("tests/tests/doctor/pod_security.rs", &[Code::PodsRefusedByPodSecurity]),
     ("shared/src/identity/auth_type.rs", &[Code::AuthTypeUnknown]),
     ("tests/tests/identity/cloud_config.rs", &[Code::CloudConfigUnreadable, Code::CloudConfigMsiPlaceholder]),

@@ -120,7 +120,10 @@ data: {{grants.yaml: 'grants: [{{namespaces: [{ns}], vaults: [{vault}]}}]'}}
 ---
 apiVersion: apps/v1
 kind: Deployment
-metadata: {{name: akv2k8s-controller, namespace: {ns}}}
+metadata:
+  name: akv2k8s-controller
+  namespace: {ns}
+  labels: {{app.kubernetes.io/name: akv2k8s, app.kubernetes.io/component: akv2k8s-controller}}
 spec:
   replicas: 0
   selector: {{matchLabels: {{app: akv2k8s}}}}

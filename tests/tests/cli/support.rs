@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use akv2k8s_testbed::emulator::SecretOptions;
 use akv2k8s_testbed::stack::{Stack, install_controller_pod};
+use akv2k8s_testbed::stage::PATIENCE;
+use akv2k8s_testbed::wait::until;
 use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -37,6 +40,71 @@ fn unpacked(path: &str) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(files)
 }
 
+/// What others run beside us: nothing of it is ours to send.
+const OTHERS: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: payments-controller, namespace: akv2k8s}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: payments}}
+  template:
+    metadata: {labels: {app: payments}}
+    spec: {containers: [{name: c, image: example.org/payments, args: [--key=canary-in-an-argument]}]}
+";
+
+/// Who may list AKVS, and read nothing that they wrote.
+const LISTER: &str = "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: lister, namespace: default}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: lister}
+rules: [{apiGroups: [spv.no], resources: [azurekeyvaultsecrets], verbs: [list]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: lister}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: lister}
+subjects: [{kind: ServiceAccount, name: lister, namespace: default}]
+";
+
+/// A kubeconfig of the ServiceAccount `default/NAME`, in `folder`.
+async fn kubeconfig_of(stack: &Stack, name: &str, folder: &Path) -> anyhow::Result<PathBuf> {
+    let issuer = stack.cluster.issuer().await?;
+    let token = stack.cluster.service_account_token("default", name, &issuer).await?;
+    let path = folder.join(name);
+    std::fs::write(
+        &path,
+        stack.cluster.kubeconfig_with(json!({"token": token})).to_string(),
+    )?;
+    Ok(path)
+}
+
+/// Whoever may not read what is to be looked for gets no archive unasked, and one that says so when asked.
+async fn needs_consent(kubeconfig: &Path, folder: &Path, why: &str, unread: &Value) -> anyhow::Result<()> {
+    let path = folder.join("unsearched.tar").display().to_string();
+    let arguments = ["support", "--to", &path, "-o", "json"];
+    let refused = until("the refusal", PATIENCE, async || {
+        let said = program(&arguments, kubeconfig).await.ok()?;
+        said.err.contains(why).then_some(said)
+    });
+    let refused = refused.await?;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.err.contains("--unsearched"), "{refused:?}");
+    assert!(!Path::new(&path).exists());
+    let agreed = program(&[&arguments[..], &["--unsearched"]].concat(), kubeconfig).await?;
+    assert_eq!(agreed.code, Some(0), "{agreed:?}");
+    let told: Value = serde_json::from_str(&agreed.out)?;
+    assert_eq!(&told["outputsNotRead"], unread, "{told:#}");
+    let files = unpacked(&path)?;
+    assert!(files["README.txt"].contains("were NOT looked for"), "{files:?}");
+    std::fs::remove_file(&path)?;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_archive_holds_what_helps_and_no_value_wherever_one_was_put() -> anyhow::Result<()> {
     let stack = Stack::start().await?;
@@ -58,6 +126,7 @@ async fn the_archive_holds_what_helps_and_no_value_wherever_one_was_put() -> any
     ];
     stack.cluster.kubectl(&set).await?.success()?;
     stack.cluster.kubectl_apply(AKVS).await?;
+    stack.cluster.kubectl_apply(OTHERS).await?;
     let controller = stack.controller().start().await?;
     let (_, port) = controller.http().rsplit_once(':').context("an address has a port")?;
     let synced = ["wait", "--for=condition=Ready", "akvs/db", "--timeout=60s"];
@@ -113,6 +182,13 @@ async fn the_archive_holds_what_helps_and_no_value_wherever_one_was_put() -> any
     controller.stop().await?;
     let mode = std::fs::metadata(&path)?.permissions().mode();
     assert_eq!(mode & 0o077, 0, "it is its owner's alone");
+
+    stack.cluster.kubectl_apply(LISTER).await?;
+    let lister = kubeconfig_of(&stack, "lister", folder.path()).await?;
+    needs_consent(&lister, folder.path(), "(Secret default/db)", &json!(1)).await?;
+    let nobody = kubeconfig_of(&stack, "default", folder.path()).await?;
+    let why = "no right to list azurekeyvaultsecrets.spv.no in all namespaces";
+    needs_consent(&nobody, folder.path(), why, &Value::Null).await?;
     Ok(())
 }
 

@@ -5,6 +5,43 @@ use akv2k8s_testbed::crd;
 
 use crate::bed::Bed;
 
+/// A Deployment whose name is like ours.
+const SOMEBODYS: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: akv2k8s}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: payments-controller, namespace: akv2k8s}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: payments}}
+  template:
+    metadata: {labels: {app: payments}}
+    spec: {containers: [{name: controller, image: example.org/payments}]}
+";
+
+/// A Deployment of ours that nobody runs, with the chart's labels.
+fn deployment(name: &str, component: &str, arguments: &str) -> String {
+    format!(
+        "
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: akv2k8s-{name}
+  namespace: akv2k8s
+  labels: {{app.kubernetes.io/name: akv2k8s, app.kubernetes.io/component: akv2k8s-{component}}}
+spec:
+  replicas: 0
+  selector: {{matchLabels: {{app: {component}}}}}
+  template:
+    metadata: {{labels: {{app: {component}}}}}
+    spec: {{containers: [{{name: c, image: example.org/c, {arguments}}}]}}
+"
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_without_the_resource_and_then_without_a_working_controller_is_told_so() -> anyhow::Result<()> {
     let cluster = ControlPlane::start().await?;
@@ -14,29 +51,21 @@ async fn a_cluster_without_the_resource_and_then_without_a_working_controller_is
     assert_eq!(report["next"]["code"], "CrdNotInstalled", "{report:#}");
 
     crd::install(&cluster.client()?).await?;
-    let report = bed.json(&["doctor"]).await?;
-    assert_eq!(report["healthy"], true, "{report:#}");
+    cluster.kubectl_apply(SOMEBODYS).await?;
+    let said = bed.run(&["doctor"]).await?;
+    assert_eq!(said.code, Some(1), "nothing is installed: {said:?}");
     assert!(
-        report["checks"].to_string().contains("there is none in akv2k8s"),
-        "{report:#}"
+        said.has_line("✗ There is no controller in namespace akv2k8s. (ControllerNotRunning)"),
+        "{said:?}"
     );
 
-    let deployment = "
-apiVersion: v1
-kind: Namespace
-metadata: {name: akv2k8s}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: akv2k8s-controller, namespace: akv2k8s}
-spec:
-  replicas: 0
-  selector: {matchLabels: {app: akv2k8s}}
-  template:
-    metadata: {labels: {app: akv2k8s}}
-    spec: {containers: [{name: controller, image: example.org/controller}]}
-";
-    cluster.kubectl_apply(deployment).await?;
+    cluster.kubectl_apply(&deployment("envinjector", "webhook", "")).await?;
+    let alone = bed.json(&["doctor"]).await?;
+    assert_eq!(alone["next"]["code"], "InjectorNotRunning", "{alone:#}");
+    assert!(alone.to_string().contains("the env injector alone is"), "{alone:#}");
+
+    let controller = deployment("controller", "controller", "args: [--lease-name=own]");
+    cluster.kubectl_apply(&controller).await?;
     let said = bed.run(&["doctor"]).await?;
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.text.contains("Next (ControllerNotRunning)"), "{said:?}");
@@ -49,13 +78,13 @@ spec:
     let lease = "
 apiVersion: coordination.k8s.io/v1
 kind: Lease
-metadata: {name: akv2k8s-controller, namespace: akv2k8s}
+metadata: {name: own, namespace: akv2k8s}
 spec: {holderIdentity: controller-0, leaseDurationSeconds: 15, renewTime: '2020-01-01T00:00:00.000000Z'}
 ";
     cluster.kubectl_apply(lease).await?;
     let said = bed.run(&["doctor"]).await?;
     assert!(
-        said.has_line("✗ controller-0 has not renewed the Lease akv2k8s/akv2k8s-controller"),
+        said.has_line("✗ controller-0 has not renewed the Lease akv2k8s/own"),
         "{said:?}"
     );
     Ok(())

@@ -20,7 +20,10 @@ data: {grants.yaml: 'GRANTS'}
 ---
 apiVersion: apps/v1
 kind: Deployment
-metadata: {name: akv2k8s-controller, namespace: akv2k8s}
+metadata:
+  name: akv2k8s-controller
+  namespace: akv2k8s
+  labels: {app.kubernetes.io/name: akv2k8s, app.kubernetes.io/component: akv2k8s-controller}
 spec:
   replicas: 0
   selector: {matchLabels: {app: akv2k8s}}

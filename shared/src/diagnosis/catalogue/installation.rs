@@ -30,6 +30,8 @@ section! {
         "No controller holds the Lease, its Deployment has no available replica, or nobody has worked on an object.",
         "No controller is running, or it does not watch that namespace or label.",
         "Look at its pods and their logs: `kubectl get pods --namespace {namespace}`";
+        ControllerMissing { namespace }: "Namespace {namespace} has no Deployment with the chart's labels, and there is no Lease of a controller.",
+            "Install the chart there; or name the namespace where it is installed: --controller-namespace";
         ScaledToZero { deployment, namespace }: "It is scaled to 0.",
             "`kubectl scale deployment/{deployment} -n {namespace} --replicas=1`";
         ReplicasNotReady { deployment, namespace }: "Its pods do not start or are not ready.",
@@ -40,5 +42,18 @@ section! {
             "`kubectl get pods -n {namespace}`; their logs say why no controller works";
         NeverReconciled: "The controller is not running, is busy, or does not watch this object (namespace, OBJECT_LABELS).",
             "`kubectl akv2k8s doctor`; then look at OBJECT_LABELS, --watch-all-namespaces and --watch-namespaces of the controller";
+    }
+    InjectorNotRunning, Itself, "" {
+        "The env injector's Deployment has no available replica, its webhook is registered and it has no Deployment, or the other way round. Pods that ask for values are refused, or not prepared.",
+        "Its pods do not start, or only a part of it is installed.",
+        "Look at its pods and their logs: `kubectl get pods --namespace {namespace}`";
+        InjectorScaledToZero { deployment, namespace }: "It is scaled to 0.",
+            "`kubectl scale deployment/{deployment} -n {namespace} --replicas=1`";
+        InjectorNotReady { deployment, namespace }: "Its pods do not start or are not ready.",
+            "`kubectl describe pods -n {namespace}`; `kubectl logs -n {namespace} deployment/{deployment}`";
+        InjectorMissing { namespace, configuration }: "The webhook sends to namespace {namespace}, where no Deployment has the chart's labels of an env injector.",
+            "Install the chart there again. If the env injector is to go: `kubectl delete mutatingwebhookconfiguration {configuration}`";
+        InjectorNotRegistered { namespace }: "No MutatingWebhookConfiguration sends pods to it.",
+            "Install the chart in namespace {namespace} again, without leaving out its MutatingWebhookConfiguration";
     }
 }

@@ -106,7 +106,7 @@ pub struct Case {
 
 codes! {
     "The installation", installation {
-        CrdNotInstalled, CrdNotUpgraded, PodsRefusedByPodSecurity, ControllerNotRunning,
+        CrdNotInstalled, CrdNotUpgraded, PodsRefusedByPodSecurity, ControllerNotRunning, InjectorNotRunning,
     }
     "The specification", specification {
         InvalidSpec, DataKeyMissing, DataKeyInvalid,

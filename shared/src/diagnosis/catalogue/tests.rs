@@ -90,7 +90,7 @@ fn a_misspelt_name_is_found_out() {
 #[test]
 fn what_a_program_printed_is_read_back() {
     let original = Diagnosis::of(Code::VaultNotFound, "No vault: none.", &[("vault", "kv1")]);
-    let message = format!("{} Cause: {} Fix: {}", original.what, original.cause, original.fix);
+    let message = original.message();
     assert_eq!(Diagnosis::told("VaultNotFound", &message), Some(original));
     assert_eq!(Diagnosis::told("InventedLater", &message), None);
 }

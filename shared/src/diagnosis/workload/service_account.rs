@@ -117,9 +117,9 @@ fn is_public(issuer: &str) -> bool {
 pub fn checks(namespace: &str, name: &str, account: &Seen<ServiceAccount>, explicit: bool) -> Vec<Check> {
     const ID: &str = "service-account";
     match account {
-        Seen::NotAllowed => vec![Check::not_made(
+        Seen::NotAllowed => vec![Check::not_allowed(
             ID,
-            format!("ServiceAccount {namespace}/{name}: no right to read it."),
+            format!("ServiceAccount {namespace}/{name}: no right to get serviceaccounts in namespace {namespace}."),
         )],
         Seen::Missing => vec![Check::failed(
             ID,
