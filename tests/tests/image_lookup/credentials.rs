@@ -180,7 +180,7 @@ async fn credentials_never_travel_without_tls() -> anyhow::Result<()> {
         .push("team/app", "1", &starting("/app", "amd64"), Format::Oci)?;
     bed.registry.set_access(Access::basic(USER, PASSWORD));
     bed.pull_secret("pull", bed.registry.address(), USER, PASSWORD).await?;
-    let lookup = bed.lookup(|settings| settings.insecure = [bed.registry.address().to_owned()].into())?;
+    let lookup = bed.lookup(|settings| settings.insecure = bed.registry.address().parse().into_iter().collect())?;
     let denial = ask(&lookup, &bed.query(&["pull"])).await.unwrap_err();
     assert_eq!(denial.code, Code::ImagePullDenied, "{denial}");
     assert!(bed.registry.requests().iter().all(|request| request.scheme.is_none()));

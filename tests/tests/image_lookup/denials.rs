@@ -139,7 +139,7 @@ async fn a_namespace_with_many_images_waits_for_itself_and_not_others_for_it() -
     let good = Registry::start(Options::default()).await?;
     good.push("app", "1", &starting("/app", "amd64"), Format::Oci)?;
     let mut settings = crate::bed::trusting(&silent.registry);
-    settings.local.insert(good.address().to_owned());
+    settings.local.insert(good.address().parse()?);
     let both = [silent.registry.ca_pem(), good.ca_pem()].into_iter().flatten();
     settings.authorities = Some(both.collect::<String>().into_bytes());
     settings.pull_secrets = false;
@@ -171,6 +171,54 @@ async fn a_namespace_with_many_images_waits_for_itself_and_not_others_for_it() -
         (84, 16)
     );
     assert_eq!(silent.requests().len(), 16);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_asks_for_an_image_that_a_busy_namespace_waits_to_ask_for_is_not_kept_waiting() -> anyhow::Result<()> {
+    let silent = Bed::start().await?;
+    silent.registry.set_fault(Some(Fault::Silence));
+    let good = Registry::start(Options::default()).await?;
+    good.push("app", "1", &starting("/app", "amd64"), Format::Oci)?;
+    let mut settings = crate::bed::trusting(&silent.registry);
+    settings.local.insert(good.address().parse()?);
+    let both = [silent.registry.ca_pem(), good.ca_pem()].into_iter().flatten();
+    settings.authorities = Some(both.collect::<String>().into_bytes());
+    settings.pull_secrets = false;
+    settings.deadline = Duration::from_secs(20);
+    let lookup = lookup(settings, nowhere()?, None)?;
+    let of = |namespace: &str, image: String| ImageQuery {
+        namespace: namespace.to_owned(),
+        ..query(&image)
+    };
+    let shared = format!("{}/app:1", good.address());
+    let many: Vec<_> = (0..16)
+        .map(|number| of("greedy", silent.image(&format!("app:{number}"))))
+        .collect();
+    let waiting = of("greedy", shared.clone());
+    let greedy = async {
+        let all = join_all(many.iter().map(|query| ask(&lookup, query)));
+        let last = async {
+            until("all places to be taken", Duration::from_mins(1), async || {
+                (silent.registry.requests().len() >= 16).then_some(())
+            })
+            .await?;
+            anyhow::Ok(ask(&lookup, &waiting).await)
+        };
+        tokio::join!(all, last).1
+    };
+    let idle = async {
+        until("all places to be taken", Duration::from_mins(1), async || {
+            (silent.registry.requests().len() >= 16).then_some(())
+        })
+        .await?;
+        // The other one waits for a place by now.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        anyhow::Ok(ask(&lookup, &of("idle", shared)).await)
+    };
+    let (greedy, idle) = tokio::join!(greedy, idle);
+    assert_eq!(idle??, started("/app"));
+    assert_denied(&greedy?.unwrap_err(), Code::ImageLookUpsExceeded, "Too many others");
     Ok(())
 }
 

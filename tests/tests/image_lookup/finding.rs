@@ -126,7 +126,7 @@ async fn a_registry_without_tls_is_asked_when_the_installation_lists_it() -> any
     let refused = ask(&strict, &image).await.unwrap_err();
     assert_eq!(refused.code.as_str(), "RegistryUnavailable");
     assert!(registry.requests().is_empty());
-    settings.insecure = [registry.address().to_owned()].into();
+    settings.insecure = registry.address().parse().into_iter().collect();
     let lenient = lookup(settings, nowhere()?, None)?;
     assert_eq!(ask(&lenient, &image).await?, started("/app"));
     Ok(())

@@ -77,12 +77,25 @@ where
             entries.insert(question.clone(), entry);
             flight
         });
+        self.land(&question, flight).await
+    }
+
+    /// The answer to `question`, if one is awaited already, or kept and no older than `oldest`.
+    pub(super) async fn known(&self, question: &K, oldest: Duration) -> Option<V> {
+        let flight = self.0.with(|entries| {
+            let entry = entries.get(question)?;
+            entry.serves(Instant::now(), oldest).then(|| entry.flight.clone())
+        })?;
+        self.land(question, flight).await
+    }
+
+    async fn land(&self, question: &K, flight: Flight<V>) -> Option<V> {
         let outcome = flight.clone().await;
         if outcome.is_none() {
             // What panicked once may not stand in the way of the next attempt.
             self.0.with(|entries| {
-                if entries.get(&question).is_some_and(|entry| entry.flight.ptr_eq(&flight)) {
-                    entries.remove(&question);
+                if entries.get(question).is_some_and(|entry| entry.flight.ptr_eq(&flight)) {
+                    entries.remove(question);
                 }
             });
         }

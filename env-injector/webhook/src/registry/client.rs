@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use super::challenge::{self, Challenge};
 use super::credentials::Login;
 use super::digest::Digest;
+use super::host_port::HostPort;
 use super::manifest::{self, Descriptor, Manifest};
 use super::name::Repository;
 use super::problem::Problem;
@@ -29,6 +30,9 @@ use crate::admission::ImageConfig;
 const MOST_REDIRECTS: usize = 3;
 /// Longest token that is taken, in bytes: it travels in a header.
 const LONGEST_TOKEN: usize = 16 << 10;
+/// The ports of addresses that name none.
+const HTTP: u16 = 80;
+const HTTPS: u16 = 443;
 /// Who asks.
 pub(super) const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("akv2k8s-envinjector/", env!("CARGO_PKG_VERSION")));
@@ -37,10 +41,10 @@ pub(super) const AGENT: HeaderValue =
 #[derive(Clone)]
 pub(super) struct Client {
     pub(super) ways: Ways,
-    /// `HOST[:PORT]` of registries that are asked without TLS.
-    pub(super) insecure: BTreeSet<String>,
-    /// `HOST[:PORT]` of registries that may be on this machine or its link.
-    pub(super) local: BTreeSet<String>,
+    /// Registries that are asked without TLS.
+    pub(super) insecure: BTreeSet<HostPort>,
+    /// Registries that may be on this machine or its link.
+    pub(super) local: BTreeSet<HostPort>,
 }
 
 /// Two ways with the same trust. Cheap to clone.
@@ -85,7 +89,7 @@ impl Session {
     /// Nothing is asked yet. Without a `login` it is whoever comes along, and so it is at a registry without TLS: whoever sits on the
     /// way to it could name a token service of his own.
     pub(super) fn new(client: Client, repository: Repository, login: Option<Login>) -> Self {
-        let login = login.filter(|_| !client.insecure.contains(repository.api()));
+        let login = login.filter(|_| !client.is_plain(&repository));
         Self {
             client,
             repository,
@@ -133,11 +137,8 @@ impl Session {
     /// Asks as whoever this is; a first refusal says how to prove it.
     async fn ask(&mut self, method: &Method, path: &str) -> Result<Response, Problem> {
         let registry = self.repository.api();
-        let scheme = if self.client.insecure.contains(registry) {
-            "http"
-        } else {
-            "https"
-        };
+        let is_plain = self.client.is_plain(&self.repository);
+        let scheme = if is_plain { "http" } else { "https" };
         let url = format!("{scheme}://{registry}/v2/{}/{path}", self.repository.path());
         let url = Url::parse(&url).map_err(|error| Problem::Unavailable(format!("{registry}: {error}")))?;
         let answer = self
@@ -173,6 +174,12 @@ impl Session {
 }
 
 impl Client {
+    /// Whether the registry of `repository` is asked without TLS.
+    fn is_plain(&self, repository: &Repository) -> bool {
+        let place = repository.api().parse::<HostPort>();
+        place.is_ok_and(|place| place.is_among(&self.insecure, HTTP))
+    }
+
     /// Sends a request and follows redirects: never without TLS but to registries that have none, and with `proof` only to where it was
     /// meant to go.
     async fn follow(&self, method: &Method, start: Url, proof: Option<&HeaderValue>) -> Result<Response, Problem> {
@@ -203,7 +210,7 @@ impl Client {
     }
 
     fn may_follow(&self, url: &Url) -> bool {
-        let plain = url.scheme() == "http" && self.insecure.contains(&place(url));
+        let plain = url.scheme() == "http" && leads_to(url, &self.insecure);
         (url.scheme() == "https" || plain) && url.username().is_empty() && url.password().is_none()
     }
 
@@ -226,8 +233,7 @@ impl Client {
 
     /// Sends a request to `url` by the way that is right for it.
     pub(super) async fn exchange(&self, url: &Url, request: Request<Full<Bytes>>) -> Result<Response, Failure> {
-        let place = place(url);
-        let is_listed = self.insecure.contains(&place) || self.local.contains(&place);
+        let is_listed = leads_to(url, &self.insecure) || leads_to(url, &self.local);
         let way = if is_listed {
             &self.ways.listed
         } else {
@@ -275,11 +281,10 @@ impl Client {
     }
 }
 
-/// `HOST[:PORT]` of an address.
-fn place(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+/// Whether an address leads to one of `listed`.
+fn leads_to(url: &Url, listed: &BTreeSet<HostPort>) -> bool {
+    let usual = if url.scheme() == "http" { HTTP } else { HTTPS };
+    HostPort::of(url).is_some_and(|place| place.is_among(listed, usual))
 }
 
 /// The body of a good answer.
@@ -310,8 +315,35 @@ mod tests {
     fn client() -> Client {
         Client {
             ways: Ways::new(&Environment::default(), &Limits::default(), None).unwrap(),
-            insecure: ["registry.local:5000".to_owned()].into(),
-            local: BTreeSet::new(),
+            insecure: ["Registry.local:5000", "plain.local:80", "plain.two"]
+                .map(|it| it.parse().unwrap())
+                .into(),
+            local: ["localhost:443"].map(|it| it.parse().unwrap()).into(),
+        }
+    }
+
+    #[test]
+    fn a_registry_is_recognised_however_list_image_and_address_write_it() {
+        let client = client();
+        for (image, is_plain, is_listed) in [
+            ("registry.local:5000/a", true, true),
+            ("REGISTRY.local:5000/a", true, true),
+            ("registry.local/a", false, false),
+            ("plain.local/a", true, true),
+            ("plain.local:80/a", true, true),
+            ("plain.two:80/a", true, true),
+            ("plain.two:443/a", false, true),
+            ("localhost/a", false, true),
+            ("localhost:443/a", false, true),
+            ("localhost:5000/a", false, false),
+        ] {
+            let repository = ImageName::parse(image).unwrap().repository;
+            assert_eq!(client.is_plain(&repository), is_plain, "{image}");
+            let scheme = if is_plain { "http" } else { "https" };
+            let url = Url::parse(&format!("{scheme}://{}/v2/", repository.api())).unwrap();
+            let found = leads_to(&url, &client.insecure) || leads_to(&url, &client.local);
+            assert_eq!(found, is_listed, "{image}");
+            assert_eq!(client.may_follow(&url), true, "{image}");
         }
     }
 

@@ -1,6 +1,5 @@
 //! From a question about an image to its answer: with which credentials, in which order, for how long.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use akv2k8s_shared::diagnosis::{Diagnosis, case};
@@ -22,7 +21,7 @@ use super::problem::{self, Problem};
 use super::pull_secrets::{self, Found};
 use super::settings::Settings;
 use crate::admission::{ImageConfig, ImageLookup, ImageQuery, LookupError};
-use akv2k8s_program::server::places::Places;
+use akv2k8s_program::server::places::{Place, Places};
 
 /// A tag may move; what it was is believed for so long.
 const TAG_KEEPS: Duration = Duration::from_mins(1);
@@ -50,7 +49,7 @@ pub struct Registries {
     /// Turns to read pull secrets, by namespace.
     reading: Places<String>,
     /// Turns to ask registries, by namespace.
-    asking: Arc<Places<String>>,
+    asking: Places<String>,
     settings: Settings,
     kube: Kube,
     identity: Option<Provider>,
@@ -120,7 +119,7 @@ impl Registries {
             client,
             azure,
             reading: Places::new(READING, READING_OF_ONE),
-            asking: Arc::new(Places::new(ASKING, ASKING_OF_ONE)),
+            asking: Places::new(ASKING, ASKING_OF_ONE),
             identity: identity.filter(|_| settings.acr_identity),
             settings,
             kube,
@@ -149,6 +148,12 @@ impl Registries {
         (logins, notes)
     }
 
+    /// A place to ask a registry, for the namespace of the pod; `None`: there was none for too long.
+    async fn place(&self, query: &ImageQuery) -> Option<Place> {
+        let place = self.asking.take(query.namespace.clone());
+        tokio::time::timeout(self.settings.deadline / 2, place).await.ok()
+    }
+
     async fn look_up(&self, query: &ImageQuery, name: &ImageName) -> Result<ImageConfig, Diagnosis> {
         let turn = self.reading.take(query.namespace.clone()).await;
         let (logins, mut notes) = self.readers(query, &name.repository).await;
@@ -172,18 +177,22 @@ impl Registries {
             name: name.clone(),
             architectures,
         };
-        let identity = self.identity.clone();
-        let (places, namespace, wait) = (self.asking.clone(), query.namespace.clone(), self.settings.deadline / 2);
-        let work = async move {
-            let Ok(_place) = tokio::time::timeout(wait, places.take(namespace)).await else {
-                return Err(Problem::Busy);
-            };
-            let work = search.by_any(logins, identity);
-            tokio::time::timeout(LONGEST, work)
-                .await
-                .unwrap_or_else(|_| Err(late(LONGEST)))
+        let answer = match self.answers.known(&question, oldest).await {
+            known @ Some(_) => known,
+            // Each asker waits for a place of his own: who asks for the same from elsewhere does not wait for it.
+            None => match self.place(query).await {
+                None => Some(Err(Problem::Busy)),
+                Some(place) => {
+                    let work = search.by_any(logins, self.identity.clone());
+                    let work = async move {
+                        let _place = place;
+                        let answer = tokio::time::timeout(LONGEST, work).await;
+                        answer.unwrap_or_else(|_| Err(late(LONGEST)))
+                    };
+                    self.answers.get(question, oldest, keep, work).await
+                }
+            },
         };
-        let answer = self.answers.get(question, oldest, keep, work).await;
         let broken = || Err(Problem::Unavailable("the look-up ended without an answer".to_owned()));
         answer.unwrap_or_else(broken).map_err(|problem| {
             notes.sort();

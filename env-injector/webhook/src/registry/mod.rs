@@ -17,6 +17,7 @@ mod credentials;
 mod digest;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+mod host_port;
 mod lookup;
 mod manifest;
 mod name;
@@ -26,6 +27,7 @@ mod problem;
 mod pull_secrets;
 mod settings;
 
+pub use host_port::{HostPort, NoHostPort};
 pub use lookup::Registries;
 pub use open::open;
 pub use settings::{Settings, SettingsError};

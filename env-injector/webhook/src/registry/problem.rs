@@ -49,7 +49,6 @@ impl Problem {
     /// For how long the same question gets the same answer: what may pass by itself is soon asked again.
     pub(super) fn keeps(&self) -> Duration {
         match self {
-            Self::Busy => Duration::from_secs(1),
             Self::Unavailable(_) => Duration::from_secs(5),
             _ => Duration::from_secs(30),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use akv2k8s_shared::environment::{Environment, Variable, parse_bool};
 use thiserror::Error;
 
+use super::host_port::HostPort;
 use crate::variables::{
     DOCKER_IMAGE_INSPECTION_TIMEOUT, IMAGE_LOOKUP_ACR_IDENTITY, IMAGE_LOOKUP_CA_FILE, IMAGE_LOOKUP_INSECURE_REGISTRIES,
     IMAGE_LOOKUP_LOCAL_REGISTRIES, IMAGE_LOOKUP_PULL_SECRETS,
@@ -23,10 +24,10 @@ pub struct Settings {
     pub deadline: Duration,
     /// Certificate authorities, PEM, that are believed besides all others.
     pub authorities: Option<Vec<u8>>,
-    /// `HOST[:PORT]` of registries that are asked without TLS, and so without credentials.
-    pub insecure: BTreeSet<String>,
-    /// `HOST[:PORT]` of registries that may have a loopback or link-local address; so may those without TLS.
-    pub local: BTreeSet<String>,
+    /// Registries that are asked without TLS, and so without credentials.
+    pub insecure: BTreeSet<HostPort>,
+    /// Registries that may have a loopback or link-local address; so may those without TLS.
+    pub local: BTreeSet<HostPort>,
     /// Whether pull secrets of pods and ServiceAccounts are read.
     pub pull_secrets: bool,
     /// Whether the program's own identity is used at Azure Container Registry.
@@ -61,56 +62,63 @@ impl Settings {
     /// # Errors
     /// A variable has a value that it cannot have.
     pub fn from_environment(environment: &Environment, longest: Duration) -> Result<Self, SettingsError> {
-        let fail = |variable, flaw: String| SettingsError { variable, flaw };
-        let boolean = |variable| match environment.get(variable) {
-            None => Ok(true),
-            Some(text) => {
-                parse_bool(text).ok_or_else(|| fail(variable, format!("is neither true nor false: {text:?}")))
-            }
-        };
-        let deadline = match environment.get(DOCKER_IMAGE_INSPECTION_TIMEOUT) {
-            None => DEADLINE,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|seconds| *seconds > 0)
-                .map(Duration::from_secs)
-                .ok_or_else(|| {
-                    fail(
-                        DOCKER_IMAGE_INSPECTION_TIMEOUT,
-                        format!("is no number of seconds: {text:?}"),
-                    )
-                })?,
-        };
-        let authorities = match environment.path(IMAGE_LOOKUP_CA_FILE) {
-            None => None,
-            Some(path) => Some(std::fs::read(&path).map_err(|error| {
-                fail(
-                    IMAGE_LOOKUP_CA_FILE,
-                    format!("cannot be read: {}: {error}", path.display()),
-                )
-            })?),
-        };
-        let places = |variable| {
-            let list = environment.get(variable).unwrap_or_default().split(',').map(str::trim);
-            let read = |place: &str| {
-                let is_place = !place.contains(['/', '@', '*']);
-                is_place
-                    .then(|| place.to_owned())
-                    .ok_or_else(|| fail(variable, format!("has what is no HOST[:PORT]: {place:?}")))
-            };
-            list.filter(|place| !place.is_empty())
-                .map(read)
-                .collect::<Result<_, _>>()
-        };
+        let read = Variables(environment);
+        let deadline = read.seconds(DOCKER_IMAGE_INSPECTION_TIMEOUT)?.unwrap_or(DEADLINE);
         Ok(Self {
             deadline: deadline.min(longest).min(LONGEST),
-            authorities,
-            insecure: places(IMAGE_LOOKUP_INSECURE_REGISTRIES)?,
-            local: places(IMAGE_LOOKUP_LOCAL_REGISTRIES)?,
-            pull_secrets: boolean(IMAGE_LOOKUP_PULL_SECRETS)?,
-            acr_identity: boolean(IMAGE_LOOKUP_ACR_IDENTITY)?,
+            authorities: read.file(IMAGE_LOOKUP_CA_FILE)?,
+            insecure: read.places(IMAGE_LOOKUP_INSECURE_REGISTRIES)?,
+            local: read.places(IMAGE_LOOKUP_LOCAL_REGISTRIES)?,
+            pull_secrets: read.switch(IMAGE_LOOKUP_PULL_SECRETS)?,
+            acr_identity: read.switch(IMAGE_LOOKUP_ACR_IDENTITY)?,
         })
+    }
+}
+
+struct Variables<'e>(&'e Environment);
+
+impl Variables<'_> {
+    /// On unless it is off.
+    fn switch(&self, variable: Variable) -> Result<bool, SettingsError> {
+        let read = |text| {
+            parse_bool(text).ok_or_else(|| SettingsError {
+                variable,
+                flaw: format!("is neither true nor false: {text:?}"),
+            })
+        };
+        self.0.get(variable).map_or(Ok(true), read)
+    }
+
+    fn seconds(&self, variable: Variable) -> Result<Option<Duration>, SettingsError> {
+        let read = |text: &str| {
+            let seconds = text.parse().ok().filter(|seconds| *seconds > 0);
+            seconds.map(Duration::from_secs).ok_or_else(|| SettingsError {
+                variable,
+                flaw: format!("is no number of seconds: {text:?}"),
+            })
+        };
+        self.0.get(variable).map(read).transpose()
+    }
+
+    fn file(&self, variable: Variable) -> Result<Option<Vec<u8>>, SettingsError> {
+        let read = |path: std::path::PathBuf| {
+            std::fs::read(&path).map_err(|error| SettingsError {
+                variable,
+                flaw: format!("cannot be read: {}: {error}", path.display()),
+            })
+        };
+        self.0.path(variable).map(read).transpose()
+    }
+
+    fn places(&self, variable: Variable) -> Result<BTreeSet<HostPort>, SettingsError> {
+        let list = self.0.get(variable).unwrap_or_default().split(',').map(str::trim);
+        let read = |place: &str| {
+            place.parse().map_err(|_| SettingsError {
+                variable,
+                flaw: format!("has what is no HOST[:PORT]: {place:?}"),
+            })
+        };
+        list.filter(|place| !place.is_empty()).map(read).collect()
     }
 }
 
@@ -146,7 +154,8 @@ mod tests {
     #[test]
     fn registries_without_tls_are_listed_by_host_and_port() {
         let settings = read(&[(IMAGE_LOOKUP_INSECURE_REGISTRIES, "registry.local:5000, other.local,")]).unwrap();
-        assert!(settings.insecure.iter().eq(["other.local", "registry.local:5000"]));
+        let listed: Vec<_> = settings.insecure.iter().map(ToString::to_string).collect();
+        assert_eq!(listed, ["other.local", "registry.local:5000"]);
         for bad in ["http://registry.local", "*", "registry.local/team", "u@registry.local"] {
             assert!(
                 read(&[(IMAGE_LOOKUP_INSECURE_REGISTRIES, bad)]).is_err()
