@@ -17,6 +17,8 @@
 {{- include "akv2k8s.checkCertificate" .Values.env_injector.certificate -}}
 {{- end -}}
 {{- include "akv2k8s.checkController" . -}}
+{{- include "akv2k8s.checkAccounts" . -}}
+{{- include "akv2k8s.checkCloudConfig" . -}}
 {{- $workload := .Values.workloadIdentity -}}
 {{- if and (not $workload.enabled) (or $workload.clientId $workload.tenantId) -}}
 {{- fail "workloadIdentity.clientId or workloadIdentity.tenantId is set, and workloadIdentity.enabled is not: add workloadIdentity.enabled=true, or take both out" -}}
@@ -43,7 +45,10 @@
 {{- $of := list $root $component -}}
 {{- if $root.Values.workloadIdentity.enabled -}}
 {{- $annotated := get ($component.serviceAccount.annotations | default dict) "azure.workload.identity/client-id" -}}
-{{- $known := or (include "akv2k8s.clientId" $of) $annotated (hasKey $component.env "AZURE_CLIENT_ID") (hasKey $root.Values.global.env "AZURE_CLIENT_ID") (not $component.serviceAccount.create) -}}
+{{- $set := or (hasKey $component.env "AZURE_CLIENT_ID") (hasKey $root.Values.global.env "AZURE_CLIENT_ID") -}}
+{{- /* What is in a Secret that is the user's, nobody knows here. */ -}}
+{{- $elsewhere := or (not $component.serviceAccount.create) $component.envFromSecret $root.Values.global.envFromSecret -}}
+{{- $known := or (include "akv2k8s.clientId" $of) $annotated $set $elsewhere -}}
 {{- if not $known -}}
 {{- fail (printf "workloadIdentity.enabled is true, and nothing says as whom: set workloadIdentity.clientId (or %s.workloadIdentity.clientId) to the client id of the managed identity or application" $key) -}}
 {{- end -}}
@@ -60,6 +65,19 @@
 {{- if and (not .Values.controller.leaderElection.enabled) (gt (int .Values.controller.replicaCount) 1) -}}
 {{- fail "controller.leaderElection.enabled is false, and controller.replicaCount is more than 1: they would all work at once. Set controller.replicaCount=1" -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "akv2k8s.checkAccounts" -}}
+{{- if and (eq (include "akv2k8s.oneAccount" .) "true") .Values.controller.serviceAccount.create .Values.env_injector.serviceAccount.create -}}
+{{- fail (printf "controller.serviceAccount.name and env_injector.serviceAccount.name are both %q, and the chart would make two ServiceAccounts of that name: take both names out, so that each program has its own rights" .Values.controller.serviceAccount.name) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The folder of the file is mounted. The container runtime has files of its own in /etc. */}}
+{{- define "akv2k8s.checkCloudConfig" -}}
+{{- if and .Values.global.userDefinedMSI.enabled (has (dir .Values.cloudConfig) (list "/" "/etc")) -}}
+{{- fail (printf "cloudConfig is %q, and with global.userDefinedMSI.enabled its folder %s is mounted, which hides all else there: write a folder of its own, such as /etc/kubernetes/azure.json, or take cloudConfig out" .Values.cloudConfig (dir .Values.cloudConfig)) -}}
 {{- end -}}
 {{- end -}}
 

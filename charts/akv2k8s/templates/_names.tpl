@@ -64,6 +64,11 @@ app.kubernetes.io/component: {{ include "akv2k8s.fullname" . }}-webhook
 {{ include "akv2k8s.serviceAccount" (list .Values.env_injector (include "akv2k8s.envinjector" .)) }}
 {{- end -}}
 
+{{/* Whether both components are one ServiceAccount: the API server cannot tell them apart then. */}}
+{{- define "akv2k8s.oneAccount" -}}
+{{ and .Values.controller.enabled .Values.env_injector.enabled (eq (include "akv2k8s.controller.serviceAccount" .) (include "akv2k8s.envinjector.serviceAccount" .)) }}
+{{- end -}}
+
 {{/* The users that both components are at the API server, as a list of CEL. Of those that are enabled. */}}
 {{- define "akv2k8s.users" -}}
 {{- $users := list -}}
@@ -73,5 +78,5 @@ app.kubernetes.io/component: {{ include "akv2k8s.fullname" . }}-webhook
 {{- if .Values.env_injector.enabled -}}
 {{- $users = append $users (printf "'system:serviceaccount:%s:%s'" .Release.Namespace (include "akv2k8s.envinjector.serviceAccount" .)) -}}
 {{- end -}}
-[{{ join ", " $users }}]
+[{{ join ", " ($users | uniq) }}]
 {{- end -}}

@@ -35,6 +35,9 @@ pub const NAMESPACE: &str = "akv2k8s";
 /// The ServiceAccount it runs as.
 pub const SERVICE_ACCOUNT: &str = "akv2k8s-controller";
 
+/// What is left of its right to write Secrets and ConfigMaps.
+const POLICY: &str = include_str!("../../../examples/install/controller-policy.yaml");
+
 /// The files that vault and Entra are found and believed by.
 const CA: &str = "ca.pem";
 const CLOUD: &str = "cloud.json";
@@ -79,6 +82,7 @@ impl Stack {
         let emulator = Emulator::start(options).await?;
         cluster.kubectl_apply(&akv2k8s_shared::api::crd_yaml()).await?;
         cluster.kubectl_apply(rights).await?;
+        cluster.kubectl_apply(POLICY).await?;
         let established = ["wait", "--for=condition=Established", "crd/azurekeyvaultsecrets.spv.no"];
         cluster.kubectl(&established).await?.success()?;
 

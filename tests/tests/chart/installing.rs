@@ -214,6 +214,12 @@ async fn policies_keep_our_own_accounts_from_what_they_never_do() -> anyhow::Res
     let own = "of akv2k8s only the env injector writes the Secret akv2k8s-envinjector-pki";
     let token = "akv2k8s writes no Secrets that are credentials";
     let secret = |name: &str, kind: &str| json!({"metadata": {"name": name, "annotations": {"kubernetes.io/service-account.name": "default"}}, "type": kind});
+    let output = |name: &str, kind: &str| {
+        let mut output = secret(name, kind);
+        output["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": "spv.no/v2beta1", "kind": "AzureKeyVaultSecret", "name": "db", "uid": "0000"}]);
+        output
+    };
     let (injector, controller) = ("akv2k8s-envinjector", "akv2k8s-controller");
     let attempts = [
         Attempt {
@@ -237,31 +243,31 @@ async fn policies_keep_our_own_accounts_from_what_they_never_do() -> anyhow::Res
         Attempt {
             account: controller,
             namespace: "default",
-            secret: secret("db", "Opaque"),
+            secret: output("db", "Opaque"),
             refused: None,
         },
         Attempt {
             account: controller,
             namespace: "default",
-            secret: secret("akv2k8s-envinjector-pki", "Opaque"),
+            secret: output("akv2k8s-envinjector-pki", "Opaque"),
             refused: None,
         },
         Attempt {
             account: controller,
             namespace: RELEASE,
-            secret: secret("akv2k8s-envinjector-pki", "Opaque"),
+            secret: output("akv2k8s-envinjector-pki", "Opaque"),
             refused: Some(own),
         },
         Attempt {
             account: controller,
             namespace: "default",
-            secret: secret("db", "kubernetes.io/service-account-token"),
+            secret: output("db", "kubernetes.io/service-account-token"),
             refused: Some(token),
         },
         Attempt {
             account: controller,
             namespace: "default",
-            secret: secret("db", "bootstrap.kubernetes.io/token"),
+            secret: output("db", "bootstrap.kubernetes.io/token"),
             refused: Some(token),
         },
     ];

@@ -3,11 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod certificates;
 mod coverage;
 mod effects;
 mod installing;
 mod kinds;
 mod place;
+mod policies;
 mod render;
 mod rights;
 mod security;

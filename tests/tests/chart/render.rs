@@ -145,6 +145,18 @@ fn what_cannot_work_is_refused_with_what_to_write() {
             "env_injector: {certificate: {custom: {enabled: true}}}",
             "set custom.server.tls.crt",
         ),
+        (
+            "{controller: {serviceAccount: {name: a}}, env_injector: {serviceAccount: {name: a}}}",
+            "take both names out",
+        ),
+        (
+            "{cloudConfig: /azure.json, global: {userDefinedMSI: {enabled: true}}}",
+            "write a folder of its own",
+        ),
+        (
+            "{cloudConfig: /etc/azure.json, global: {userDefinedMSI: {enabled: true}}}",
+            "write a folder of its own",
+        ),
     ] {
         for helm in both() {
             let error = helm
@@ -152,6 +164,26 @@ fn what_cannot_work_is_refused_with_what_to_write() {
                 .err()
                 .unwrap_or_else(|| panic!("{values} renders"));
             assert!(error.to_string().contains(words), "{values}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_may_work_is_not_refused() {
+    for values in [
+        // Both are one ServiceAccount that is there already, or the namespace's own.
+        "{controller: {serviceAccount: {name: a}}, env_injector: {serviceAccount: {create: false, name: a}}}",
+        "{controller: {serviceAccount: {create: false}}, env_injector: {serviceAccount: {create: false}}}",
+        "{controller: {serviceAccount: {name: a}}, env_injector: {enabled: false, serviceAccount: {name: a}}}",
+        // One file is mounted there, no folder.
+        "cloudConfig: /azure.json",
+        // As whom is in a Secret of the user's.
+        "{workloadIdentity: {enabled: true}, global: {envFromSecret: [{name: a}]}}",
+        "workloadIdentity: {enabled: true}\ncontroller: {envFromSecret: [{name: a}]}\nenv_injector: {envFromSecret: [{name: a}]}",
+    ] {
+        for helm in both() {
+            helm.template(values)
+                .unwrap_or_else(|error| panic!("{values}: {error}"));
         }
     }
 }
@@ -244,18 +276,26 @@ fn rules_and_dashboards_are_those_of_the_chart_without_alerts_of_what_shows_no_m
 
 #[test]
 fn no_pod_of_kube_system_or_of_the_release_ever_reaches_the_webhook() {
-    for helm in both() {
-        let objects = helm.objects("").unwrap();
-        let webhook = find(&objects, "MutatingWebhookConfiguration/akv2k8s-envinjector").unwrap();
-        let expressions = webhook["webhooks"][0]["namespaceSelector"]["matchExpressions"].as_array();
-        // The label that the API server itself gives each namespace.
-        let excluded = expressions
-            .unwrap()
-            .iter()
-            .find(|it| it["key"] == "kubernetes.io/metadata.name")
-            .unwrap();
-        assert_eq!(excluded["operator"], "NotIn");
-        assert_eq!(excluded["values"], serde_json::json!(["kube-system", "akv2k8s"]));
+    for (values, excluded) in [
+        ("", &["kube-system", "akv2k8s"][..]),
+        ("watchNamespaces: [shop, kube-system]", &["kube-system", "akv2k8s"]),
+        (
+            "env_injector: {namespaceSelector: {matchExpressions: []}}",
+            &["kube-system", "akv2k8s"],
+        ),
+        // The release's own was asked for by name.
+        ("watchNamespaces: [shop, akv2k8s]", &["kube-system"]),
+        ("watchAllNamespaces: false", &["kube-system"]),
+    ] {
+        for helm in both() {
+            let objects = helm.objects(values).unwrap();
+            let webhook = find(&objects, "MutatingWebhookConfiguration/akv2k8s-envinjector").unwrap();
+            let expressions = webhook["webhooks"][0]["namespaceSelector"]["matchExpressions"].as_array();
+            // By the label that the API server itself gives each namespace. All expressions have to hold.
+            let wanted =
+                serde_json::json!({"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": excluded});
+            assert!(expressions.unwrap().contains(&wanted), "{values}: {expressions:?}");
+        }
     }
 }
 

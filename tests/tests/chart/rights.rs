@@ -173,17 +173,47 @@ fn the_env_injectors_rights_are_those_that_its_tests_run_with() {
         rendered(direct, account),
         but(&["pods", "authentication.k8s.io/tokenreviews"])
     );
-    let narrow: BTreeSet<Right> = rendered("watchNamespaces: [shop]", account);
-    let moved = |(place, what, name, verb): &Right| {
-        let namespaced = ["pods", "secrets", "serviceaccounts"].contains(&what.as_str());
-        let place = if place == "cluster" && namespaced {
-            "shop"
-        } else {
-            place
-        };
-        (place.to_owned(), what.clone(), name.clone(), verb.clone())
+    for (values, served) in [
+        ("watchNamespaces: [shop]", &["shop"][..]),
+        ("watchNamespaces: [shop, bank]", &["shop", "bank"]),
+        ("watchAllNamespaces: false", &[RELEASE]),
+    ] {
+        let narrow = |right: &Right| in_each(served, right);
+        let wanted: BTreeSet<Right> = all.iter().flat_map(narrow).collect();
+        assert_eq!(rendered(values, account), wanted, "{values}");
+    }
+}
+
+/// What becomes of a right of the env injector where it serves these namespaces alone: what is in namespaces it has in each, and of the
+/// namespaces it sees those.
+fn in_each(served: &[&str], (place, what, name, verb): &Right) -> Vec<Right> {
+    let right = |place: &str, name: &str| (place.to_owned(), what.clone(), name.to_owned(), verb.clone());
+    let each = served.iter();
+    match what.as_str() {
+        "namespaces" => each.map(|it| right(place, it)).collect(),
+        "spv.no/azurekeyvaultsecrets" | "pods" | "secrets" | "serviceaccounts" if place == "cluster" => {
+            each.map(|it| right(it, name)).collect()
+        }
+        _ => vec![right(place, name)],
+    }
+}
+
+#[test]
+fn who_reads_no_vault_may_not_become_service_accounts() {
+    let identities = "serviceAccountIdentities: {enabled: true, namespaces: [shop]}";
+    let becomes = |values: &str, account: &str| {
+        let rights = rendered(&format!("{identities}\n{values}"), account);
+        rights.iter().any(|it| it.1 == "serviceaccounts/token")
     };
-    assert_eq!(narrow, all.iter().map(moved).collect());
+    let direct = "env_injector: {authService: false}";
+    let (injector, controller) = ("akv2k8s-envinjector", "akv2k8s-controller");
+    assert!(becomes("", injector) && becomes("", controller));
+    assert!(!becomes(direct, injector) && becomes(direct, controller));
+    assert!(!becomes("controller: {enabled: false}", controller) && becomes("controller: {enabled: false}", injector));
+    let neither = helm()
+        .objects(&format!("{identities}\ncontroller: {{enabled: false}}\n{direct}"))
+        .unwrap();
+    assert!(find(&neither, "RoleBinding/shop/akv2k8s-service-account-identities").is_none());
 }
 
 #[test]

@@ -109,6 +109,12 @@ fn policies_and_webhook_are_those_that_the_tests_of_the_programs_prove() {
             assert_eq!(ours["spec"], theirs["spec"], "{id}");
         }
     }
+    let outputs = proven(include_str!("../../../examples/install/controller-policy.yaml"));
+    for kind in ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"] {
+        let id = format!("{kind}/akv2k8s-controller-outputs");
+        let (ours, theirs) = (find(&rendered, &id).unwrap(), find(&outputs, &id).unwrap());
+        assert_eq!(ours["spec"], theirs["spec"], "{id}");
+    }
     let guard = proven(include_str!("../../../examples/injector/guard.yaml"));
     let id = "ValidatingAdmissionPolicy/akv2k8s-envinjector-guard";
     let (ours, theirs) = (
