@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::output::{self, manager_name};
+use crate::output::{self, Orphans, manager_name};
 use crate::reconcile::Context;
 
 /// Longest time between two looks.
@@ -39,20 +39,36 @@ async fn release(context: Arc<Context>) -> Duration {
     let keys = context.objects.keys();
     let managers: HashSet<_> = keys.iter().map(|key| manager_name(&key.namespace, &key.name)).collect();
     let looked = output::release_orphans(&context.client, &context.store, |manager| managers.contains(manager)).await;
-    for released in looked.released {
+    for released in &looked.released {
         info!(output = ?released, "output released: the deletion of its object was not seen");
     }
     for failed in &looked.failed {
         warn!(output = %failed.target, error = %failed.diagnosis, "an orphaned output could not be released");
     }
-    for (namespace, error) in looked.unread {
-        warn!(%namespace, %error, "orphaned outputs cannot be looked for; the next look is within a day");
+    for (namespace, error) in &looked.unread {
+        warn!(%namespace, %error, "orphaned outputs cannot be looked for");
     }
-    if looked.failed.is_empty() { PERIOD } else { AGAIN }
+    pause(&looked)
+}
+
+/// The time until the next look.
+fn pause(looked: &Orphans) -> Duration {
+    let mut unread = looked.unread.iter();
+    if looked.failed.is_empty() && unread.all(|(_, error)| is_forbidden(error)) {
+        PERIOD
+    } else {
+        AGAIN
+    }
+}
+
+/// Missing rights are not given by waiting a minute; whatever else went wrong may pass.
+fn is_forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.is_forbidden())
 }
 
 #[cfg(test)]
 mod tests {
+    use kube::core::Status;
     use tokio::sync::mpsc;
 
     use super::*;
@@ -86,6 +102,28 @@ mod tests {
             looks.recv().await.unwrap();
         })
         .await;
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_read_again_soon_unless_the_rights_for_it_are_missing() {
+        let pause_after = |refusals: &[(u16, &str)]| {
+            let error = |(code, reason): &(u16, &str)| {
+                let status = Status {
+                    code: *code,
+                    ..Status::failure("refused", reason)
+                };
+                ("n".to_owned(), kube::Error::Api(status.boxed()))
+            };
+            pause(&Orphans {
+                unread: refusals.iter().map(error).collect(),
+                ..Orphans::default()
+            })
+        };
+        let (forbidden, away) = ((403, "Forbidden"), (503, "ServiceUnavailable"));
+        assert_eq!(pause_after(&[]), PERIOD);
+        assert_eq!(pause_after(&[forbidden, forbidden]), PERIOD);
+        assert_eq!(pause_after(&[away]), AGAIN);
+        assert_eq!(pause_after(&[forbidden, away]), AGAIN);
     }
 
     #[tokio::test]
