@@ -3,20 +3,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_shared::watching::Watching;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
 use kube::{Resource, ResourceExt};
 use tokio::sync::{mpsc, watch};
 
 use crate::lists::{Lists, OBJECTS};
 use crate::namespaces::Scope;
-use crate::objects::{Key, News, Objects};
+use crate::objects::{Key, News, Objects, Seen};
 use crate::output::Changed;
 use crate::queue::{Lane, Queue, Reasons};
-
-type Guarded = DeserializeGuard<AzureKeyVaultSecret>;
 
 /// Which AKVS one watch shows.
 pub(crate) struct Selection {
@@ -40,7 +36,7 @@ pub(crate) fn objects(
     if let Some(labels) = &labels {
         config = config.labels(labels);
     }
-    let mut watching = Watching::new(scope.api::<Guarded>(client), config);
+    let mut watching = Watching::new(scope.api::<Seen>(client), config);
     let mut follower = Follower {
         scope,
         objects,
@@ -71,7 +67,7 @@ struct Follower {
 
 impl Follower {
     /// True when a list is complete.
-    fn handle(&mut self, event: watcher::Event<Guarded>) -> bool {
+    fn handle(&mut self, event: watcher::Event<Seen>) -> bool {
         match event {
             watcher::Event::Init => self.listed.clear(),
             watcher::Event::InitApply(object) => {
@@ -98,7 +94,7 @@ impl Follower {
         false
     }
 
-    fn observe(&self, object: Guarded) -> Key {
+    fn observe(&self, object: Seen) -> Key {
         let (key, news) = self.objects.observe(object);
         if news != News::Nothing {
             enqueue(&self.objects, &self.queue, &key);

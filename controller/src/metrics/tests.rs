@@ -1,10 +1,8 @@
 //! What `/metrics` looks like, with nothing and with very much behind it.
 
-use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_shared::environment::Environment;
 use akv2k8s_shared::http::{HttpClient, Limits as HttpLimits};
 use akv2k8s_shared::keyvault::Settings;
-use kube::core::DeserializeGuard;
 use serde_json::json;
 
 use super::*;
@@ -67,8 +65,7 @@ fn many(number: usize) -> Metrics {
                 }],
             },
         });
-        let akvs: DeserializeGuard<AzureKeyVaultSecret> = serde_json::from_value(akvs).unwrap();
-        let (key, _) = objects.observe(akvs);
+        let (key, _) = objects.observe(serde_json::from_value(akvs).unwrap());
         if number % 2 == 0 {
             queue.add(key.clone(), &vault, Lane::New, Reasons::default());
         }

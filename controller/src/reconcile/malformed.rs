@@ -5,22 +5,23 @@ use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
-use kube::core::error_boundary::InvalidObject;
 use serde_json::{Value, json};
 use tracing::warn;
 
 use super::Context;
 use super::report::reference;
 use crate::events::Note;
-use crate::objects::id;
+use crate::objects::{Malformed, id};
 
 impl Context {
     /// An event says so, and its conditions, if the API server lets them be written (it validates the whole object). Neither
     /// is written again after a restart.
-    pub(super) async fn tell_malformed(&self, invalid: &InvalidObject) {
-        let meta = &invalid.metadata;
+    pub(super) async fn tell_malformed(&self, malformed: &Malformed) {
+        let meta = &malformed.metadata;
         let akvs_id = id(meta);
-        let unreadable = case::SpecUnreadable { error: &invalid.error };
+        let unreadable = case::SpecUnreadable {
+            error: &malformed.error,
+        };
         let diagnosis = Diagnosis::case(unreadable, "The object cannot be read.");
         let conditions = conditions(&diagnosis, meta.generation, &Time(Timestamp::now()));
         let resource = ApiResource::erase::<AzureKeyVaultSecret>(&());
@@ -31,7 +32,7 @@ impl Context {
             return;
         }
         let (namespace, akvs) = (&akvs_id.namespace, &akvs_id.name);
-        warn!(namespace, akvs, error = invalid.error, "object cannot be read");
+        warn!(namespace, akvs, error = malformed.error, "object cannot be read");
         let note = Note::Failed {
             code: diagnosis.code.as_str(),
             error: diagnosis.to_string(),
@@ -51,7 +52,7 @@ impl Context {
 }
 
 fn conditions(diagnosis: &Diagnosis, generation: Option<i64>, now: &Time) -> [Condition; 2] {
-    let message = format!("{} Cause: {} Fix: {}", diagnosis.what, diagnosis.cause, diagnosis.fix);
+    let message = diagnosis.message();
     let reason = diagnosis.code.as_str();
     let new = |type_, holds| condition::new(type_, holds, reason, &message, generation, now.clone());
     [new(condition::READY, false), new(condition::STALLED, true)]

@@ -117,8 +117,7 @@ fn conditions(outcome: &Outcome<'_>, generation: Option<i64>, now: Timestamp) ->
                 synced.object
             );
             if let Some(advice) = out_of_validity(synced.attributes, now) {
-                let Diagnosis { what, cause, fix, .. } = advice;
-                message = format!("{message} {what} Cause: {cause} Fix: {fix}");
+                message = format!("{message} {}", advice.message());
             }
             vec![new(condition::READY, true, SYNCED, &message)]
         }
@@ -126,7 +125,7 @@ fn conditions(outcome: &Outcome<'_>, generation: Option<i64>, now: Timestamp) ->
             diagnosis, transient, ..
         } => {
             let reason = diagnosis.code.as_str();
-            let message = format!("{} Cause: {} Fix: {}", diagnosis.what, diagnosis.cause, diagnosis.fix);
+            let message = diagnosis.message();
             let second = if *transient {
                 condition::RECONCILING
             } else {
