@@ -38,6 +38,11 @@ impl Background {
             task.await;
         });
     }
+
+    /// Ends all tasks, and waits until they have.
+    pub(crate) async fn end(mut self) {
+        self.tasks.shutdown().await;
+    }
 }
 
 impl Ended {
@@ -53,6 +58,18 @@ impl Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn when_they_are_ended_none_runs_any_more() {
+        let (mut background, _ended) = Background::new();
+        let (alive, mut gone) = mpsc::channel::<()>(1);
+        background.keep("poller", async move {
+            let _alive = alive;
+            std::future::pending::<()>().await;
+        });
+        background.end().await;
+        assert_eq!(gone.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
+    }
 
     #[tokio::test]
     async fn the_end_of_a_task_is_told_whether_it_returned_or_panicked() {

@@ -74,6 +74,11 @@ impl Election {
         }
     }
 
+    /// A client that writes only while this candidate holds the lease.
+    pub(crate) fn guard(&self, client: kube::Client) -> kube::Client {
+        self.term.guard(client)
+    }
+
     /// Waits until this candidate holds the lease. Gives when the holder before it last renewed it, by that one's clock: a sign
     /// of its work, give or take [`RENEW_EVERY`].
     pub(crate) async fn win(&self) -> Option<Timestamp> {
@@ -139,8 +144,9 @@ impl Election {
         }
     }
 
-    /// Gives the lease back, so that another replica need not wait.
+    /// Gives the lease back, so that another replica need not wait. Nothing is written any more by whoever was guarded.
     pub(crate) async fn release(&self) -> anyhow::Result<()> {
+        self.term.end();
         let lease = self.api.get(&self.name).await?;
         if lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) == Some(self.me.as_str()) {
             let mut lease = lease;

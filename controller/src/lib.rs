@@ -20,6 +20,7 @@ mod grants;
 mod health;
 mod http;
 mod identity;
+mod lead;
 mod leader;
 mod lists;
 mod metrics;

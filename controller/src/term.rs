@@ -23,6 +23,11 @@ impl Term {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
     }
 
+    /// Ends it now.
+    pub(crate) fn end(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// A client that refuses to write outside of the term; reads pass.
     pub(crate) fn guard(&self, client: kube::Client) -> kube::Client {
         let namespace = client.default_namespace().to_owned();
@@ -62,6 +67,9 @@ mod tests {
         }
         term.extend(Instant::now());
         assert!(!term.admits(&Method::DELETE), "after its end");
+        term.extend(Instant::now() + Duration::from_mins(1));
+        term.end();
+        assert!(!term.admits(&Method::PATCH), "it was ended");
         assert!(term.admits(&Method::GET));
     }
 }
