@@ -8,7 +8,7 @@ use super::meta::OutputMeta;
 use super::owner::AkvsId;
 use super::plan::{Action, Application, Plan, Rivals};
 use super::release::{GivenUp, give_up};
-use super::request::Object;
+use super::request::{Object, Size};
 use super::store::Store;
 use super::strip::stripped;
 use super::{Desired, Target};
@@ -133,7 +133,7 @@ impl Session<'_> {
         let meta = match object.apply(&self.manager, application.force, &body).await {
             Ok(meta) => meta,
             Err(error) if is_type(&error) && application.recreate_on_type_change => {
-                if self.holds_more(&desired.target, seen).await? {
+                if !self.holds_no_more(&desired.target, seen).await? {
                     return Err(attempt.failed(&error));
                 }
                 self.delete(&desired.target, seen).await?;
@@ -168,25 +168,31 @@ impl Session<'_> {
     }
 
     async fn delete_or_release(&self, target: &Target, seen: &OutputMeta) -> Result<Written, ApplyError> {
-        if self.holds_more(target, seen).await? {
-            self.release(target, seen).await
-        } else {
+        if self.holds_no_more(target, seen).await? {
             self.delete(target, seen).await
+        } else {
+            self.release(target, seen).await
         }
     }
 
-    /// Whether there are keys in it that no manager owns: metadata does not show them, and they are nobody's but their writer's.
-    /// What is written after this look has another resource version, and is not deleted.
-    async fn holds_more(&self, target: &Target, seen: &OutputMeta) -> Result<bool, ApplyError> {
+    /// Whether it is known to hold no keys that no manager owns: metadata does not show them, and they are nobody's but their
+    /// writer's. What is written after this look has another resource version, and is not deleted.
+    async fn holds_no_more(&self, target: &Target, seen: &OutputMeta) -> Result<bool, ApplyError> {
         let size = self.object(target).size().await;
         let size = size.map_err(|error| self.attempt(target, "get", None).failed(&error))?;
-        Ok(size.is_some_and(|size| size > seen.managed_keys()))
+        Ok(match size {
+            Size::Keys(keys) => keys <= seen.managed_keys(),
+            Size::Absent => true,
+            Size::NotTold => false,
+        })
     }
 
     async fn delete(&self, target: &Target, seen: &OutputMeta) -> Result<Written, ApplyError> {
         let deleted = self.object(target).delete(seen).await;
-        deleted.map_err(|error| self.attempt(target, "delete", None).failed(&error))?;
-        self.store.forget(&self.akvs.namespace, target, &seen.uid);
+        match deleted.map_err(|error| self.attempt(target, "delete", None).failed(&error))? {
+            Some(kept) => self.store.record(&self.akvs.namespace, target, OutputMeta::of(&kept)),
+            None => drop(self.store.forget(&self.akvs.namespace, target, &seen.uid)),
+        }
         Ok(Written {
             target: target.clone(),
             change: Change::Deleted,
@@ -209,7 +215,7 @@ impl Session<'_> {
         Ok(Written {
             target: target.clone(),
             change: Change::Released,
-            why: "no longer wanted, and others have a part in it".to_owned(),
+            why: "no longer wanted, and others have or may have a part in it".to_owned(),
             keys: Vec::new(),
             uid: seen.uid.to_string(),
         })

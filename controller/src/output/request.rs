@@ -18,6 +18,17 @@ use super::{Kind, Target};
 /// How kubectl asks for the columns it prints.
 const TABLE: &str = "application/json;as=Table;g=meta.k8s.io;v=v1";
 
+/// How much data an object has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Size {
+    /// So many keys.
+    Keys(usize),
+    /// There is no such object.
+    Absent,
+    /// The answer has no such column: whoever answers for the API server does not make tables.
+    NotTold,
+}
+
 /// One object of the API server.
 pub(super) struct Object<'a> {
     client: kube::Client,
@@ -60,14 +71,14 @@ impl<'a> Object<'a> {
             .map(|object| object.metadata))
     }
 
-    /// How many keys its data has, as the column `DATA` of kubectl says; `None`: it does not exist, or the server does not tell.
-    pub(super) async fn size(&self) -> Result<Option<usize>, kube::Error> {
+    /// How many keys its data has, as the column `DATA` of kubectl says.
+    pub(super) async fn size(&self) -> Result<Size, kube::Error> {
         let path = format!("{}/{}?includeObject=None", self.api.resource_url(), self.target.name);
         let request = Request::get(path).header(ACCEPT, TABLE).body(Vec::new());
         let request = request.map_err(kube::Error::HttpError)?;
         match self.client.request::<Value>(request).await {
-            Ok(table) => Ok(data_column(&table)),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+            Ok(table) => Ok(data_column(&table).map_or(Size::NotTold, Size::Keys)),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Size::Absent),
             Err(error) => Err(error),
         }
     }
@@ -107,8 +118,8 @@ impl<'a> Object<'a> {
         self.patch(&PatchParams::default(), &Patch::Merge(body)).await
     }
 
-    /// Deletes exactly what was seen.
-    pub(super) async fn delete(&self, seen: &OutputMeta) -> Result<(), kube::Error> {
+    /// Deletes exactly what was seen. Where finalizers keep it for the time being: what is still there.
+    pub(super) async fn delete(&self, seen: &OutputMeta) -> Result<Option<ObjectMeta>, kube::Error> {
         let params = DeleteParams {
             preconditions: Some(Preconditions {
                 uid: Some(seen.uid.to_string()),
@@ -116,7 +127,9 @@ impl<'a> Object<'a> {
             }),
             ..DeleteParams::default()
         };
-        self.api.delete(&self.target.name, &params).await.map(drop)
+        let answer = self.api.delete(&self.target.name, &params).await?;
+        let kept = answer.left().map(|object| object.metadata);
+        Ok(kept.filter(|meta| meta.finalizers.as_ref().is_some_and(|it| !it.is_empty())))
     }
 
     async fn patch<P: Serialize + Debug>(
@@ -137,4 +150,29 @@ fn data_column(table: &Value) -> Option<usize> {
     let columns = table["columnDefinitions"].as_array()?;
     let at = columns.iter().position(|column| column["name"] == "Data")?;
     table["rows"][0]["cells"][at].as_u64()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_counted_by_the_column_alone() {
+        let table = |column: &str, cell: Value| {
+            json!({
+                "kind": "Table", "columnDefinitions": [{"name": "Name"}, {"name": column}],
+                "rows": [{"cells": ["db", cell]}],
+            })
+        };
+        assert_eq!(data_column(&table("Data", json!(2))), Some(2));
+        for told in [
+            table("Age", json!(2)),
+            table("Data", json!("<none>")),
+            json!({"kind": "Table", "columnDefinitions": [{"name": "Data"}], "rows": []}),
+            json!({"kind": "PartialObjectMetadata", "metadata": {"name": "db"}}),
+            json!({"kind": "Secret", "data": {"k": "dg=="}}),
+        ] {
+            assert_eq!(data_column(&told), None, "{told}");
+        }
+    }
 }

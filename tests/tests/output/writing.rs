@@ -2,7 +2,11 @@
 
 use akv2k8s_controller::output::{self, Kind, Retry, Target};
 use anyhow::Result;
+use hyper::Request;
+use hyper::header::{ACCEPT, HeaderValue};
+use kube::Client;
 use kube::api::{DeleteParams, PostParams};
+use kube::client::Body;
 use serde_json::json;
 
 use super::bed::{Bed, map, secret, wants};
@@ -87,6 +91,44 @@ async fn pruning_never_takes_keys_that_no_manager_owns() -> Result<()> {
     assert_eq!(changes, ["Created Secret db2", "Released Secret db"]);
     assert_eq!(bed.data("db").await?, map(&[("theirs", "x")]));
     assert_eq!(bed.secrets().get("db").await?.metadata.owner_references, None);
+    Ok(())
+}
+
+/// A client by way of somebody who does not pass on that a table is asked for.
+fn without_tables(client: &Client) -> Client {
+    let client = client.clone();
+    let service = tower::service_fn(move |mut request: Request<Body>| {
+        let accept = request.headers().get(ACCEPT).and_then(|it| it.to_str().ok());
+        if accept.is_some_and(|it| it.contains("as=Table")) {
+            let plain = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(ACCEPT, plain);
+        }
+        let client = client.clone();
+        async move { client.send(request).await }
+    });
+    Client::new(service, "default")
+}
+
+#[tokio::test]
+async fn where_nobody_says_how_many_keys_there_are_no_secret_is_deleted() -> Result<()> {
+    let mut bed = Bed::new("no-tables").await?;
+    let mut a = bed.akvs("a", 1).await?;
+    a.adopt = true;
+    let theirs = json!({"metadata": {"name": "db"}, "stringData": {"theirs": "x"}});
+    bed.create_secret("somebody", theirs).await?;
+    forget_managers(&bed).await?;
+    bed.client = without_tables(&bed.client);
+    bed.synced(&mut a, &[wants("db", &[("password", "p")])]).await?;
+
+    let mut retyped = wants("db", &[("tls.crt", "c"), ("tls.key", "k")]);
+    retyped.secret_type = Some("kubernetes.io/tls".into());
+    let trouble = bed.sync(&mut a, &[retyped], &[]).await?.trouble();
+    assert!(trouble.starts_with("OutputTypeImmutable"), "{trouble}");
+    assert_eq!(bed.data("db").await?, map(&[("password", "p"), ("theirs", "x")]));
+
+    let changes = bed.synced(&mut a, &[wants("db2", &[("password", "p")])]).await?;
+    assert_eq!(changes, ["Created Secret db2", "Released Secret db"]);
+    assert_eq!(bed.data("db").await?, map(&[("theirs", "x")]));
     Ok(())
 }
 
