@@ -7,6 +7,7 @@ mod azure;
 mod failure;
 mod reach;
 mod resolve;
+mod retry_after;
 mod route;
 mod trust;
 
@@ -24,6 +25,7 @@ use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilde
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+pub(crate) use retry_after::retry_after;
 pub use route::is_excepted;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;

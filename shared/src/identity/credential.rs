@@ -10,12 +10,14 @@ use std::time::Duration;
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::{AccessToken, Secret, TokenCredential};
 use azure_core::error::ErrorKind;
+use azure_core::http::headers::HeaderName;
 use azure_core::http::{ClientOptions, RetryOptions, Transport};
 use azure_core::time::OffsetDateTime;
 use azure_identity::{
     ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
 };
 use backon::{ExponentialBuilder, Retryable};
+use hyper::header::RETRY_AFTER;
 use sha2::Digest;
 use url::Url;
 
@@ -29,9 +31,12 @@ use super::token_proxy::TokenProxy;
 use super::{Cloud, IdentityInfo, azure_cli, counts, password};
 use crate::diagnosis::{AssertionClaims, Diagnosis, Retry, TokenRefusal, case, explain_secret};
 use crate::environment::Environment;
-use crate::http::{Failure, HttpClient, find};
+use crate::http::{self, Failure, HttpClient, find};
 use crate::secret::SecretBytes;
 use crate::span;
+
+/// Longest `Retry-After` of Entra that is believed.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// How to obtain a token, with what it takes. No `Debug`: it holds secrets.
 pub(super) enum Credential {
@@ -213,20 +218,24 @@ impl Exchange {
             .await
             .map_err(|failure| Self::silent(&failure))?;
         let status = answer.status.as_u16();
-        match status {
-            200 => password::parse(&answer.body).ok_or_else(|| self.refused(0, &[], None)),
-            _ => Err(self.refused(status, &answer.body, None)),
+        if status == 200 {
+            return password::parse(&answer.body).ok_or_else(|| self.refused(&Refusal::default(), None));
         }
+        let retry_after = answer.headers.get(RETRY_AFTER).and_then(|it| it.to_str().ok());
+        let refusal = Refusal {
+            status,
+            body: &answer.body,
+            retry_after,
+        };
+        Err(self.refused(&refusal, None))
     }
 
     /// Where Entra exchanges proofs for tokens, version 2.0.
     fn token_endpoint(&self) -> Result<Url, TokenError> {
         let path = format!("{}/oauth2/v2.0/token", self.tenant());
         // A checked tenant is a relative path without any meaning of its own.
-        self.cloud
-            .authority_host
-            .join(&path)
-            .map_err(|_| self.refused(0, &[], None))
+        let endpoint = self.cloud.authority_host.join(&path);
+        endpoint.map_err(|_| self.refused(&Refusal::default(), None))
     }
 
     async fn ask<C: TokenCredential>(
@@ -260,8 +269,7 @@ impl Exchange {
         if let Some(failure) = find::<Failure>(error) {
             return Self::silent(failure);
         }
-        let (status, body) = find_response(error).unwrap_or((0, &[]));
-        self.refused(status, body, assertion)
+        self.refused(&find_refusal(error).unwrap_or_default(), assertion)
     }
 
     /// Entra did not answer.
@@ -280,28 +288,27 @@ impl Exchange {
         }
     }
 
-    /// Entra answered, and gave no token. Status 0: the answer is not one of Entra's.
-    fn refused(&self, status: u16, body: &[u8], assertion: Option<&AssertionClaims>) -> TokenError {
-        let refusal = TokenRefusal {
-            status,
-            body,
+    /// Entra answered, and gave no token.
+    fn refused(&self, refusal: &Refusal<'_>, assertion: Option<&AssertionClaims>) -> TokenError {
+        let refused = TokenRefusal {
+            status: refusal.status,
+            body: refusal.body,
             client_id: self.client(),
             tenant_id: self.tenant(),
             assertion,
         };
-        let diagnosis = if status == 0 {
+        let diagnosis = if refusal.status == 0 {
             Diagnosis::case(
                 case::NotEntra,
                 format!("What answered at {} is not Entra.", self.host()),
             )
         } else {
-            refusal.recognise()
+            refused.recognise()
         };
-        let retry = match status {
-            0 | 429 | 500..=599 => Retry::Soon,
-            _ => Retry::Slowly,
-        };
-        TokenError { diagnosis, retry }
+        TokenError {
+            diagnosis,
+            retry: refusal.retry(),
+        }
     }
 
     fn host(&self) -> &str {
@@ -323,8 +330,28 @@ fn into_token(token: &AccessToken) -> Token {
     Token::new(token.token.secret().into(), lifetime)
 }
 
-/// Status and body of the refusal somewhere in the chain of errors.
-fn find_response(error: &azure_core::Error) -> Option<(u16, &[u8])> {
+/// An answer of Entra's that is no token; status 0: it is not one of Entra's.
+#[derive(Default)]
+struct Refusal<'a> {
+    status: u16,
+    body: &'a [u8],
+    /// The header of this name.
+    retry_after: Option<&'a str>,
+}
+
+impl Refusal<'_> {
+    fn retry(&self) -> Retry {
+        let asked = || http::retry_after(self.retry_after?, LONGEST_PAUSE);
+        match self.status {
+            429 | 503 => asked().map_or(Retry::Soon, Retry::After),
+            0 | 500..=599 => Retry::Soon,
+            _ => Retry::Slowly,
+        }
+    }
+}
+
+/// The refusal somewhere in the chain of errors.
+fn find_refusal(error: &azure_core::Error) -> Option<Refusal<'_>> {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(ErrorKind::HttpResponse {
@@ -333,9 +360,38 @@ fn find_response(error: &azure_core::Error) -> Option<(u16, &[u8])> {
             ..
         }) = error.downcast_ref::<azure_core::Error>().map(azure_core::Error::kind)
         {
-            return Some((u16::from(*status), response.body().as_ref()));
+            return Some(Refusal {
+                status: u16::from(*status),
+                body: response.body().as_ref(),
+                retry_after: response
+                    .headers()
+                    .get_optional_str(&HeaderName::from_static("retry-after")),
+            });
         }
         next = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_that_entra_asks_for_is_kept_within_reason() {
+        let retry = |status, retry_after| {
+            let refusal = Refusal {
+                status,
+                retry_after,
+                ..Refusal::default()
+            };
+            refusal.retry()
+        };
+        assert_eq!(retry(429, Some("17")), Retry::After(Duration::from_secs(17)));
+        assert_eq!(retry(503, Some("86400")), Retry::After(LONGEST_PAUSE));
+        assert_eq!(retry(429, None), Retry::Soon);
+        assert_eq!(retry(429, Some("soon")), Retry::Soon);
+        assert_eq!(retry(500, Some("17")), Retry::Soon);
+        assert_eq!(retry(401, Some("17")), Retry::Slowly);
+    }
 }

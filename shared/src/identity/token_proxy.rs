@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use azure_core::http::{AsyncRawResponse, Request};
 use rustls::pki_types::ServerName;
+use tokio::sync::Mutex;
 use url::Url;
 
-use super::token::TokenError;
+use super::token::{TokenError, broken};
 use crate::diagnosis::{Diagnosis, Retry, case};
 use crate::environment::Environment;
 use crate::environment::common::{
@@ -20,15 +21,17 @@ use crate::environment::common::{
 };
 use crate::file;
 use crate::http::{HttpClient, Limits, Peer};
+use crate::secret::SecretBytes;
 
 /// A proxied token endpoint.
-#[derive(Clone)]
 pub(super) struct TokenProxy {
     endpoint: Url,
     server_name: Option<ServerName<'static>>,
     authority: Authority,
     /// For proxies on the way, and the system's certificate authorities.
     environment: Environment,
+    /// What was made last, and the authorities it was made with.
+    made: Mutex<Option<(Option<SecretBytes>, Arc<Redirected>)>>,
 }
 
 /// Who vouches for the proxy.
@@ -75,33 +78,54 @@ impl TokenProxy {
             server_name: server_name.map_err(|_| incomplete("AZURE_KUBERNETES_SNI_NAME is not a DNS name."))?,
             authority,
             environment: environment.clone(),
+            made: Mutex::default(),
         }))
     }
 
-    /// A transport that sends whatever is meant for Entra to the proxy. Made for each exchange: the file may have changed.
+    /// A transport that sends whatever is meant for Entra to the proxy: the one that is there, unless the file has changed.
     pub(super) async fn transport(&self) -> Result<Arc<dyn azure_core::http::HttpClient>, TokenError> {
-        let roots = match &self.authority {
-            Authority::System => None,
-            Authority::Data(pem) => Some(pem.clone().into_bytes()),
-            Authority::File(path) => Some(file::read(path).await.map(|pem| pem.expose().to_vec()).map_err(
-                |error| {
-                    let unreadable = case::BindingAuthorityUnreadable {
-                        path: &path.display(),
-                        error: &error,
-                    };
-                    unusable(Diagnosis::case(unreadable, "AZURE_KUBERNETES_CA_FILE cannot be read."))
-                },
-            )?),
+        let roots = self.roots().await?;
+        let mut made = self.made.lock().await;
+        let transport = match &*made {
+            Some((before, transport)) if *before == roots => transport.clone(),
+            _ => {
+                let transport = Arc::new(self.make(roots.clone()).await?);
+                *made = Some((roots, transport.clone()));
+                transport
+            }
         };
+        Ok(transport)
+    }
+
+    /// The authorities of its own, PEM.
+    async fn roots(&self) -> Result<Option<SecretBytes>, TokenError> {
+        match &self.authority {
+            Authority::System => Ok(None),
+            Authority::Data(pem) => Ok(Some(pem.as_str().into())),
+            Authority::File(path) => file::read(path).await.map(Some).map_err(|error| {
+                let unreadable = case::BindingAuthorityUnreadable {
+                    path: &path.display(),
+                    error: &error,
+                };
+                unusable(Diagnosis::case(unreadable, "AZURE_KUBERNETES_CA_FILE cannot be read."))
+            }),
+        }
+    }
+
+    async fn make(&self, roots: Option<SecretBytes>) -> Result<Redirected, TokenError> {
         let peer = Peer {
-            roots,
+            roots: roots.map(|pem| pem.expose().to_vec()),
             server_name: self.server_name.clone(),
         };
-        let http = HttpClient::to_peer(&self.environment, Limits::default(), peer).map_err(|error| unusable(*error))?;
-        Ok(Arc::new(Redirected {
+        let environment = self.environment.clone();
+        // The system's authorities are many files.
+        let made =
+            tokio::task::spawn_blocking(move || HttpClient::to_peer(&environment, Limits::default(), peer)).await;
+        let http = made.map_err(|_| broken())?.map_err(|error| unusable(*error))?;
+        Ok(Redirected {
             http,
             endpoint: self.endpoint.clone(),
-        }))
+        })
     }
 }
 

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use azure_core::error::ErrorKind;
 use azure_core::http::headers::{HeaderName, Headers};
-use azure_core::time::{OffsetDateTime, parse_rfc7231};
 use thiserror::Error;
 use url::Url;
 
 pub use crate::diagnosis::Retry;
 use crate::diagnosis::{Code, Diagnosis, Explanation, Trace, VaultRefusal, case, throttled, tidy};
-use crate::http::{Failure, FailureKind, find};
+use crate::http::{self, Failure, FailureKind, find};
 use crate::identity::TokenError;
 
 const RETRY_AFTER: HeaderName = HeaderName::from_static("retry-after");
@@ -53,16 +52,9 @@ pub(super) fn is_rejected_token(error: &VaultError) -> bool {
     )
 }
 
-/// The `Retry-After` of an answer (RFC 9110 §10.2.3: seconds or a date), at most `cap`.
+/// The `Retry-After` of an answer, at most `cap`.
 pub(super) fn retry_after(headers: &Headers, cap: Duration) -> Option<Duration> {
-    let text = headers.get_optional_str(&RETRY_AFTER)?.trim();
-    let wait = if let Ok(seconds) = text.parse() {
-        Duration::from_secs(seconds)
-    } else {
-        let until = parse_rfc7231(text).ok()?;
-        Duration::try_from(until - OffsetDateTime::now_utc()).unwrap_or_default()
-    };
-    Some(wait.min(cap))
+    http::retry_after(headers.get_optional_str(&RETRY_AFTER)?, cap)
 }
 
 /// By what Azure's support finds the request that was answered so.
@@ -194,26 +186,4 @@ pub(super) fn of_client(error: &azure_core::Error, object: &str) -> VaultError {
 
 pub(super) fn broken(object: &str) -> VaultError {
     unavailable(object, case::ReadLost)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_and_never_more_than_the_cap() {
-        let cap = Duration::from_mins(2);
-        let wait = |value: &'static str| {
-            let mut headers = Headers::new();
-            headers.insert("retry-after", value);
-            retry_after(&headers, cap)
-        };
-        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
-        assert_eq!(wait("86400"), Some(cap));
-        assert_eq!(wait("18446744073709551616"), None);
-        assert_eq!(wait("Tue, 14 Nov 2023 22:13:20 GMT"), Some(Duration::ZERO));
-        assert_eq!(wait("Fri, 14 Nov 2223 22:13:20 GMT"), Some(cap));
-        assert_eq!(wait("soon"), None);
-        assert_eq!(retry_after(&Headers::new(), cap), None);
-    }
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use akv2k8s_shared::diagnosis::Code;
 use akv2k8s_shared::identity::Identity;
 use akv2k8s_shared::keyvault::{KeyVault, Priority, Settings};
 use akv2k8s_shared::reference::{ObjectKind, ObjectName, ObjectRef, VaultName};
 use akv2k8s_testbed::emulator::{Fault, FaultKind, Operation, Role, SecretOptions};
 use akv2k8s_testbed::wait;
 
-use crate::bed::Bed;
+use crate::bed::{Bed, assert_code};
 
 const VAULTS: u64 = 200;
 
@@ -64,6 +65,34 @@ async fn an_hour_of_two_hundred_vaults_costs_one_token_per_lifetime() {
     assert_eq!(reads, 7 * VAULTS);
     assert_eq!(refused, VAULTS, "the challenge of each vault, and no expired token");
     assert_eq!(tokens, 2, "one to begin with, one ahead of its end after 55 minutes");
+}
+
+#[tokio::test]
+async fn entra_is_left_alone_for_as_long_as_it_asks_to_be() {
+    let bed = Bed::start().await;
+    let app = bed.emulator.entra().register_app();
+    bed.vault.grant(app.principal(), Role::SecretsUser);
+    let secret = app.add_secret();
+    let tenant = bed.emulator.entra().tenant_id().to_owned();
+    let variables = [
+        ("AZURE_CLIENT_ID", app.client_id()),
+        ("AZURE_TENANT_ID", &tenant),
+        ("AZURE_CLIENT_SECRET", &secret),
+    ];
+    let identity = bed.identity(&variables).await;
+    let throttle = FaultKind::Throttle { retry_after: Some(40) };
+    bed.emulator
+        .faults()
+        .add(Fault::entra(throttle).on(&[Operation::Token]).times(1));
+    let asked = || bed.emulator.journal().counts().of(Operation::Token);
+    assert_code(&bed.failure(&identity).await, Code::TokenRequestFailed);
+    assert_eq!(asked(), 1, "the answer is no reason to ask at once again");
+    pass(&bed, Duration::from_secs(25)).await;
+    assert_code(&bed.failure(&identity).await, Code::TokenRequestFailed);
+    assert_eq!(asked(), 1);
+    pass(&bed, Duration::from_secs(20)).await;
+    assert_eq!(bed.read(&identity).await.ok().as_deref(), Some("v"));
+    assert_eq!(asked(), 2);
 }
 
 /// Somebody reads slowly over the only connection, and others wait for it.

@@ -23,7 +23,7 @@ use super::Cloud;
 use super::token::{Token, TokenError};
 use crate::diagnosis::{Code, Diagnosis, ImdsRefusal, Retry, case};
 use crate::environment::Environment;
-use crate::http::{Failure, FailureKind, HttpClient, Response};
+use crate::http::{self, Failure, FailureKind, HttpClient, Response};
 
 /// Off Azure nothing answers at the address, not even with a refusal: do not wait long for it.
 const PROBE: Duration = Duration::from_secs(2);
@@ -269,8 +269,8 @@ fn retried(status: u16) -> bool {
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).clamp(PAUSE, LONGEST_PAUSE))
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    http::retry_after(value, LONGEST_PAUSE).map(|wait| wait.max(PAUSE))
 }
 
 #[cfg(test)]

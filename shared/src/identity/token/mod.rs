@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub(super) use slot::Slot;
-pub(crate) use slot::closed;
+pub(crate) use slot::{broken, closed};
 use thiserror::Error;
 use tokio::time::Instant;
 

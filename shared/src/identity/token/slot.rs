@@ -226,7 +226,7 @@ pub(super) fn pause(times: u32, retry: Retry) -> Duration {
     }
 }
 
-pub(super) fn broken() -> TokenError {
+pub(crate) fn broken() -> TokenError {
     TokenError {
         diagnosis: Diagnosis::case(case::TokenRequestLost, "A token request ended without an answer."),
         retry: Retry::Soon,
