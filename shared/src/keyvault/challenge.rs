@@ -14,8 +14,9 @@ pub(super) struct Challenge {
     pub(super) tenant: Option<String>,
 }
 
-/// Reads a `WWW-Authenticate` header of `vault_host` and decides whether that host may have a token for the cloud's
-/// vaults: the resource must be the cloud's own, and the host must be under it.
+/// Reads a `WWW-Authenticate` header of `vault_host` and decides whether a token is asked for: only where the resource it names
+/// is that of the cloud's own vaults. That the host is one of them is not checked here: it is made of the cloud's own suffix
+/// ([`Cloud::vault_url`]), and no request goes anywhere else.
 pub(super) fn accept(header: &str, vault_host: &str, cloud: &Cloud) -> Result<Challenge, Diagnosis> {
     let what = || format!("{vault_host} asked for a token that it must not have; none was sent.");
     let wanted = parameter(header, "resource")

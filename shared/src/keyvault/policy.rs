@@ -11,7 +11,7 @@ use azure_core::http::headers::{AUTHORIZATION, WWW_AUTHENTICATE};
 use azure_core::http::policies::{Policy, PolicyResult};
 use azure_core::http::{AsyncRawResponse, Context, RawResponse, Request};
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 use url::Url;
 
@@ -53,7 +53,8 @@ pub(super) struct VaultPolicy {
     cloud: Cloud,
     settings: Settings,
     gate: Gate,
-    challenge: OnceCell<Challenge>,
+    /// The challenge that was accepted last; whoever asks for it holds the lock.
+    challenge: AsyncMutex<Option<Challenge>>,
     counts: Mutex<Counts>,
 }
 
@@ -73,7 +74,7 @@ impl VaultPolicy {
             origin,
             cloud,
             settings,
-            challenge: OnceCell::new(),
+            challenge: AsyncMutex::default(),
             counts: Mutex::default(),
         }
     }
@@ -122,25 +123,24 @@ impl VaultPolicy {
         next: Next<'_>,
         left: &mut Duration,
     ) -> Result<AsyncRawResponse, VaultError> {
-        let challenge = self.challenge(call, ctx, request, next, left).await?;
-        let tenant = challenge.tenant.as_deref();
-        let mut token = self.authorize(call, tenant, request).await?;
+        let mut challenge = self.challenge(call, ctx, request, next, left).await?;
+        let mut token = self.authorize(call, &challenge, request).await?;
         let mut answer = self.exchange(call, ctx, request, next, left).await?;
         if u16::from(answer.status()) == 401 {
-            // Revoked, or of a tenant or cloud that the vault does not take: one new token tells.
-            call.identity.reject(tenant, &self.cloud.vault_audience, &token);
-            let rejected = std::mem::replace(&mut token, self.authorize(call, tenant, request).await?);
+            if let Some(now) = self.moved(&challenge, &answer) {
+                challenge = self.keep(now).await;
+            } else {
+                // Revoked, or of a tenant or cloud that the vault does not take: one new token tells.
+                self.reject(call, &challenge, &token);
+            }
+            let rejected = std::mem::replace(&mut token, self.authorize(call, &challenge, request).await?);
             if !Arc::ptr_eq(&rejected, &token) {
                 answer = self.exchange(call, ctx, request, next, left).await?;
             }
         }
-        // The vault's tenant as it is now: a subscription may have moved since the challenge was kept.
-        let refused = (u16::from(answer.status()) == 401)
-            .then(|| self.accept(&answer)?.ok())
-            .flatten();
-        let answer = self.judge(call, refused.as_ref().unwrap_or(challenge), answer).await;
+        let answer = self.judge(call, &challenge, answer).await;
         if answer.as_ref().is_err_and(error::is_rejected_token) {
-            call.identity.reject(tenant, &self.cloud.vault_audience, &token);
+            self.reject(call, &challenge, &token);
         }
         answer
     }
@@ -153,30 +153,62 @@ impl VaultPolicy {
         request: &mut Request,
         next: Next<'_>,
         left: &mut Duration,
-    ) -> Result<&Challenge, VaultError> {
-        let ask = async || {
-            request.headers_mut().remove(AUTHORIZATION);
-            let answer = self.exchange(call, ctx, request, next, left).await?;
-            match (u16::from(answer.status()), self.accept(&answer)) {
-                (401, Some(accepted)) => accepted.map_err(|diagnosis| VaultError {
-                    diagnosis,
-                    retry: Retry::Slowly,
-                }),
-                (401 | 200..=299, _) => Err(error::not_a_vault(&call.object)),
-                _ => match self.judge(call, &Challenge { tenant: None }, answer).await {
-                    Ok(_) => Err(error::not_a_vault(&call.object)),
-                    Err(error) => Err(error),
-                },
+    ) -> Result<Challenge, VaultError> {
+        let known = async {
+            let mut kept = self.challenge.lock().await;
+            if let Some(known) = &*kept {
+                return Ok(known.clone());
             }
+            let asked = self.ask_for_challenge(call, ctx, request, next, left).await?;
+            Ok(kept.insert(asked).clone())
         };
         // One asks at a time, and whoever waits for that has the deadline, too: a vault that does not answer would else
         // keep its askers for as long as all of them together take.
         let deadline = self.settings.call_deadline;
-        let Ok(outcome) = tokio::time::timeout(deadline, self.challenge.get_or_try_init(ask)).await else {
+        let Ok(outcome) = tokio::time::timeout(deadline, known).await else {
             *left = Duration::ZERO;
             return Err(error::too_slow(&call.object, deadline));
         };
         outcome
+    }
+
+    async fn ask_for_challenge(
+        &self,
+        call: &Call,
+        ctx: &Context<'_>,
+        request: &mut Request,
+        next: Next<'_>,
+        left: &mut Duration,
+    ) -> Result<Challenge, VaultError> {
+        request.headers_mut().remove(AUTHORIZATION);
+        let answer = self.exchange(call, ctx, request, next, left).await?;
+        match (u16::from(answer.status()), self.accept(&answer)) {
+            (401, Some(accepted)) => accepted.map_err(|diagnosis| VaultError {
+                diagnosis,
+                retry: Retry::Slowly,
+            }),
+            (401 | 200..=299, _) => Err(error::not_a_vault(&call.object)),
+            _ => match self.judge(call, &Challenge { tenant: None }, answer).await {
+                Ok(_) => Err(error::not_a_vault(&call.object)),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// The challenge of a refusal, if it is another one than `known`: the vault's subscription has moved to another tenant since
+    /// that was kept.
+    fn moved(&self, known: &Challenge, refusal: &AsyncRawResponse) -> Option<Challenge> {
+        self.accept(refusal)?.ok().filter(|now| now != known)
+    }
+
+    /// From now on the vault is known by `challenge`.
+    async fn keep(&self, challenge: Challenge) -> Challenge {
+        let mut kept = self.challenge.lock().await;
+        if kept.as_ref() != Some(&challenge) {
+            let tenant = challenge.tenant.as_deref();
+            tracing::info!(vault = self.vault, tenant, "the vault belongs to another tenant now");
+        }
+        kept.insert(challenge).clone()
     }
 
     /// The challenge that comes with `answer`, if it is one that may be followed; `None` when there is none.
@@ -189,12 +221,19 @@ impl VaultPolicy {
     async fn authorize(
         &self,
         call: &Call,
-        tenant: Option<&str>,
+        challenge: &Challenge,
         request: &mut Request,
     ) -> Result<Arc<Token>, VaultError> {
-        let token = call.identity.token_in(tenant, &self.cloud.vault_audience).await?;
+        let (tenant, audience) = (challenge.tenant.as_deref(), &self.cloud.vault_audience);
+        let token = call.identity.token_in(tenant, audience).await?;
         request.insert_header(AUTHORIZATION, token.bearer().unwrap_or_default());
         Ok(token)
+    }
+
+    /// The vault took no `token` of the tenant that its challenge names.
+    fn reject(&self, call: &Call, challenge: &Challenge, token: &Arc<Token>) {
+        let (tenant, audience) = (challenge.tenant.as_deref(), &self.cloud.vault_audience);
+        call.identity.reject(tenant, audience, token);
     }
 
     /// One HTTP request: waits for its turn, is counted, and takes from the deadline.

@@ -13,7 +13,7 @@ use crate::bed::{Bed, assert_code};
 
 const OTHER: &str = "99999999-9999-9999-9999-999999999999";
 
-/// An application of two tenants with one secret; the vault is of the second one, and grants it rights there.
+/// An application of two tenants with one secret; the vault is of the second one, and grants rights to both of its principals.
 struct TwoTenants {
     bed: Bed,
     client_id: String,
@@ -34,6 +34,7 @@ impl TwoTenants {
         abroad.add_secret_with(&secret, None);
         bed.vault.set_tenant(OTHER);
         bed.vault.grant(abroad.principal(), Role::SecretsUser);
+        bed.vault.grant(home.principal(), Role::SecretsUser);
         Self {
             client_id: home.client_id().to_owned(),
             bed,
@@ -75,6 +76,26 @@ async fn an_application_is_itself_in_the_vaults_tenant_where_that_is_allowed() {
         }
         assert_eq!(two.asked(), [format!("POST /{OTHER}/oauth2/v2.0/token")]);
     }
+}
+
+/// A subscription that moves takes its vaults along, while this process knows them by their former tenant.
+#[tokio::test]
+async fn a_vault_that_moves_to_another_tenant_is_followed_there_and_back() {
+    let two = TwoTenants::start().await;
+    let entra = two.bed.emulator.entra();
+    let home = entra.tenant_id();
+    let identity = two.identity(&[("AZURE_ADDITIONALLY_ALLOWED_TENANTS", OTHER)]).await;
+    for tenant in [OTHER, home, OTHER] {
+        two.bed.vault.set_tenant(tenant);
+        let read = two.bed.read(&identity).await;
+        assert_eq!(read.map_err(|error| error.to_string()).as_deref(), Ok("v"), "{tenant}");
+    }
+    let token_of = |tenant| format!("POST /{tenant}/oauth2/v2.0/token");
+    assert_eq!(
+        two.asked(),
+        [token_of(OTHER), token_of(home)],
+        "each token serves until its end"
+    );
 }
 
 #[tokio::test]
