@@ -127,12 +127,18 @@ async fn serves_only(served: &[&str], values: &str) -> anyhow::Result<()> {
     let other = world.create_pod("bank").await?;
     ensure!(other["spec"]["containers"][0]["command"][0] == "env", "{other:#}");
     for (namespace, expected) in served.iter().map(|it| (*it, "yes")).chain([("bank", "no")]) {
-        for resource in ["pods", "secrets", "serviceaccounts"] {
+        for (verb, resource) in [
+            ("get", "pods"),
+            ("get", "secrets"),
+            ("get", "serviceaccounts"),
+            ("list", "azurekeyvaultsecrets"),
+            ("watch", "azurekeyvaultsecrets"),
+        ] {
             let account = "system:serviceaccount:shop:akv2k8s-envinjector";
             let words = [
                 "auth",
                 "can-i",
-                "get",
+                verb,
                 resource,
                 "--namespace",
                 namespace,
@@ -142,7 +148,7 @@ async fn serves_only(served: &[&str], values: &str) -> anyhow::Result<()> {
             let answer = world.cluster.kubectl(&words).await?;
             ensure!(
                 answer.stdout.trim() == expected,
-                "{resource} of {namespace}: {answer:?}"
+                "{verb} {resource} of {namespace}: {answer:?}"
             );
         }
     }
