@@ -6,14 +6,22 @@ use std::path::Path;
 
 use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use nix::errno::Errno;
-use nix::unistd::execve;
+use nix::unistd::{SysconfVar, execve, sysconf};
 
 use crate::environment::Variable;
 use crate::failure::Failure;
 use crate::lookup::{self, CannotStart, NOT_EXECUTABLE};
 
-/// Longest variable, with its name and a NUL: 32 pages (`MAX_ARG_STRLEN`, execve(2)).
-const LONGEST_ENTRY: usize = 131_072;
+/// Pages that one variable may have, with its name and a NUL (`MAX_ARG_STRLEN`, execve(2)).
+const PAGES: usize = 32;
+/// The smallest page of any kernel, where it does not say.
+const PAGE: usize = 4096;
+
+/// Longest variable that this kernel takes: pages have 4 KiB on most, and up to 64 KiB on some.
+fn longest_entry() -> usize {
+    let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
+    PAGES * page.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(PAGE)
+}
 
 /// Why the program did not start.
 pub(crate) enum NotStarted {
@@ -28,21 +36,22 @@ pub(crate) enum NotStarted {
 /// # Errors
 /// A value that no environment can hold.
 pub(crate) fn environment(variables: &[Variable]) -> Result<Vec<CString>, Failure> {
+    let longest = longest_entry();
     variables
         .iter()
         .filter(|variable| !variable.is_own())
-        .map(entry)
+        .map(|variable| entry(variable, longest))
         .collect()
 }
 
-fn entry(variable: &Variable) -> Result<CString, Failure> {
+fn entry(variable: &Variable, longest: usize) -> Result<CString, Failure> {
     let failure = |code, what: String| Failure::of(Diagnosis::of(code, what, &[])).at(&[variable.shown()]);
     let entry = variable
         .entry()
         .ok_or_else(|| failure(Code::ValueNotForEnvironment, "The value has a NUL byte.".to_owned()))?;
     let length = entry.as_bytes_with_nul().len();
-    if length > LONGEST_ENTRY {
-        let what = format!("Name and value are {length} bytes, and the kernel takes {LONGEST_ENTRY} for one variable.");
+    if length > longest {
+        let what = format!("Name and value are {length} bytes, and the kernel takes {longest} for one variable.");
         return Err(failure(Code::EnvironmentTooLarge, what));
     }
     Ok(entry)
@@ -131,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_value_that_no_environment_can_hold_is_an_error_that_names_the_variable_and_not_the_value() {
-        let most = LONGEST_ENTRY - "V=".len() - 1;
+        let most = longest_entry() - "V=".len() - 1;
         assert!(environment(&[variable(b"V", &vec![b'x'; most])]).is_ok());
         let mut too_long = b"canary".to_vec();
         too_long.resize(most + 1, b'x');
@@ -145,6 +154,15 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_kernel_with_larger_pages_takes_longer_variables() {
+        let printed = std::process::Command::new("getconf").arg("PAGESIZE").output().unwrap();
+        let page: usize = String::from_utf8(printed.stdout).unwrap().trim().parse().unwrap();
+        assert_eq!(longest_entry(), 32 * page);
+        let long = variable(b"V", &vec![b'x'; 200_000]);
+        assert!(entry(&long, 32 * 4096).is_err() && entry(&long, 32 * 65_536).is_ok());
     }
 
     proptest! {

@@ -85,7 +85,11 @@ pub(crate) fn start(caller: &Caller, mut variables: Vec<Variable>, then: Then) -
         ExitCode::FAILURE
     };
     let outcome = resolve(caller, &mut variables);
-    let (plan, runtime) = match outcome {
+    let Resolved {
+        plan,
+        runtime,
+        mut signals,
+    } = match outcome {
         Ok(done) => done,
         Err(End::Failed(failure)) => return failed(&failure),
         Err(End::Stopped(code)) => return ExitCode::from(code),
@@ -101,6 +105,10 @@ pub(crate) fn start(caller: &Caller, mut variables: Vec<Variable>, then: Then) -
         }
         Then::Exec(arguments) => {
             drop((variables, plan));
+            // As late as can be: the program would not be told of it.
+            if let Some(code) = signals.came(&runtime) {
+                return ExitCode::from(code);
+            }
             // Its threads end here, not in the middle of something at execve.
             drop(runtime);
             match exec::exec(arguments, &environment) {
@@ -114,8 +122,15 @@ pub(crate) fn start(caller: &Caller, mut variables: Vec<Variable>, then: Then) -
     }
 }
 
+/// What there is when all values are in their places.
+struct Resolved {
+    plan: Plan,
+    runtime: Runtime,
+    signals: Signals,
+}
+
 /// Puts the values in the places of their references.
-fn resolve(caller: &Caller, variables: &mut [Variable]) -> Result<(Plan, Runtime), End> {
+fn resolve(caller: &Caller, variables: &mut [Variable]) -> Result<Resolved, End> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
@@ -126,7 +141,7 @@ fn resolve(caller: &Caller, variables: &mut [Variable]) -> Result<(Plan, Runtime
     };
     let plan = plan(variables)?;
     if plan.wanted.is_empty() {
-        return Ok((plan, runtime));
+        return Ok(Resolved { plan, runtime, signals });
     }
     memory::forbid_dumps();
     let own = caller
@@ -151,7 +166,7 @@ fn resolve(caller: &Caller, variables: &mut [Variable]) -> Result<(Plan, Runtime
             variables[*at].value = Some(value.clone());
         }
     }
-    Ok((plan, runtime))
+    Ok(Resolved { plan, runtime, signals })
 }
 
 async fn fetch(own: &Environment, plan: &Plan) -> Result<Values, Failure> {

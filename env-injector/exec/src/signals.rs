@@ -4,6 +4,7 @@
 //! be restored: TERM and INT are caught only where they were not ignored, PIPE (which Rust's runtime ignores) always, and the
 //! signal mask is never touched. As PID 1 in a container the wrapper would ignore TERM if it did not catch it.
 
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// TERM and INT, caught.
@@ -26,6 +27,18 @@ impl Signals {
             terminate: catch(SignalKind::terminate()),
             interrupt: catch(SignalKind::interrupt()),
         }
+    }
+
+    /// The exit code for one that came and that nobody has waited for: the program would never learn of it.
+    pub(crate) fn came(&mut self, runtime: &Runtime) -> Option<u8> {
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                code = self.arrived() => Some(code),
+                // Long enough for the runtime to look what the kernel has told it.
+                () = tokio::task::yield_now() => None,
+            }
+        })
     }
 
     /// Waits for one of them, and gives the exit code that shells use for a program that it ended.
@@ -53,4 +66,34 @@ fn ignored() -> u64 {
     let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_signal_that_came_while_nobody_waited_is_seen() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let mut signals = {
+            let _inside = runtime.enter();
+            Signals::catch()
+        };
+        assert_eq!(signals.came(&runtime), None);
+        let me = std::process::id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &me]).status().unwrap().success());
+        // The kernel delivers it to some thread, a moment later.
+        let end = Instant::now() + Duration::from_secs(30);
+        let mut came = None;
+        while came.is_none() && Instant::now() < end {
+            came = signals.came(&runtime);
+        }
+        assert_eq!(came, Some(143));
+    }
 }

@@ -28,7 +28,7 @@ section! {
         "Store it as text, or transform it: output.transform [base64encode].";
     }
     EnvironmentTooLarge, Itself, "start" {
-        "Arguments and environment together are more than the kernel takes, or one variable is longer than 131,071 bytes.",
+        "Arguments and environment together are more than the kernel takes, or one variable is longer than 32 pages of memory: 131,071 bytes on most nodes.",
         "Linux limits what a program can be started with.",
         "Inject fewer or shorter values, or let the controller write a Secret and mount it as files.";
         SpecsTooLong { bytes, most }: "Without the broker, what AzureKeyVaultSecrets say is given to the container as one variable: it would have {bytes} bytes, and the kernel takes {most}.",
