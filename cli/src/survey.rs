@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 use kube::api::ListParams;
 
-use crate::cluster::{Cluster, required};
+use crate::cluster::{Cluster, required_akvs};
 use crate::live::Live;
 use crate::vault::Vaults;
 
@@ -59,9 +59,8 @@ impl Survey {
 /// They cannot be listed.
 pub(crate) async fn neighbours(cluster: &Cluster, namespace: &str) -> anyhow::Result<Vec<AzureKeyVaultSecret>> {
     let api: Api<AzureKeyVaultSecret> = Api::namespaced(cluster.client.clone(), namespace);
-    let what =
-        format!("AzureKeyVaultSecrets in namespace {namespace} (kubectl akv2k8s doctor looks at the installation)");
-    Ok(required(api.list(&ListParams::default()).await, &what)?.items)
+    let (list, place) = (api.list(&ListParams::default()).await, format!("namespace {namespace}"));
+    Ok(required_akvs(list, "AzureKeyVaultSecrets", "list", &place)?.items)
 }
 
 /// Looks at `akvs`; `neighbours` are those of its namespace in the cluster, itself included when it is there.

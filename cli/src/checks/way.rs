@@ -9,6 +9,8 @@ use akv2k8s_shared::reference::{ObjectKind, ObjectName, ObjectRef, VaultName};
 
 use crate::gather::{POLICY, Rules, Way};
 
+/// The id of what is said of grants.
+const GRANTS: &str = "grants";
 /// The label that the policy of `examples/isolation` asks for.
 const LABEL: &str = "akv2k8s.spv.no/service-account-identities";
 
@@ -134,31 +136,25 @@ fn token_right(facts: &Way, user: &str) -> Check {
 }
 
 fn grants(facts: &Way, rules: &Rules, vault: &VaultName) -> Check {
-    const ID: &str = "grants";
-    let namespace = &facts.account.namespace;
-    let (text, place) = match rules {
-        Rules::None => {
-            return Check::not_made(
-                ID,
-                "Vault grants: there are none, so every namespace may use every vault (--vault-grants).",
-            );
-        }
-        Rules::Unknown(why) => return Check::not_made(ID, format!("Vault grants: {why}.")),
-        Rules::Text(text, place) => (text, place),
-    };
-    let grants = match Grants::parse(text) {
-        Ok(grants) => grants,
-        Err(error) => {
-            let what = format!("The grants in {place} cannot be used: {error}.");
-            return Check::failed(ID, Diagnosis::of(Code::VaultGrantsUnreadable, what, &[]));
-        }
-    };
-    if grants.is_empty() {
-        return Check::not_made(
-            ID,
-            format!("Vault grants: {place} has no rule, so every namespace may use every vault."),
-        );
+    let every = "every namespace may use every vault";
+    let said = |text: String| Check::not_made(GRANTS, format!("Vault grants: {text}."));
+    match rules {
+        Rules::None => said(format!("there are none, so {every} (--vault-grants)")),
+        Rules::Unknown(why) => said(why.clone()),
+        Rules::Text(text, place) => match Grants::parse(text) {
+            Err(error) => {
+                let what = format!("The grants in {place} cannot be used: {error}.");
+                Check::failed(GRANTS, Diagnosis::of(Code::VaultGrantsUnreadable, what, &[]))
+            }
+            Ok(grants) if grants.is_empty() => said(format!("{place} has no rule, so {every}")),
+            Ok(grants) => applied(facts, &grants, vault, place),
+        },
     }
+}
+
+/// What `grants` give the namespace of `vault`.
+fn applied(facts: &Way, grants: &Grants, vault: &VaultName, place: &str) -> Check {
+    let namespace = &facts.account.namespace;
     let none = BTreeMap::new();
     let labels = match &facts.namespace {
         Seen::Found(found) => Ok(found.metadata.labels.as_ref().unwrap_or(&none)),
@@ -174,15 +170,15 @@ fn grants(facts: &Way, rules: &Rules, vault: &VaultName) -> Check {
             "Vault grants: namespace {namespace} may use of vault '{vault}': {}.",
             allowed.join("; ")
         );
-        return Check::passed(ID, text);
+        return Check::passed(GRANTS, text);
     }
     if grants.needs_labels() && labels.is_err() {
         return Check::not_made(
-            ID,
+            GRANTS,
             "Vault grants: some rules select namespaces by label, and there is no right to read the namespace.",
         );
     }
-    unless_asked(facts, ID, denied(&grants, &space, vault, place))
+    unless_asked(facts, GRANTS, denied(grants, &space, vault, place))
 }
 
 /// Why nothing of `vault` is granted, in the words that the controller would use of a secret.

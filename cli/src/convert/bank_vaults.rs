@@ -9,7 +9,7 @@ use akv2k8s_shared::injection::reference::Query;
 use serde_json::Value;
 
 use super::akvs::{Pairs, Source, manifest};
-use super::{Converted, slug};
+use super::{Converted, PathNames, slug};
 
 /// What references begin with; the second form is resolved at each renewal, too.
 const PREFIXES: [&str; 2] = ["vault:", ">>vault:"];
@@ -48,20 +48,23 @@ pub(super) fn convert(document: &Value, kind: &str, vault: Option<&str>, convert
     let mut paths = BTreeMap::new();
     let mut changed = document.clone();
     replace(&mut changed, document, &mut paths, converted);
-    for (path, name) in &paths {
+    for (path, names) in &paths {
+        let secret = &names.secret;
+        converted.differs(
+            document,
+            format!("{path} is to be copied into vault '{vault}' as the secret '{secret}', a JSON object of its keys"),
+        );
+        if !names.is_new {
+            continue;
+        }
         let source = Source {
             vault: vault.to_owned(),
-            name: name.clone(),
+            name: secret.clone(),
             object_type: "multi-key-value-secret",
             ..Source::default()
         };
-        converted
-            .documents
-            .push(manifest(name, document, &Pairs::default(), &source, None));
-        converted.differs(
-            document,
-            format!("{path} is to be copied into vault '{vault}' as the secret '{name}', a JSON object of its keys"),
-        );
+        let akvs = manifest(&names.akvs, document, &Pairs::default(), &source, None);
+        converted.documents.push(akvs);
     }
     if !paths.is_empty() {
         converted.documents.push(changed);
@@ -72,7 +75,10 @@ pub(super) fn convert(document: &Value, kind: &str, vault: Option<&str>, convert
     }
 }
 
-fn replace(value: &mut Value, document: &Value, paths: &mut BTreeMap<String, String>, converted: &mut Converted) {
+/// The paths of a document, with their names.
+type Paths = BTreeMap<String, PathNames>;
+
+fn replace(value: &mut Value, document: &Value, paths: &mut Paths, converted: &mut Converted) {
     match value {
         Value::Array(items) => items
             .iter_mut()
@@ -81,18 +87,7 @@ fn replace(value: &mut Value, document: &Value, paths: &mut BTreeMap<String, Str
             .values_mut()
             .for_each(|field| replace(field, document, paths, converted)),
         Value::String(text) if looks_like_one(text) => match parse(text).filter(|it| Query::parse(it.key).is_some()) {
-            Some(reference) => {
-                if let Some(version) = reference.version {
-                    converted.lost(
-                        document,
-                        format!("{text}: version {version} has no equivalent; the latest is read"),
-                    );
-                }
-                let name = name(reference.path);
-                let new = format!("{name}@azurekeyvault?{}", reference.key);
-                paths.insert(reference.path.to_owned(), name);
-                *text = new;
-            }
+            Some(reference) => *text = referring(&reference, document, paths, converted),
             None => converted.lost(
                 document,
                 format!("{text} has no equivalent: only a whole value vault:PATH#KEY has"),
@@ -100,6 +95,23 @@ fn replace(value: &mut Value, document: &Value, paths: &mut BTreeMap<String, Str
         },
         _ => {}
     }
+}
+
+/// What takes the place of `reference`.
+fn referring(reference: &Reference<'_>, document: &Value, paths: &mut Paths, converted: &mut Converted) -> String {
+    let Reference { path, key, version } = reference;
+    if let Some(version) = version {
+        converted.lost(
+            document,
+            format!("{path}#{key}: version {version} has no equivalent; the latest is read"),
+        );
+    }
+    if !paths.contains_key(*path) {
+        let names = converted.path(document, path, &name(path));
+        paths.insert((*path).to_owned(), names);
+    }
+    let akvs = paths.get(*path).map_or("", |names| &names.akvs);
+    format!("{akvs}@azurekeyvault?{key}")
 }
 
 fn looks_like_one(text: &str) -> bool {

@@ -3,14 +3,12 @@
 //! Fields: <https://external-secrets.io/latest/api/externalsecret/>; meaning of keys in Azure's vaults:
 //! <https://external-secrets.io/latest/provider/azure-key-vault/>.
 
-use std::collections::BTreeSet;
-
 use akv2k8s_shared::api::ADOPT;
 use serde_json::{Value, json};
 
 use super::akvs::{Pairs, Source, Target, manifest};
 use super::store::{Store, Stores};
-use super::{Converted, list, some_text, suffixed, text, unique};
+use super::{Converted, list, some_text, suffixed, text};
 
 /// One entry that has an equivalent.
 struct Entry {
@@ -39,7 +37,6 @@ pub(super) fn convert(document: &Value, stores: &Stores, vault: Option<&str>, co
     }
     let name = text(document, "/metadata/name");
     let several = entries.len() > 1;
-    let mut taken = BTreeSet::new();
     for mut entry in entries {
         secret.clone_into(&mut entry.target.secret);
         entry.target.secret_type.clone_from(&secret_type);
@@ -48,7 +45,7 @@ pub(super) fn convert(document: &Value, stores: &Stores, vault: Option<&str>, co
         } else {
             name.to_owned()
         };
-        let name = unique(&name, &mut taken);
+        let name = converted.name(document, &name);
         converted
             .documents
             .push(manifest(&name, document, &pairs, &entry.source, Some(&entry.target)));
@@ -116,87 +113,52 @@ fn at(
     } else {
         ""
     };
-    let source = |vault: &str, service_account: Option<&String>| Source {
-        vault: vault.to_owned(),
-        service_account: service_account.cloned(),
-        ..Source::default()
-    };
-    match (
-        stores.get(&(kind.to_owned(), namespace.to_owned(), name.to_owned())),
-        vault,
-    ) {
-        (Some(Store::Vault { name, service_account }), _) => {
-            if service_account.is_none() {
-                converted.differs(
-                    document,
-                    "the vault is read as the controller, not as whoever the store names",
-                );
-            }
-            Some(source(name, service_account.as_ref()))
-        }
+    let found = stores.get(&(kind.to_owned(), namespace.to_owned(), name.to_owned()));
+    let (vault, service_account) = match (found, vault) {
+        (Some(Store::Vault { name, service_account }), _) => (name.clone(), service_account.clone()),
+        (None, Some(vault)) => (vault.to_owned(), None),
         (Some(Store::Other(provider)), _) => {
-            converted.lost(
-                document,
-                format!("its {kind} {name} is no Azure Key Vault but {provider}"),
-            );
-            None
-        }
-        (None, Some(vault)) => {
-            converted.differs(
-                document,
-                "the vault is read as the controller, not as whoever the store names",
-            );
-            Some(source(vault, None))
+            let what = format!("its {kind} {name} is no Azure Key Vault but {provider}");
+            converted.lost(document, what);
+            return None;
         }
         (None, None) => {
-            converted.lost(
-                document,
-                format!("its {kind} {name} is not among the manifests: add it, or name the vault with --vault"),
-            );
-            None
+            let what = format!("its {kind} {name} is not among the manifests: add it, or name the vault with --vault");
+            converted.lost(document, what);
+            return None;
         }
+    };
+    if service_account.is_none() {
+        converted.differs(
+            document,
+            "the vault is read as the controller, not as whoever the store names",
+        );
     }
+    Some(Source {
+        vault,
+        service_account,
+        ..Source::default()
+    })
 }
 
 /// One key of the Secret.
 fn one(document: &Value, data: &Value, source: Source, converted: &mut Converted) -> Option<Entry> {
     let secret_key = text(data, "/secretKey");
     let remote = &data["remoteRef"];
-    if let Some(property) = some_text(remote, "/property") {
-        converted.lost(
-            document,
-            format!(
-                "{secret_key}: one property of a JSON value ({property}) has no equivalent in a Secret: multi-key-value-secret writes all of \
-                 them, and the env injector takes one with NAME@azurekeyvault?{property}"
-            ),
-        );
-        return None;
-    }
-    if text(remote, "/metadataPolicy") == "Fetch" {
-        converted.lost(
-            document,
-            format!("{secret_key}: tags of an object (metadataPolicy Fetch) have no equivalent"),
-        );
-        return None;
-    }
     let (object_type, name) = object(text(remote, "/key"));
+    let transform = match transform(remote, object_type) {
+        Ok(transform) => transform,
+        Err(lost) => {
+            converted.lost(document, format!("{secret_key}: {lost}"));
+            return None;
+        }
+    };
     if object_type == "certificate" {
         converted.differs(
             document,
             format!("{secret_key}: the certificate is written as PEM, where External Secrets writes DER"),
         );
     }
-    let transform = match text(remote, "/decodingStrategy") {
-        "" | "None" => None,
-        "Base64" if object_type == "secret" => Some("base64decode"),
-        strategy => {
-            converted.lost(
-                document,
-                format!("{secret_key}: decodingStrategy {strategy} has no equivalent here"),
-            );
-            return None;
-        }
-    };
     Some(Entry {
         source: Source {
             name: name.to_owned(),
@@ -212,6 +174,24 @@ fn one(document: &Value, data: &Value, source: Source, converted: &mut Converted
         },
         suffix: secret_key.to_owned(),
     })
+}
+
+/// How the value of `remote`, an object of this type, is changed; or what of it has no equivalent.
+fn transform(remote: &Value, object_type: &str) -> Result<Option<&'static str>, String> {
+    if let Some(property) = some_text(remote, "/property") {
+        return Err(format!(
+            "one property of a JSON value ({property}) has no equivalent in a Secret: multi-key-value-secret writes all of them, and the env \
+             injector takes one with NAME@azurekeyvault?{property}"
+        ));
+    }
+    if text(remote, "/metadataPolicy") == "Fetch" {
+        return Err("tags of an object (metadataPolicy Fetch) have no equivalent".to_owned());
+    }
+    match text(remote, "/decodingStrategy") {
+        "" | "None" => Ok(None),
+        "Base64" if object_type == "secret" => Ok(Some("base64decode")),
+        strategy => Err(format!("decodingStrategy {strategy} has no equivalent here")),
+    }
 }
 
 /// All properties of a JSON value.

@@ -5,12 +5,12 @@
 mod akvs;
 mod bank_vaults;
 mod external_secret;
+mod names;
 mod provider_class;
 mod store;
 mod to_external_secret;
 
-use std::collections::BTreeSet;
-
+use names::{Names, PathNames};
 use serde_json::Value;
 
 pub(crate) use to_external_secret::to_external_secrets;
@@ -22,6 +22,8 @@ pub(crate) struct Converted {
     pub(crate) documents: Vec<Value>,
     /// What is to be known.
     pub(crate) notes: Vec<Note>,
+    /// Names that are taken by now.
+    names: Names,
 }
 
 /// Something to know about a document.
@@ -43,6 +45,31 @@ impl Converted {
         } else {
             0
         }
+    }
+
+    /// The name for an AKVS that comes of `document`: `wanted`, unless another has it.
+    fn name(&mut self, document: &Value, wanted: &str) -> String {
+        let name = self.names.akvs(text(document, "/metadata/namespace"), wanted);
+        if name != wanted {
+            self.differs(
+                document,
+                format!("AzureKeyVaultSecret {name}: the name {wanted} is another's already"),
+            );
+        }
+        name
+    }
+
+    /// The names for a path of bank-vaults that `document` refers to.
+    fn path(&mut self, document: &Value, path: &str, wanted: &str) -> PathNames {
+        let names = self.names.path(text(document, "/metadata/namespace"), path, wanted);
+        if names.is_new && (names.secret != wanted || names.akvs != wanted) {
+            let PathNames { akvs, secret, .. } = &names;
+            self.differs(
+                document,
+                format!("{path}: the name {wanted} is another's already, so it is secret '{secret}' by AzureKeyVaultSecret {akvs}"),
+            );
+        }
+        names
     }
 
     fn lost(&mut self, of: &Value, text: impl Into<String>) {
@@ -146,17 +173,6 @@ fn suffixed(name: &str, suffix: &str) -> String {
         "" => name.to_owned(),
         suffix => format!("{name}-{suffix}"),
     }
-}
-
-/// `name`, or with a number behind it when it is taken.
-fn unique(name: &str, taken: &mut BTreeSet<String>) -> String {
-    let numbered = (2..).map(|number| format!("{name}-{number}"));
-    let free = std::iter::once(name.to_owned())
-        .chain(numbered)
-        .find(|name| !taken.contains(name));
-    let free = free.unwrap_or_default();
-    taken.insert(free.clone());
-    free
 }
 
 #[cfg(test)]

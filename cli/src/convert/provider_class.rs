@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::akvs::{Pairs, Source, Target, manifest};
-use super::{Converted, list, some_text, suffixed, text, unique};
+use super::{Converted, list, some_text, suffixed, text};
 
+const OPAQUE: &str = "Opaque";
 const TLS: &str = "kubernetes.io/tls";
 
 /// An object that is mounted.
@@ -32,17 +33,21 @@ pub(super) fn convert(document: &Value, converted: &mut Converted) {
     );
     let mounted = mounted(document, converted);
     let mut used = BTreeSet::new();
-    let mut taken = BTreeSet::new();
     for secret in list(document, "/spec/secretObjects") {
-        secret_object(document, secret, &mounted, &mut used, &mut taken, converted);
+        secret_object(document, secret, &mounted, &mut used, converted);
     }
     let name = text(document, "/metadata/name");
     for object in mounted.iter().filter(|object| !used.contains(&object.alias)) {
-        let akvs = unique(&suffixed(name, &object.alias), &mut taken);
+        let akvs = converted.name(document, &suffixed(name, &object.alias));
+        let encoded = if object.transform.is_some() {
+            ", which gives the value in base64 as it is"
+        } else {
+            ""
+        };
         converted.lost(
             document,
             format!(
-                "{}: a file in a volume has no equivalent; its AKVS serves the env injector: {akvs}@azurekeyvault",
+                "{}: a file in a volume has no equivalent; its AKVS serves the env injector{encoded}: {akvs}@azurekeyvault",
                 object.alias
             ),
         );
@@ -125,65 +130,77 @@ fn secret_object(
     secret: &Value,
     mounted: &[Mounted],
     used: &mut BTreeSet<String>,
-    taken: &mut BTreeSet<String>,
     converted: &mut Converted,
 ) {
-    let secret_name = text(secret, "/secretName");
-    let secret_type = some_text(secret, "/type").unwrap_or("Opaque");
-    let data = list(secret, "/data");
-    let pairs = Pairs::of(secret);
-    let mut add = |object: &Mounted, target: &Target, suffix: Option<&str>| {
-        used.insert(object.alias.clone());
-        let name = suffix.map_or_else(|| secret_name.to_owned(), |suffix| suffixed(secret_name, suffix));
-        let name = unique(&name, taken);
-        converted
-            .documents
-            .push(manifest(&name, document, &pairs, &object.source, Some(target)));
-    };
-    let find = |entry: &Value| mounted.iter().find(|object| object.alias == text(entry, "/objectName"));
-    let target = Target {
-        secret: secret_name.to_owned(),
-        secret_type: (secret_type != "Opaque").then(|| secret_type.to_owned()),
-        ..Target::default()
-    };
-    let mut missing = Vec::new();
-    match (secret_type, data) {
-        // One object holds both.
-        (TLS, [first, rest @ ..]) if rest.iter().all(|other| other["objectName"] == first["objectName"]) => match find(first) {
-            Some(object) => add(object, &target, None),
-            None => missing.push(first),
-        },
-        (".dockerconfigjson" | "kubernetes.io/dockerconfigjson" | "kubernetes.io/ssh-auth", [only]) => match find(only) {
-            Some(object) => add(object, &target, None),
-            None => missing.push(only),
-        },
-        ("Opaque", entries) => {
-            for entry in entries {
-                let Some(object) = find(entry) else {
-                    missing.push(entry);
-                    continue;
-                };
-                let key = text(entry, "/key");
-                let target = Target {
-                    data_key: Some(key.to_owned()),
-                    key_format: (object.source.object_type == "key").then_some("pem"),
-                    transform: object.transform,
-                    ..target.clone()
-                };
-                let several = entries.len() > 1;
-                add(object, &target, several.then_some(key));
-            }
-        }
-        _ => converted.lost(
+    let name = text(secret, "/secretName");
+    let Some(keys) = keys(secret) else {
+        let secret_type = text(secret, "/type");
+        return converted.lost(
             document,
-            format!("Secret {secret_name} of type {secret_type} from several objects has no equivalent: one object becomes all its keys"),
-        ),
-    }
-    for entry in missing {
-        let name = text(entry, "/objectName");
-        converted.lost(
-            document,
-            format!("Secret {secret_name}: {name} is not in parameters.objects"),
+            format!("Secret {name} of type {secret_type} from several objects has no equivalent: one object becomes all its keys"),
         );
+    };
+    let several = keys.len() > 1;
+    for key in keys {
+        let Some(object) = mounted.iter().find(|object| object.alias == key.object) else {
+            let what = format!("Secret {name}: {} is not in parameters.objects", key.object);
+            converted.lost(document, what);
+            continue;
+        };
+        used.insert(object.alias.clone());
+        let wanted = match key.name {
+            Some(key) if several => suffixed(name, key),
+            _ => name.to_owned(),
+        };
+        let akvs = converted.name(document, &wanted);
+        let target = target(secret, &key, object);
+        let akvs = manifest(&akvs, document, &Pairs::of(secret), &object.source, Some(&target));
+        converted.documents.push(akvs);
+    }
+}
+
+/// What an object fills.
+struct Key<'v> {
+    /// The object's alias.
+    object: &'v str,
+    /// One key; `None`: all that the Secret's type asks for.
+    name: Option<&'v str>,
+}
+
+/// What fills `secret`; `None`: no AKVS could.
+fn keys(secret: &Value) -> Option<Vec<Key<'_>>> {
+    let data = list(secret, "/data");
+    let whole = |entry| Key {
+        object: text(entry, "/objectName"),
+        name: None,
+    };
+    match (some_text(secret, "/type").unwrap_or(OPAQUE), data) {
+        (OPAQUE, entries) => {
+            let keys = entries.iter().map(|entry| Key {
+                name: Some(text(entry, "/key")),
+                ..whole(entry)
+            });
+            Some(keys.collect())
+        }
+        // One object holds both.
+        (TLS, [first, rest @ ..]) if rest.iter().all(|other| other["objectName"] == first["objectName"]) => {
+            Some(vec![whole(first)])
+        }
+        (".dockerconfigjson" | "kubernetes.io/dockerconfigjson" | "kubernetes.io/ssh-auth", [only]) => {
+            Some(vec![whole(only)])
+        }
+        _ => None,
+    }
+}
+
+/// Where `object` goes.
+fn target(secret: &Value, key: &Key<'_>, object: &Mounted) -> Target {
+    let secret_type = some_text(secret, "/type").filter(|it| *it != OPAQUE);
+    Target {
+        secret: text(secret, "/secretName").to_owned(),
+        secret_type: secret_type.map(str::to_owned),
+        data_key: key.name.map(str::to_owned),
+        key_format: (key.name.is_some() && object.source.object_type == "key").then_some("pem"),
+        transform: object.transform,
     }
 }

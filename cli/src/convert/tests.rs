@@ -345,10 +345,89 @@ fn names_are_made_of_what_is_there_and_told_apart() {
         (suffixed("db", "P_W"), suffixed("db", "__")),
         ("db-p-w".to_owned(), "db".to_owned())
     );
-    let mut taken = BTreeSet::new();
-    let names: Vec<_> = ["a", "a", "b", "a"]
+}
+
+/// The names of what came of it, AKVS alone.
+fn names(converted: &Converted) -> Vec<&str> {
+    let akvs = converted.documents.iter().filter(|it| manifests::is_akvs(it));
+    akvs.map(|it| text(it, "/metadata/name")).collect()
+}
+
+#[test]
+fn two_paths_that_would_be_called_the_same_stay_two_and_one_path_stays_one() {
+    let pod = |name: &str, path: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: shop}}\n\
+             spec: {{containers: [{{name: c, env: [{{name: U, value: 'vault:secret/data/{path}#pw'}}]}}]}}\n"
+        )
+    };
+    let text = [pod("a", "shop/db"), pod("b", "shop-db"), pod("c", "shop/db")].join("---\n");
+    let converted = akvs(&text, Some("kv1"));
+    assert_eq!(names(&converted), ["shop-db", "shop-db-2"]);
+    let objects: Vec<_> = converted
+        .documents
         .iter()
-        .map(|name| unique(name, &mut taken))
+        .filter_map(|it| it.pointer("/spec/vault/object/name"))
         .collect();
-    assert_eq!(names, ["a", "a-2", "b", "a-3"]);
+    assert_eq!(objects, ["shop-db", "shop-db-2"]);
+    let values: Vec<_> = converted
+        .documents
+        .iter()
+        .filter_map(|it| it.pointer("/spec/containers/0/env/0/value"))
+        .collect();
+    assert_eq!(
+        values,
+        [
+            "shop-db@azurekeyvault?pw",
+            "shop-db-2@azurekeyvault?pw",
+            "shop-db@azurekeyvault?pw"
+        ]
+    );
+    let told = |it: &Note| it.text.contains("the name shop-db is another's already") && it.about == "Pod shop/b";
+    assert!(converted.notes.iter().any(told), "{:?}", converted.notes);
+}
+
+#[test]
+fn names_are_told_apart_from_those_of_other_documents_of_the_namespace() {
+    let entries = "data: [{secretKey: db, remoteRef: {key: a}}, {secretKey: x, remoteRef: {key: b}}]";
+    let first = external_secret(entries).replace("name: db, namespace", "name: app, namespace");
+    let one = "data: [{secretKey: k, remoteRef: {key: c}}]";
+    let second = external_secret(one)
+        .replace(STORE, "")
+        .replace("name: db, namespace", "name: app-db, namespace");
+    let elsewhere = second.replace("namespace: shop", "namespace: other");
+    let converted = akvs(&[first, second, elsewhere].join("---\n"), Some("kv1"));
+    assert_eq!(names(&converted), ["app-db", "app-x", "app-db-2", "app-db"]);
+    let told = |it: &Note| it.text == "AzureKeyVaultSecret app-db-2: the name app-db is another's already";
+    assert!(converted.notes.iter().any(told), "{:?}", converted.notes);
+}
+
+#[test]
+fn what_is_encoded_is_decoded_for_secrets_of_every_type() {
+    let objects = "array: ['{objectName: o, objectType: secret, objectEncoding: base64}']";
+    for (secret_type, key) in [
+        ("kubernetes.io/tls", "tls.key"),
+        ("kubernetes.io/dockerconfigjson", ".dockerconfigjson"),
+        ("kubernetes.io/ssh-auth", "ssh-privatekey"),
+    ] {
+        let secrets = format!("[{{secretName: s, type: {secret_type}, data: [{{objectName: o, key: {key}}}]}}]");
+        let converted = akvs(&provider_class(objects, &secrets), None);
+        let output = &converted.documents[0]["spec"]["output"];
+        assert_eq!(
+            output["transform"],
+            serde_json::json!(["base64decode"]),
+            "{secret_type}"
+        );
+        if secret_type == "kubernetes.io/tls" {
+            continue;
+        }
+        let back = to_external_secrets(&converted.documents, None);
+        let entry = &back.documents[0]["spec"]["data"][0];
+        assert_eq!(
+            (&entry["secretKey"], &entry["remoteRef"]["decodingStrategy"]),
+            (&key.into(), &"Base64".into())
+        );
+    }
+    let mounted = akvs(&provider_class(objects, "[]"), None);
+    assert!(lost(&mounted)[0].contains("in base64 as it is"), "{mounted:?}");
 }

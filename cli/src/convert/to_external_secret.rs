@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use akv2k8s_shared::api::{AzureKeyVaultSecret, KeyFormat, ObjectType, SecretOutput};
+use akv2k8s_shared::api::{AzureKeyVaultSecret, ContentType, KeyFormat, ObjectType, SecretOutput, VaultObject};
 use serde_json::{Value, json};
 
 use super::{Converted, about};
@@ -100,59 +100,90 @@ fn entry(
     converted: &mut Converted,
 ) -> Option<(&'static str, Value)> {
     let object = &akvs.spec.vault.object;
-    let spec = akvs.spec.output.as_ref()?;
-    let steps = if spec.transform.is_empty() {
-        &spec.transforms
-    } else {
-        &spec.transform
-    };
-    let secret_type = output.secret_type.as_deref();
-    let mut lost = |text: &str| {
-        converted.lost(document, text);
-        None
-    };
-    let remote = |key: String| {
-        let mut remote = json!({"key": key});
-        if let Some(version) = &object.version {
-            remote["version"] = json!(version);
+    let (key, name) = match filled(document, akvs, output) {
+        Ok(Filled::All) => return Some(("dataFrom", json!({"extract": remote(object, object.name.clone())}))),
+        Ok(Filled::Key(key, name)) => (key?, name),
+        Err(lost) => {
+            converted.lost(document, lost);
+            return None;
         }
-        remote
     };
-    let one = |key: &str, remote: Value| Some(("data", json!({"secretKey": key, "remoteRef": remote})));
-    let data_key = output.data_key.as_deref();
-    match (object.object_type, secret_type) {
-        (ObjectType::Secret, None | Some("Opaque")) => {
-            let mut remote = remote(object.name.clone());
-            match steps.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-                [] => {}
-                ["base64decode"] => remote["decodingStrategy"] = json!("Base64"),
-                _ => return lost("its transform has no equivalent but base64decode alone"),
+    let mut remote = remote(object, name);
+    if object.object_type == ObjectType::Secret {
+        match decoding(akvs) {
+            Ok(None) => {}
+            Ok(Some(strategy)) => remote["decodingStrategy"] = json!(strategy),
+            Err(lost) => {
+                converted.lost(document, lost);
+                return None;
             }
-            one(data_key?, remote)
-        }
-        (ObjectType::Secret, Some("kubernetes.io/dockerconfigjson")) => {
-            one(".dockerconfigjson", remote(object.name.clone()))
-        }
-        (ObjectType::Secret, Some("kubernetes.io/ssh-auth")) => one("ssh-privatekey", remote(object.name.clone())),
-        (ObjectType::MultiKeyValueSecret, _) if object.content_type == Some(akv2k8s_shared::api::ContentType::Json) => {
-            Some(("dataFrom", json!({"extract": remote(object.name.clone())})))
-        }
-        (ObjectType::MultiKeyValueSecret, _) => lost("a YAML value has no equivalent: External Secrets extracts JSON"),
-        (ObjectType::Certificate, None) => {
-            let entry = one(data_key?, remote(format!("cert/{}", object.name)));
-            converted.differs(document, "the certificate is written as DER, where an AKVS writes PEM");
-            entry
-        }
-        (ObjectType::Key, None | Some("Opaque")) if spec.key_format == Some(KeyFormat::Jwk) => {
-            one(data_key?, remote(format!("key/{}", object.name)))
-        }
-        (ObjectType::Key, _) => lost("a key has no equivalent but with keyFormat jwk"),
-        (_, Some(other)) => {
-            let what = format!(
-                "type {other} has no equivalent that is filled from one object: write a template for {}",
-                about(document)
-            );
-            lost(&what)
         }
     }
+    if object.object_type == ObjectType::Certificate {
+        converted.differs(document, "the certificate is written as DER, where an AKVS writes PEM");
+    }
+    Some(("data", json!({"secretKey": key, "remoteRef": remote})))
+}
+
+/// What of a Secret an entry fills.
+enum Filled<'a> {
+    /// All keys, by a JSON value.
+    All,
+    /// One key, where the AKVS names one, by the object of this name.
+    Key(Option<&'a str>, String),
+}
+
+/// What an `ExternalSecret` has for such an object and type; or what has no equivalent.
+fn filled<'a>(document: &Value, akvs: &AzureKeyVaultSecret, output: &'a SecretOutput) -> Result<Filled<'a>, String> {
+    let object = &akvs.spec.vault.object;
+    let format = akvs.spec.output.as_ref().and_then(|output| output.key_format);
+    let data_key = output.data_key.as_deref();
+    match (object.object_type, output.secret_type.as_deref()) {
+        (ObjectType::Secret, None | Some("Opaque")) => Ok(Filled::Key(data_key, object.name.clone())),
+        (ObjectType::Secret, Some("kubernetes.io/dockerconfigjson")) => {
+            Ok(Filled::Key(Some(".dockerconfigjson"), object.name.clone()))
+        }
+        (ObjectType::Secret, Some("kubernetes.io/ssh-auth")) => {
+            Ok(Filled::Key(Some("ssh-privatekey"), object.name.clone()))
+        }
+        (ObjectType::MultiKeyValueSecret, _) if object.content_type == Some(ContentType::Json) => Ok(Filled::All),
+        (ObjectType::MultiKeyValueSecret, _) => {
+            Err("a YAML value has no equivalent: External Secrets extracts JSON".to_owned())
+        }
+        (ObjectType::Certificate, None) => Ok(Filled::Key(data_key, format!("cert/{}", object.name))),
+        (ObjectType::Key, None | Some("Opaque")) if format == Some(KeyFormat::Jwk) => {
+            Ok(Filled::Key(data_key, format!("key/{}", object.name)))
+        }
+        (ObjectType::Key, _) => Err("a key has no equivalent but with keyFormat jwk".to_owned()),
+        (_, Some(other)) => Err(format!(
+            "type {other} has no equivalent that is filled from one object: write a template for {}",
+            about(document)
+        )),
+    }
+}
+
+/// The decoding strategy that stands for the transform of a secret.
+fn decoding(akvs: &AzureKeyVaultSecret) -> Result<Option<&'static str>, &'static str> {
+    let Some(output) = &akvs.spec.output else {
+        return Ok(None);
+    };
+    let steps = if output.transform.is_empty() {
+        &output.transforms
+    } else {
+        &output.transform
+    };
+    match steps.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => Ok(None),
+        ["base64decode"] => Ok(Some("Base64")),
+        _ => Err("its transform has no equivalent but base64decode alone"),
+    }
+}
+
+/// The object `key` of the provider, in the version that is asked for.
+fn remote(object: &VaultObject, key: String) -> Value {
+    let mut remote = json!({"key": key});
+    if let Some(version) = &object.version {
+        remote["version"] = json!(version);
+    }
+    remote
 }

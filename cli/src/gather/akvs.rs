@@ -8,7 +8,7 @@ use kube::{Api, ResourceExt};
 use super::Controller;
 use super::controller::{controller, deployments};
 use crate::args::Installation;
-use crate::cluster::{Cluster, required, seen};
+use crate::cluster::{Cluster, required_akvs, seen};
 
 /// What is known of an AKVS.
 pub(crate) struct Akvs {
@@ -22,10 +22,8 @@ pub(crate) struct Akvs {
 pub(crate) async fn akvs(cluster: &Cluster, name: &str, at: &Installation) -> anyhow::Result<Akvs> {
     let (client, namespace) = (&cluster.client, cluster.namespace.as_str());
     let objects: Api<AzureKeyVaultSecret> = Api::namespaced(client.clone(), namespace);
-    let object = required(
-        objects.get(name).await,
-        &format!("AzureKeyVaultSecret {namespace}/{name} (or no such resource: kubectl akv2k8s doctor)"),
-    )?;
+    let what = format!("AzureKeyVaultSecret {namespace}/{name}");
+    let object = required_akvs(objects.get(name).await, &what, "get", &format!("namespace {namespace}"))?;
     let named = object.status.iter().flat_map(|status| status.outputs.clone());
     let mut outputs = Vec::new();
     for output in named {

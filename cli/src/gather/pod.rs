@@ -33,7 +33,8 @@ impl Pod {
 pub(crate) async fn pod(cluster: &Cluster, name: &str) -> anyhow::Result<Pod> {
     let (client, namespace) = (&cluster.client, cluster.namespace.as_str());
     let pods: Api<CorePod> = Api::namespaced(client.clone(), namespace);
-    let pod = required(pods.get(name).await, &format!("pod {namespace}/{name}"))?;
+    let right = format!("get pods in namespace {namespace}");
+    let pod = required(pods.get(name).await, &format!("pod {namespace}/{name}"), &right)?;
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     let account = accounts.get(service_account_name(&pod)).await;
     let namespaces: Api<Namespace> = Api::all(client.clone());

@@ -87,7 +87,7 @@ pub(crate) async fn rules(cluster: &Cluster, at: &Installation) -> anyhow::Resul
             Seen::Missing => Rules::Unknown(format!(
                 "there is no controller in namespace {namespace} (--controller-namespace names another)"
             )),
-            Seen::NotAllowed => Rules::Unknown(format!("no right to read the Deployments in namespace {namespace}")),
+            Seen::NotAllowed => Rules::Unknown(format!("no right to list deployments.apps in namespace {namespace}")),
         },
     )
 }

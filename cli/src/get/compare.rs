@@ -29,6 +29,10 @@ pub(super) fn got(survey: &Survey, consent: Option<&Consent>) -> Got {
         namespace: metadata.namespace.clone().unwrap_or_default(),
         name: metadata.name.clone().unwrap_or_default(),
         ready,
+        has_output: match asked {
+            Ok(asked) => asked.request.has_output(),
+            Err(_) => survey.akvs.spec.output.is_some(),
+        },
         source: asked.ok().map(|asked| asked.request.object.to_string()),
         vault_version: read.ok().map(|read| version(&read.fetched.object).to_owned()),
         written_version: status.object_version,

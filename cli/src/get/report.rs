@@ -20,6 +20,8 @@ pub(crate) struct Got {
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) ready: Option<Ready>,
+    /// Whether it writes anything: without, it is for the env injector alone.
+    pub(super) has_output: bool,
     /// What is read: `secret 'db' in vault 'kv1'`.
     pub(super) source: Option<String>,
     pub(super) vault_version: Option<String>,
@@ -93,7 +95,7 @@ pub(super) enum State {
 }
 
 impl Got {
-    /// 0: the cluster holds what the vault holds. 2: it does not. 1: that is not to be known.
+    /// 0: the cluster holds what the vault holds, or is to hold nothing. 2: it does not. 1: that could not be determined.
     pub(crate) fn exit_code(&self) -> u8 {
         let states = || self.outputs.iter().flat_map(|output| &output.keys).map(|key| key.state);
         let hidden = self
@@ -110,13 +112,9 @@ impl Got {
     }
 }
 
-impl Text for Got {
-    fn text(&self, style: Style) -> String {
-        let mut text = style.paint(
-            Paint::Head,
-            &format!("AzureKeyVaultSecret {}/{}", self.namespace, self.name),
-        );
-        text.push('\n');
+impl Got {
+    /// What became of it, in a line.
+    fn state(&self, style: Style) -> String {
         match &self.ready {
             Some(ready) => {
                 let paint = if ready.status == "True" {
@@ -124,16 +122,22 @@ impl Text for Got {
                 } else {
                     Paint::Bad
                 };
-                let _ = writeln!(text, "  {}: {}", style.paint(paint, &ready.reason), ready.message);
+                format!("{}: {}", style.paint(paint, &ready.reason), ready.message)
             }
-            None => {
-                let _ = writeln!(
-                    text,
-                    "  {}",
-                    style.paint(Paint::Change, "no controller has worked on it yet")
-                );
-            }
+            None if self.has_output => style.paint(Paint::Change, "no controller has worked on it yet"),
+            None => "no output: it is for the env injector".to_owned(),
         }
+    }
+}
+
+impl Text for Got {
+    fn text(&self, style: Style) -> String {
+        let mut text = style.paint(
+            Paint::Head,
+            &format!("AzureKeyVaultSecret {}/{}", self.namespace, self.name),
+        );
+        text.push('\n');
+        let _ = writeln!(text, "  {}", self.state(style));
         let facts = [
             ("reads", &self.source),
             ("vault holds", &self.vault_version),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use akv2k8s_controller::decisions::{id, version};
 use akv2k8s_controller::output::{
-    Action, Application, Claimant, Desired, Kind, Names, Observed, OutputMeta, Target, plan as steps,
+    self, Action, Application, Claimant, Desired, Kind, Names, Observed, OutputMeta, Target,
 };
 use akv2k8s_shared::api;
 use akv2k8s_shared::diagnosis::Diagnosis;
@@ -90,7 +90,7 @@ fn outputs(survey: &Survey, desired: &[Desired]) -> Vec<OutputPlan> {
         id: &akvs,
         adopt: adopt.is_some_and(|value| value == "true"),
     };
-    let plan = steps(&claimant, desired, &observed, &survey.siblings);
+    let plan = output::plan(&claimant, desired, &observed, &survey.siblings);
     let manager = akvs.manager();
     let actions = plan.actions.iter().map(|action| step(action, &survey.live, &manager));
     let refused = plan.refused.iter().map(|(target, diagnosis)| OutputPlan {
@@ -102,28 +102,12 @@ fn outputs(survey: &Survey, desired: &[Desired]) -> Vec<OutputPlan> {
 
 /// One of the controller's steps, in words.
 fn step(action: &Action<'_>, live: &BTreeMap<Target, Seen<Live>>, manager: &str) -> OutputPlan {
+    let data = |target: &Target| {
+        let found = live.get(target).and_then(Seen::found);
+        found.into_iter().flat_map(|live| &live.data)
+    };
     match action {
-        Action::Create { desired } => {
-            let step = match live.get(&desired.target) {
-                Some(Seen::NotAllowed) => Step::Unknown,
-                _ => Step::Create,
-            };
-            let change = if step == Step::Create {
-                Change::Added
-            } else {
-                Change::Unknown
-            };
-            let keys = values(desired).map(|(key, length)| KeyPlan {
-                name: key.to_owned(),
-                change,
-                length_now: None,
-                length: Some(length),
-            });
-            OutputPlan {
-                keys: keys.collect(),
-                ..blank(&desired.target, step)
-            }
-        }
+        Action::Create { desired } => created(desired, matches!(live.get(&desired.target), Some(Seen::NotAllowed))),
         Action::Apply(application) => {
             let target = &application.desired.target;
             match live.get(target).and_then(Seen::found) {
@@ -131,28 +115,39 @@ fn step(action: &Action<'_>, live: &BTreeMap<Target, Seen<Live>>, manager: &str)
                 None => blank(target, Step::Unknown),
             }
         }
-        Action::Delete { target, .. } => {
-            let data = live.get(target).and_then(Seen::found).map(|live| &live.data);
-            let keys = data.into_iter().flatten().map(|(key, value)| removed(key, value.len()));
-            OutputPlan {
-                why: Some("no longer wanted".to_owned()),
-                keys: keys.collect(),
-                ..blank(target, Step::Delete)
-            }
-        }
+        Action::Delete { target, .. } => OutputPlan {
+            why: Some("no longer wanted".to_owned()),
+            keys: data(target).map(|(key, value)| removed(key, value.len())).collect(),
+            ..blank(target, Step::Delete)
+        },
         Action::Release { target, seen } => {
             let ours = seen.applied(manager).map(|claims| &claims.data);
-            let data = live.get(target).and_then(Seen::found).map(|live| &live.data);
-            let keys = data
-                .into_iter()
-                .flatten()
-                .filter(|(key, _)| ours.is_some_and(|ours| has(ours, key)));
+            let keys = data(target).filter(|(key, _)| ours.is_some_and(|ours| has(ours, key)));
             OutputPlan {
                 why: Some("no longer wanted; others have a part in it".to_owned()),
                 keys: keys.map(|(key, value)| removed(key, value.len())).collect(),
                 ..blank(target, Step::Release)
             }
         }
+    }
+}
+
+/// What is made where nothing is; `hidden`: nobody knows whether there is anything.
+fn created(desired: &Desired, hidden: bool) -> OutputPlan {
+    let (step, change) = if hidden {
+        (Step::Unknown, Change::Unknown)
+    } else {
+        (Step::Create, Change::Added)
+    };
+    let keys = values(desired).map(|(key, length)| KeyPlan {
+        name: key.to_owned(),
+        change,
+        length_now: None,
+        length: Some(length),
+    });
+    OutputPlan {
+        keys: keys.collect(),
+        ..blank(&desired.target, step)
     }
 }
 

@@ -15,7 +15,7 @@ use kube::Api;
 use serde_json::{Map, Value};
 
 use crate::args::{Args, Run};
-use crate::cluster::{Cluster, required};
+use crate::cluster::{Cluster, required_akvs};
 use crate::vault::auth_type;
 
 /// What complaints of the wrapper's code begin with.
@@ -73,7 +73,7 @@ async fn specs(cluster: &Cluster, named: &BTreeSet<String>) -> anyhow::Result<Ma
     for name in named {
         let what =
             format!("AzureKeyVaultSecret {namespace}/{name}, which a variable names (-n NAMESPACE looks in another)");
-        let akvs = required(api.get(name).await, &what)?;
+        let akvs = required_akvs(api.get(name).await, &what, "get", &format!("namespace {namespace}"))?;
         let spec = serde_json::to_value(&akvs.spec).context("a spec has no JSON form")?;
         specs.insert(name.clone(), spec);
     }

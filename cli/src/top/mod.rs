@@ -15,7 +15,7 @@ use kube::api::ListParams;
 pub(crate) use report::Top;
 
 use crate::args::Top as Args;
-use crate::cluster::{Cluster, required};
+use crate::cluster::{Cluster, required_akvs};
 use crate::gather::{self, Component};
 
 /// Looks at the controller that leads, and at all AKVS.
@@ -24,10 +24,8 @@ use crate::gather::{self, Component};
 /// One of them cannot be read.
 pub(crate) async fn top(args: &Args, cluster: &Cluster) -> anyhow::Result<Top> {
     let all: Api<AzureKeyVaultSecret> = Api::all(cluster.client.clone());
-    let objects = required(
-        all.list(&ListParams::default()).await,
-        "AzureKeyVaultSecrets in all namespaces",
-    )?;
+    let list = all.list(&ListParams::default()).await;
+    let objects = required_akvs(list, "AzureKeyVaultSecrets", "list", "all namespaces")?;
     let leader = leader(args, cluster).await?;
     let age = Timestamp::now().as_second() - leader.started.as_second();
     Ok(report::top(
@@ -60,7 +58,7 @@ async fn leader(args: &Args, cluster: &Cluster) -> anyhow::Result<Leader> {
         Seen::Missing => {
             bail!("there is no controller in namespace {namespace} (--controller-namespace names another)")
         }
-        Seen::NotAllowed => bail!("no right to read Deployments and pods in namespace {namespace}"),
+        Seen::NotAllowed => bail!("no right to list deployments.apps and pods in namespace {namespace}"),
     };
     let mut why = "none of its pods runs".to_owned();
     for pod in pods {

@@ -74,3 +74,25 @@ async fn values_are_printed_only_for_who_agrees() -> anyhow::Result<()> {
     assert!(text.out.lines().any(|line| line.ends_with("  canary")), "{}", text.out);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_for_the_env_injector_alone_waits_for_no_controller() -> anyhow::Result<()> {
+    let bed = Bed::new("cli-injected").await?;
+    bed.set("db", "canary")?;
+    bed.stage
+        .apply("db", "{vault: {name: kv1, object: {name: db, type: secret}}}")
+        .await?;
+    let said = bed.run(&["get", "db"]).await?;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(
+        said.out.contains("  no output: it is for the env injector\n"),
+        "{said:?}"
+    );
+    let (code, got) = bed.json(&["get", "db"]).await?;
+    assert_eq!(
+        (code, &got["hasOutput"], &got["outputs"]),
+        (Some(0), &json!(false), &json!([])),
+        "{got:#}"
+    );
+    Ok(())
+}

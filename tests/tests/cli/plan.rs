@@ -213,7 +213,7 @@ async fn without_the_right_to_read_secrets_it_says_so_and_what_would_be_written(
     assert!(
         denied
             .err
-            .contains("no right to read AzureKeyVaultSecrets in namespace default"),
+            .contains("no right to list azurekeyvaultsecrets.spv.no in namespace default"),
         "{denied:?}"
     );
     Ok(())

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Stdio;
 
+use akv2k8s_testbed::emulator::{Fault, FaultKind};
 use nix::pty::openpty;
 
 use crate::bed::{Bed, CANARY};
@@ -67,5 +68,23 @@ async fn values_are_shown_after_a_yes_and_not_after_a_no() -> anyhow::Result<()>
     );
     let (code, shown) = on_a_terminal(&bed, &["get", "db", "--show"], "y\n").await?;
     assert!(code == Some(2) && shown.contains(CANARY), "{shown}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_longer_than_a_second_says_so_and_leaves_no_trace_of_it() -> anyhow::Result<()> {
+    let bed = Bed::new("cli-progress").await?;
+    bed.set("db", CANARY)?;
+    let file = bed.manifest("db", DB)?;
+    let slow = FaultKind::Latency { milliseconds: 2500 };
+    bed.stage.emulator.faults().add(Fault::vault("kv1", slow));
+    let (code, shown) = on_a_terminal(&bed, &["plan", "-f", &file], "").await?;
+    assert_eq!(code, Some(2), "{shown:?}");
+    let said = shown.find("\r\x1b[Kplanning … 1 s");
+    let cleared = shown.rfind("\r\x1b[K");
+    let plan = shown.find("AzureKeyVaultSecret ");
+    assert!(said.is_some() && said < cleared && cleared < plan, "{shown:?}");
+    let piped = bed.run(&["plan", "-f", &file]).await?;
+    assert!(piped.err.is_empty() && !piped.out.contains("planning"), "{piped:?}");
     Ok(())
 }

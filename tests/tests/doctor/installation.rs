@@ -49,6 +49,13 @@ async fn a_cluster_without_the_resource_and_then_without_a_working_controller_is
     bed.kubeconfig = cluster.kubeconfig().to_owned();
     let report = bed.json(&["doctor"]).await?;
     assert_eq!(report["next"]["code"], "CrdNotInstalled", "{report:#}");
+    for command in [&["get", "db"][..], &["doctor", "akvs", "db"], &["top"]] {
+        let said = bed.run(command).await?;
+        assert!(
+            said.error.contains("CrdNotInstalled: ") && said.error.contains("Fix: Apply it"),
+            "{command:?}: {said:?}"
+        );
+    }
 
     crd::install(&cluster.client()?).await?;
     cluster.kubectl_apply(SOMEBODYS).await?;
