@@ -1,4 +1,4 @@
-//! What a process has used, and what many measurements come to: for benches. Linux only.
+//! What a process has used, and what many measurements come to. Linux only.
 
 use std::fs;
 use std::process::Command;
@@ -41,6 +41,11 @@ pub fn resident(process: u32) -> anyhow::Result<f64> {
         .and_then(|line| line.split_whitespace().next())
         .context("no VmRSS")?;
     Ok(kib.parse::<f64>()? / 1024.0)
+}
+
+/// How many files, sockets and the like a process has open.
+pub fn open_files(process: u32) -> anyhow::Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{process}/fd"))?.count())
 }
 
 /// Processor time that a process has used, in all its threads.

@@ -135,7 +135,7 @@ const CHART_SCHEMAS: [&str; 7] = [
 
 /// For how many seconds faults strike at random: longer than among all other tests.
 const CHAOS: (&str, &str) = ("AKV2K8S_CHAOS_SECONDS", "300");
-const CHAOS_TEST: [&str; 7] = [
+const CHAOS_TEST: [&str; 8] = [
     "test",
     "--package",
     "akv2k8s-testbed",
@@ -143,6 +143,7 @@ const CHAOS_TEST: [&str; 7] = [
     "crash",
     "--",
     "chaos::",
+    "endurance::",
 ];
 
 /// Why a stage failed.

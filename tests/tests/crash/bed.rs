@@ -107,6 +107,14 @@ impl Bed {
         Ok(())
     }
 
+    /// The same; it may never have been there.
+    pub(crate) async fn delete_if_there(&self, akvs: &str) -> anyhow::Result<()> {
+        match self.akvs().delete(akvs, &DeleteParams::default()).await {
+            Err(kube::Error::Api(refusal)) if refusal.code == 404 => Ok(()),
+            answer => Ok(answer.map(drop)?),
+        }
+    }
+
     /// Waits until the Secrets whose names begin with `prefix` are exactly these, and every AKVS that owns one is Ready.
     pub(crate) async fn wait_for(&self, prefix: &str, expected: &BTreeMap<String, Expected>) -> anyhow::Result<()> {
         self.wait_long_for(PATIENCE, prefix, expected).await

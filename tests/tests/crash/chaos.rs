@@ -23,7 +23,7 @@ const KILLS: u32 = 6;
 /// How long the API server is away.
 const OUTAGE: Duration = Duration::from_secs(2);
 /// What had failed often may wait so long: five minutes, and some.
-const LONGEST_BACK_OFF: Duration = Duration::from_mins(6);
+pub(crate) const LONGEST_BACK_OFF: Duration = Duration::from_mins(6);
 /// How long the calm is watched afterwards.
 const CALM: Duration = Duration::from_secs(5);
 /// Objects are 2 pages, looked at once a second.
@@ -36,8 +36,24 @@ fn number(variable: &str) -> anyhow::Result<Option<u64>> {
     }
 }
 
-/// Everything that may go wrong with an answer, equally often.
-fn faults() -> Vec<Fault> {
+/// For how long faults strike.
+pub(crate) fn length() -> anyhow::Result<Duration> {
+    Ok(Duration::from_secs(number("AKV2K8S_CHAOS_SECONDS")?.unwrap_or(20)))
+}
+
+/// Decides which requests they strike, and what is changed when; printed, so that a run can be repeated.
+pub(crate) fn seed() -> anyhow::Result<u64> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    let seed = number("AKV2K8S_CHAOS_SEED")?.unwrap_or(u64::from(now.subsec_nanos()));
+    println!(
+        "AKV2K8S_CHAOS_SEED={seed} AKV2K8S_CHAOS_SECONDS={}",
+        length()?.as_secs()
+    );
+    Ok(seed)
+}
+
+/// Everything that may go wrong with an answer, equally often: together this share of all requests is struck.
+pub(crate) fn faults(share: f64) -> Vec<Fault> {
     let kinds = [
         FaultKind::Latency { milliseconds: 1500 },
         FaultKind::Throttle { retry_after: Some(1) },
@@ -47,7 +63,7 @@ fn faults() -> Vec<Fault> {
         FaultKind::MalformedJson,
         FaultKind::StalledBody,
     ];
-    let each = SHARE / f64::from(u8::try_from(kinds.len()).unwrap_or(u8::MAX));
+    let each = share / f64::from(u8::try_from(kinds.len()).unwrap_or(u8::MAX));
     let fault = |kind| Fault::entra(kind).requests(Requests::Any).probability(each);
     let anywhere = |kind| Fault {
         service: None,
@@ -131,10 +147,7 @@ async fn rage(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_faults_at_random_every_secret_equals_the_vault() -> anyhow::Result<()> {
-    let length = Duration::from_secs(number("AKV2K8S_CHAOS_SECONDS")?.unwrap_or(20));
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-    let seed = number("AKV2K8S_CHAOS_SEED")?.unwrap_or(u64::from(now.subsec_nanos()));
-    println!("AKV2K8S_CHAOS_SEED={seed} AKV2K8S_CHAOS_SECONDS={}", length.as_secs());
+    let (length, seed) = (length()?, seed()?);
     let mut random = SplitMix64::new(seed);
     let options = Options {
         seed,
@@ -152,7 +165,7 @@ async fn after_faults_at_random_every_secret_equals_the_vault() -> anyhow::Resul
         .controller()
         .arg("--azure-resync-period=1")
         .arg("--leader-elect=false");
-    let ids: Vec<_> = faults()
+    let ids: Vec<_> = faults(SHARE)
         .into_iter()
         .map(|fault| bed.stack.emulator.faults().add(fault))
         .collect();

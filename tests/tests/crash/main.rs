@@ -3,5 +3,6 @@
 mod bed;
 mod boundaries;
 mod chaos;
+mod endurance;
 mod replicas;
 mod scenarios;
