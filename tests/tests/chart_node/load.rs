@@ -4,15 +4,41 @@ use std::time::Duration;
 
 use akv2k8s_testbed::node::guest;
 use anyhow::ensure;
-use kube::api::{Api, ApiResource, DynamicObject, PostParams};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, PostParams};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::world::World;
-
 /// Pods created in a second.
 const RATE: u32 = 10;
+
+/// What a pod asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Asks {
+    /// It is none of our business.
+    Nothing,
+    /// A value of a vault, by reference.
+    AValue,
+}
+
+impl Asks {
+    /// A pod that nobody runs.
+    pub(crate) fn pod(self) -> anyhow::Result<Pod> {
+        let reference = match self {
+            Self::Nothing => json!(null),
+            Self::AValue => json!([{"name": "DB", "value": "db@azurekeyvault"}]),
+        };
+        let pod = json!({
+            "metadata": {"generateName": "load-"},
+            "spec": {
+                "schedulerName": "nobody",
+                "containers": [{"name": "app", "image": guest::IMAGE, "command": [guest::PATH, "env"], "env": reference}],
+            },
+        });
+        Ok(serde_json::from_value(pod)?)
+    }
+}
 
 /// A namespace in which pods are created.
 pub(crate) struct Load {
@@ -21,20 +47,9 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// `label`: value of the namespace's injection label; the pods ask for a value then.
-    pub(crate) async fn start(world: &World, namespace: &str, label: Option<&str>) -> anyhow::Result<Self> {
-        world.namespace(namespace, label).await?;
-        let reference = label.map(|_| json!([{"name": "DB", "value": "db@azurekeyvault"}]));
-        let pod = json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "load-"},
-            "spec": {
-                "schedulerName": "nobody",
-                "containers": [{"name": "app", "image": guest::IMAGE, "command": [guest::PATH, "env"], "env": reference}],
-            },
-        });
-        let pod: DynamicObject = serde_json::from_value(pod)?;
-        let resource = ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&());
-        let pods: Api<DynamicObject> = Api::namespaced_with(world.node.cluster.client()?, namespace, &resource);
+    /// Such pods from now on.
+    pub(crate) fn start(pods: Api<Pod>, asks: Asks) -> anyhow::Result<Self> {
+        let pod = asks.pod()?;
         let (stop, mut stopped) = oneshot::channel();
         let outcomes = tokio::spawn(async move {
             let mut creations = JoinSet::new();

@@ -13,10 +13,13 @@ use std::time::Instant;
 use akv2k8s_testbed::node;
 use akv2k8s_testbed::provision::Program;
 use anyhow::ensure;
-use world::{COUNT, Identity, World};
+use world::{COUNT, Identity, Profile, World};
 
 use crate::gap::Gap;
-use crate::load::Load;
+use crate::load::{Asks, Load};
+
+/// The namespace of a team that asks for values.
+const ASKING: &str = "asking";
 
 /// One node at a time.
 static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -43,17 +46,20 @@ async fn there_and_back(helm: Program, identity: Identity) -> anyhow::Result<()>
     let before = world.secrets().await?;
     ensure!(before.len() == COUNT, "{} Secrets", before.len());
 
-    // Pods of others, all the time; those of teams that ask for values once their webhook answers.
-    let others = Load::start(&world, "others", None).await?;
-    let gap = Gap::watch(&world, "asking").await?;
+    // Pods of others, all the time; those of teams that have injection once the configuration of their webhook is ours, and those that ask for
+    // values once it answers.
+    world.namespace("others", None).await?;
+    let others = Load::start(world.pods_of("others")?, Asks::Nothing)?;
+    let gap = Gap::watch(&world, ASKING).await?;
     let start = Instant::now();
     world.upgrade(identity).await?;
     let upgraded = start.elapsed();
+    let gap = gap.end().await?;
     println!(
         "pods that ask for values: refused for {:.1} s of the upgrade",
-        gap.end().await?.as_secs_f64()
+        gap.refused.as_secs_f64()
     );
-    let asking = Load::start(&world, "asking", Some("enabled")).await?;
+    let asking = Load::start(world.pods_of(ASKING)?, Asks::AValue)?;
     world.all_synced().await?;
     let synced = start.elapsed();
     let after = world.secrets().await?;
@@ -68,9 +74,10 @@ async fn there_and_back(helm: Program, identity: Identity) -> anyhow::Result<()>
     ensure!(changed.data.is_empty(), "data of {:?}", changed.data);
     ensure!(changed.lost.is_empty(), "labels or owners lost: {:?}", changed.lost);
     world.program_was_not_restarted().await?;
-    world.rotation_arrives().await?;
-    world.a_prepared_pod_gets_its_value().await?;
+    it_works(&world, "first").await?;
     asking.end("pods that ask for values, after the upgrade").await?;
+    let quiet = "pods that ask for nothing where others do, from the first moment of ours";
+    gap.quiet.end(quiet).await?;
 
     // The prior release is put back; nothing of the users' is touched.
     let before = world.secrets().await?;
@@ -85,9 +92,27 @@ async fn there_and_back(helm: Program, identity: Identity) -> anyhow::Result<()>
         .end("pods of others, from the release of akv2k8s to ours and back")
         .await?;
 
+    // Ours again, with the least rights; from one revision of ours to the next, and back.
+    world.upgrade_to(identity, Profile::Hardened).await?;
+    it_works(&world, "hardened").await?;
     world.upgrade(identity).await?;
+    it_works(&world, "second").await?;
+    let line: Vec<_> = ["rollback", world::RELEASE, "--wait", "--timeout", "5m"]
+        .into_iter()
+        .chain(force)
+        .collect();
+    world.helm(&line, "")?;
+    world.injects().await?;
+    it_works(&world, "back").await?;
+
     world.helm(&["uninstall", world::RELEASE, "--wait"], "")?;
     let changed = world::changed(&before, &world.secrets().await?);
-    ensure!(changed.data.is_empty() && changed.gone == 0, "{changed:?}");
+    ensure!(changed.data == ["db7"] && changed.gone == 0, "{changed:?}");
     world.program_was_not_restarted().await
+}
+
+/// Both programs do what they are for; `name` is new each time.
+async fn it_works(world: &World, name: &str) -> anyhow::Result<()> {
+    world.rotation_arrives(name).await?;
+    world.a_prepared_pod_gets_its_value(name).await
 }

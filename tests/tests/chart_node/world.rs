@@ -85,6 +85,13 @@ pub(crate) enum Identity {
     Workload,
 }
 
+/// Which rights the programs have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Profile {
+    Default,
+    Hardened,
+}
+
 impl World {
     pub(crate) async fn new(helm: Program) -> anyhow::Result<Self> {
         let node = Node::start().await?;
@@ -209,7 +216,15 @@ impl World {
 
     /// The values of the release of akv2k8s do not change; who it is at Entra is added, or where this node has the file that says it.
     pub(crate) async fn upgrade(&self, identity: Identity) -> anyhow::Result<()> {
+        self.upgrade_to(identity, Profile::Default).await
+    }
+
+    /// The same, to this profile.
+    pub(crate) async fn upgrade_to(&self, identity: Identity, profile: Profile) -> anyhow::Result<()> {
         let mut values = self.of_this_node().await?;
+        if let Profile::Hardened = profile {
+            values["profile"] = json!("hardened");
+        }
         match identity {
             Identity::Node => values["cloudConfig"] = json!(self.nodes_file()?),
             Identity::Workload => {
@@ -302,14 +317,14 @@ impl World {
                 "env": [{"name": "PASSWORD", "valueFrom": reference}],
             }]},
         });
-        let pods: Api<Pod> = Api::namespaced(self.node.cluster.client()?, TEAM);
+        let pods = self.pods_of(TEAM)?;
         pods.create(&PostParams::default(), &serde_json::from_value(pod)?)
             .await?;
         self.node.running(TEAM, "user").await
     }
 
     pub(crate) async fn program_was_not_restarted(&self) -> anyhow::Result<()> {
-        let pods: Api<Pod> = Api::namespaced(self.node.cluster.client()?, TEAM);
+        let pods = self.pods_of(TEAM)?;
         let status = pods.get("user").await?.status.context("it has a status")?;
         let restarts: i32 = status
             .container_statuses
@@ -325,31 +340,30 @@ impl World {
     }
 
     /// What changes in the vault from now on is written.
-    pub(crate) async fn rotation_arrives(&self) -> anyhow::Result<()> {
-        self.vault(VAULT)
-            .set_secret("db7", "another value", SecretOptions::default())?;
+    pub(crate) async fn rotation_arrives(&self, value: &str) -> anyhow::Result<()> {
+        self.vault(VAULT).set_secret("db7", value, SecretOptions::default())?;
         let secrets = self.team_secrets()?;
         let arrived = async || {
             let data = secrets.get("db7").await.ok()?.data?;
-            (data.get("password")?.0 == b"another value").then_some(())
+            (data.get("password")?.0 == value.as_bytes()).then_some(())
         };
         Ok(until("the new value", PATIENCE, arrived).await?)
     }
 
     /// A pod that asks for a value, as users of akv2k8s write it.
-    pub(crate) async fn a_prepared_pod_gets_its_value(&self) -> anyhow::Result<()> {
+    pub(crate) async fn a_prepared_pod_gets_its_value(&self, name: &str) -> anyhow::Result<()> {
         let pod: Value = json!({
-            "metadata": {"name": "asks"},
+            "metadata": {"name": name},
             "spec": {"restartPolicy": "Never", "containers": [{
                 "name": "app", "image": guest::IMAGE, "command": [guest::PATH, "env"],
                 "env": [{"name": "PASSWORD", "value": "db1@azurekeyvault"}],
             }]},
         });
-        let pods: Api<Pod> = Api::namespaced(self.node.cluster.client()?, TEAM);
+        let pods = self.pods_of(TEAM)?;
         pods.create(&PostParams::default(), &serde_json::from_value(pod)?)
             .await?;
-        let phase = self.node.ended(TEAM, "asks").await?;
-        let log = self.node.log_now(TEAM, "asks").await?;
+        let phase = self.node.ended(TEAM, name).await?;
+        let log = self.node.log_now(TEAM, name).await?;
         ensure!(phase == "Succeeded", "it {phase}: {log}");
         ensure!(environment(&log)?["PASSWORD"] == "value 1");
         Ok(())
@@ -360,6 +374,10 @@ impl World {
         let all = self.team_secrets()?.list(&ListParams::default()).await?;
         let owned = all.items.into_iter().filter(|it| !it.owner_references().is_empty());
         Ok(owned.map(|it| (it.name_any(), it)).collect())
+    }
+
+    pub(crate) fn pods_of(&self, namespace: &str) -> anyhow::Result<Api<Pod>> {
+        Ok(Api::namespaced(self.node.cluster.client()?, namespace))
     }
 
     fn objects(&self) -> anyhow::Result<Api<AzureKeyVaultSecret>> {
