@@ -68,23 +68,6 @@ impl Bed {
         Ok(())
     }
 
-    /// What the env injector does to its webhook.
-    async fn keep_webhook(&self) -> anyhow::Result<()> {
-        let config = json!({"caBundle": *CA, "service": {"path": "/pods/a-token"}});
-        let patch =
-            json!({"webhooks": [{"name": "pods.env-injector.admission.spv.no", "clientConfig": config}]}).to_string();
-        let line = [
-            "patch",
-            WEBHOOK,
-            "--type=strategic",
-            "--patch",
-            &patch,
-            "--field-manager=akv2k8s-envinjector",
-        ];
-        self.cluster.kubectl(&line).await?.success()?;
-        Ok(())
-    }
-
     async fn webhook_is_kept(&self, after: &str) -> anyhow::Result<()> {
         let config = &self.there(WEBHOOK).await?["webhooks"][0]["clientConfig"];
         ensure!(
@@ -93,7 +76,7 @@ impl Bed {
             config["caBundle"]
         );
         ensure!(
-            config["service"]["path"] == "/pods/a-token",
+            config["service"]["path"] == PATH,
             "after {after} path is {}",
             config["service"]["path"]
         );
@@ -122,6 +105,25 @@ pub(crate) fn authority() -> String {
 }
 
 static CA: std::sync::LazyLock<String> = std::sync::LazyLock::new(authority);
+/// The path of ours that the API server posts to.
+const PATH: &str = "/pods/a-token";
+
+/// What the env injector does to its webhook once it runs.
+pub(crate) async fn the_env_injector_fills_in_its_webhook(cluster: &ControlPlane) -> anyhow::Result<()> {
+    let config = json!({"caBundle": *CA, "service": {"path": PATH}});
+    let webhooks = json!({"webhooks": [{"name": "pods.env-injector.admission.spv.no", "clientConfig": config}]});
+    let patch = webhooks.to_string();
+    let line = [
+        "patch",
+        WEBHOOK,
+        "--type=strategic",
+        "--patch",
+        &patch,
+        "--field-manager=akv2k8s-envinjector",
+    ];
+    cluster.kubectl(&line).await?.success()?;
+    Ok(())
+}
 
 /// An AzureKeyVaultSecret, the Secret that was written for it, the env injector's certificates, and credentials.
 fn what_must_stay() -> String {
@@ -161,7 +163,7 @@ async fn life(program: Program) -> anyhow::Result<()> {
         bed.there(&id(object).to_lowercase()).await?;
     }
     bed.apply_what_is_the_users().await?;
-    bed.keep_webhook().await?;
+    the_env_injector_fills_in_its_webhook(&bed.cluster).await?;
 
     let more = format!("{VALUES}\n").replace(
         "global: {",

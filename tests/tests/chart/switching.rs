@@ -7,6 +7,7 @@ use akv2k8s_testbed::helm::RELEASE;
 use akv2k8s_testbed::provision::Program;
 use anyhow::{Context, ensure};
 
+use crate::installing::the_env_injector_fills_in_its_webhook;
 use crate::kinds::PFX;
 use crate::place::{Objects, Place, Switched};
 use crate::users::Users;
@@ -124,6 +125,9 @@ async fn there_and_back(program: Program) -> anyhow::Result<()> {
     is_ours(&place).await?;
     is_untouched(&users, &before).await?;
 
+    // What the old chart renders has a value, the env injector has written another by now: both Helms put the old one back by themselves,
+    // since the old release was installed by Helm 3.
+    the_env_injector_fills_in_its_webhook(place.cluster).await?;
     let back = ["rollback", RELEASE, "1", "--namespace", RELEASE];
     place.ours.run(&back, "").context("roll back")?;
     is_theirs(&place).await?;
