@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use akv2k8s_program::api_server::{self, Place};
 use akv2k8s_program::listen::listen;
@@ -130,40 +131,23 @@ impl EnvInjector {
             broker: self.config.broker,
         }));
 
-        let mut background = JoinSet::new();
+        let mut background = self.background();
         background.spawn(followed);
-        if let Some(pki) = self.pki.clone() {
-            background.spawn(async move { pki.follow().await });
-        }
-        if let Some(directory) = self.directory.clone() {
-            background.spawn(async move { directory.follow().await });
-        }
         let mut doors = JoinSet::new();
         if let Some((door, broker)) = broker {
             doors.spawn(door.serve(phases.clone()));
             background.spawn(async move { broker.follow().await });
         }
-        let health = routes::health(phases.clone());
         let metrics = if self.config.metrics {
             routes::metrics(registry)
         } else {
             Router::new()
         };
-        let mut open = |listener, tls, router| {
-            let door = Door {
-                listener,
-                tls,
-                router,
-                limits: Limits::default(),
-            };
-            doors.spawn(door.serve(phases.clone()));
-        };
-        open(self.http, None, health.clone().merge(metrics).merge(routes::gone()));
-        open(
-            self.tls,
-            Some(serving),
-            health.merge(routes::pods(webhook, self.pki.clone(), phases.clone())),
-        );
+        let health = routes::health(phases.clone());
+        let plain = health.clone().merge(metrics).merge(routes::gone());
+        doors.spawn(door(self.http, None, plain).serve(phases.clone()));
+        let pods = health.merge(routes::pods(webhook, self.pki, phases.clone()));
+        doors.spawn(door(self.tls, Some(serving), pods).serve(phases.clone()));
 
         let ready = async {
             cluster.synced().await;
@@ -177,13 +161,20 @@ impl EnvInjector {
             ended = background.join_next() => anyhow::bail!("something ended that should not: {ended:?}"),
             ended = doors.join_next() => anyhow::bail!("a port is served no more: {ended:?}"),
         }
-        let drain = self.config.drain;
-        info!(?drain, "stopping");
-        phases.enter(Phase::Draining);
-        tokio::time::sleep(drain).await;
-        phases.enter(Phase::Stopping);
-        while doors.join_next().await.is_some() {}
+        farewell(&phases, self.config.drain, doors).await;
         Ok(())
+    }
+
+    /// What keeps certificates up to date.
+    fn background(&self) -> JoinSet<()> {
+        let mut background = JoinSet::new();
+        if let Some(pki) = self.pki.clone() {
+            background.spawn(async move { pki.follow().await });
+        }
+        if let Some(directory) = self.directory.clone() {
+            background.spawn(async move { directory.follow().await });
+        }
+        background
     }
 
     /// The broker's port, and the broker behind it.
@@ -245,6 +236,24 @@ impl EnvInjector {
             .map(|directory| directory.server_config())
             .or_else(own)
     }
+}
+
+fn door(listener: TcpListener, tls: Option<Arc<ServerConfig>>, router: Router) -> Door {
+    Door {
+        listener,
+        tls,
+        router,
+        limits: Limits::default(),
+    }
+}
+
+/// Serves on until everybody knows, and finishes what is in flight.
+async fn farewell(phases: &Phases, drain: Duration, mut doors: JoinSet<()>) {
+    info!(?drain, "stopping");
+    phases.enter(Phase::Draining);
+    tokio::time::sleep(drain).await;
+    phases.enter(Phase::Stopping);
+    while doors.join_next().await.is_some() {}
 }
 
 fn pki_options(config: &Config, namespace: &str, for_webhook: bool) -> Options {

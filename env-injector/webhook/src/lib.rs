@@ -20,6 +20,7 @@ pub mod config;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod label;
+mod likeness;
 mod metrics;
 pub mod pki;
 pub mod registry;

@@ -3,11 +3,24 @@
 use std::fmt;
 use std::sync::Arc;
 
+use akv2k8s_shared::diagnosis::Code;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
 
 use crate::pki::{Directory, Pki};
+
+/// The label of what is counted by code of the failure catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ByCode {
+    code: &'static str,
+}
+
+impl From<Code> for ByCode {
+    fn from(code: Code) -> Self {
+        Self { code: code.as_str() }
+    }
+}
 
 /// The certificates that are served: until when they are valid is read when it is asked for.
 pub(crate) struct Certificates {

@@ -53,7 +53,5 @@ pub const RETRIES: &str = "ENV_INJECTOR_RETRIES";
 pub const WAIT_BEFORE_RETRY: &str = "ENV_INJECTOR_WAIT_BEFORE_RETRY";
 /// How long the wrapper may take until the program starts, in seconds; 60 when unset.
 pub const START_BUDGET: &str = "ENV_INJECTOR_START_BUDGET";
-/// `info` (default), `debug` or `trace`.
-pub const LOG_LEVEL: &str = "ENV_INJECTOR_LOG_LEVEL";
 /// `fmt` (default) or `json`.
 pub const LOG_FORMAT: &str = "ENV_INJECTOR_LOG_FORMAT";

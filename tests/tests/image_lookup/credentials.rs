@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use akv2k8s_envinjector::admission::ImageQuery;
-use akv2k8s_envinjector::registry::{Registries, Settings};
+use akv2k8s_envinjector::registry::{HostPort, Registries, Settings};
 use akv2k8s_shared::diagnosis::Code;
 use akv2k8s_shared::environment::Environment;
 use akv2k8s_shared::http::{HttpClient, Limits};
@@ -237,9 +237,10 @@ impl Azure {
     }
 
     /// The registry under each of its names.
-    fn places(&self) -> BTreeSet<String> {
+    fn places(&self) -> BTreeSet<HostPort> {
         let hosts = ["my.azurecr.localhost", "localhost", "127.0.0.1"];
-        hosts.map(|host| format!("{host}:{}", port(&self.registry))).into()
+        let places = hosts.map(|host| format!("{host}:{}", port(&self.registry)).parse());
+        places.into_iter().flatten().collect()
     }
 
     fn image(&self, host: &str) -> ImageQuery {

@@ -93,8 +93,13 @@ async fn images_of_a_list_that_start_the_same_program_need_no_node_selector() ->
 async fn blobs_are_fetched_from_where_the_registry_keeps_them_without_its_credentials() -> anyhow::Result<()> {
     // It keeps them under another name.
     let bed = Bed::with(|settings| {
-        let other = settings.local.iter().map(|it| it.replace("127.0.0.1", "localhost"));
-        settings.local.extend(other.collect::<Vec<_>>());
+        let other = settings
+            .local
+            .iter()
+            .map(|it| it.to_string().replace("127.0.0.1", "localhost"));
+        settings
+            .local
+            .extend(other.filter_map(|it| it.parse().ok()).collect::<Vec<_>>());
     })
     .await?;
     bed.registry.push("app", "1", &starting("/app", "amd64"), Format::Oci)?;

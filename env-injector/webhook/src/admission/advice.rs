@@ -9,9 +9,8 @@ use serde_json::Value;
 use super::mutate::Facts;
 use super::specs::NotTold;
 use super::wanted::{Mention, Wanted};
+use crate::likeness::nearest;
 
-/// How alike a name has to be to be suggested: 1.0 is equal.
-const ALIKE: f64 = 0.7;
 /// What a certificate can be asked for.
 const OF_CERTIFICATES: [&str; 3] = ["tls.crt", "tls.key", "raw"];
 
@@ -77,13 +76,8 @@ pub(super) fn query(place: Place<'_>, name: &str, query: Option<&Query>, spec: &
 
 /// How the sentence ends: `; did you mean 'NEAREST'?`, or [`END`] when nothing is near.
 fn suggestion<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
-    let likeness = |candidate: &'n str| (strsim::jaro_winkler(name, candidate), candidate);
-    let nearest = known
-        .into_iter()
-        .map(likeness)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other));
-    match nearest {
-        Some((likeness, nearest)) if likeness >= ALIKE => format!("; did you mean '{nearest}'?"),
-        _ => END.to_owned(),
+    match nearest(name, known) {
+        Some(nearest) => format!("; did you mean '{nearest}'?"),
+        None => END.to_owned(),
     }
 }

@@ -3,23 +3,19 @@
 use std::time::Duration;
 
 use akv2k8s_shared::diagnosis::Code;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Denial {
-    code: &'static str,
-}
+use crate::metrics::ByCode;
 
 /// Counters of the webhook.
 pub struct Metrics {
     inspections: Counter,
     mutations: Counter,
     failures: Counter,
-    denials: Family<Denial, Counter>,
+    denials: Family<ByCode, Counter>,
     refused: Counter,
     look_ups: Counter,
     failed_look_ups: Counter,
@@ -29,58 +25,36 @@ pub struct Metrics {
 impl Metrics {
     /// All at zero, and part of what `registry` shows.
     pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self {
-            inspections: Counter::default(),
-            mutations: Counter::default(),
-            failures: Counter::default(),
-            denials: Family::default(),
-            refused: Counter::default(),
-            look_ups: Counter::default(),
-            failed_look_ups: Counter::default(),
-            duration: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
+        let denials = Family::default();
+        let help = "Pods that were denied, by code of the failure catalogue";
+        registry.register("admission_denials", help, Family::clone(&denials));
+        let duration = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
+        let help = "Time one admission took";
+        registry.register("admission_duration_seconds", help, duration.clone());
+        let mut counter = |name, help| {
+            let counter = Counter::default();
+            registry.register(name, help, counter.clone());
+            counter
         };
-        let counters = [
-            ("pod_inspections", "Pods that were looked at", &metrics.inspections),
-            (
-                "pod_mutations",
-                "Pods that were prepared for injection",
-                &metrics.mutations,
-            ),
-            (
+        Self {
+            inspections: counter("pod_inspections", "Pods that were looked at"),
+            mutations: counter("pod_mutations", "Pods that were prepared for injection"),
+            failures: counter(
                 "pod_mutations_failed",
                 "Pods that were denied, since they could not be prepared",
-                &metrics.failures,
             ),
-            (
+            refused: counter(
                 "admission_requests_refused",
                 "Requests that did not come by the path that the API server was told",
-                &metrics.refused,
             ),
-            (
+            look_ups: counter(
                 "container_inspections",
                 "Images that were looked up, since their container has no command",
-                &metrics.look_ups,
             ),
-            (
-                "container_inspections_failed",
-                "Images that could not be looked up",
-                &metrics.failed_look_ups,
-            ),
-        ];
-        for (name, help, counter) in counters {
-            registry.register(name, help, counter.clone());
+            failed_look_ups: counter("container_inspections_failed", "Images that could not be looked up"),
+            denials,
+            duration,
         }
-        registry.register(
-            "admission_denials",
-            "Pods that were denied, by code of the failure catalogue",
-            metrics.denials.clone(),
-        );
-        registry.register(
-            "admission_duration_seconds",
-            "Time one admission took",
-            metrics.duration.clone(),
-        );
-        metrics
     }
 
     /// A pod was looked at.
@@ -94,8 +68,7 @@ impl Metrics {
     /// A pod was denied.
     pub(super) fn denied(&self, code: Code) {
         self.failures.inc();
-        let code = code.as_str();
-        self.denials.get_or_create(&Denial { code }).inc();
+        self.denials.get_or_create(&code.into()).inc();
     }
 
     /// Somebody asked who is not the API server.

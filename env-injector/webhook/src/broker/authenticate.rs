@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use akv2k8s_shared::diagnosis::{Diagnosis, Explanation, case};
 use akv2k8s_shared::injection::names::{self, TOKEN_AUDIENCE};
 use jiff::Timestamp;
-use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus, UserInfo};
+use k8s_openapi::api::authentication::v1::{TokenReviewStatus, UserInfo};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::Api;
-use kube::api::PostParams;
 use sha2::{Digest, Sha256};
 
 use super::refusal::Refused;
+use super::review;
 use super::token::claimed_pod;
 use crate::server::Peer;
 use akv2k8s_program::server::places::Places;
@@ -121,18 +121,8 @@ impl Authenticator {
     }
 
     async fn review(&self, token: &str) -> Result<TokenReviewStatus, Refused> {
-        let review = TokenReview {
-            spec: TokenReviewSpec {
-                audiences: Some(vec![TOKEN_AUDIENCE.to_owned()]),
-                token: token.to_owned(),
-            },
-            ..TokenReview::default()
-        };
-        let answer = Api::all(self.client.clone())
-            .create(&PostParams::default(), &review)
-            .await;
-        let answer = answer.map_err(|error| unanswered("create tokenreviews", &error))?;
-        Ok(answer.status.unwrap_or_default())
+        let answer = review::ask(&self.client, token).await;
+        answer.map_err(|error| unanswered("create tokenreviews", &error))
     }
 
     fn keep(&self, key: Key, asked: Instant, answer: Known) {

@@ -14,6 +14,7 @@ use super::authenticate::{Caller, Standing};
 use super::refusal::Refused;
 use crate::cluster::Specs;
 use crate::label::NamespaceLabel;
+use crate::likeness::nearest;
 
 /// How soon an AKVS that is missing may be there: manifests of one folder are applied in any order.
 const SOON: std::time::Duration = std::time::Duration::from_secs(2);
@@ -111,11 +112,8 @@ fn release(caller: &Caller, reference: &str, facts: &Facts<'_>) -> Result<Releas
 }
 
 fn missing(caller: &Caller, name: &str, specs: &Specs) -> Refused {
-    const SIMILAR: f64 = 0.8;
     let namespace = &caller.namespace;
-    let likeness = |other: &&String| strsim::jaro_winkler(other, name);
-    let nearest = specs.keys().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    let mean = match nearest.filter(|other| likeness(other) >= SIMILAR) {
+    let mean = match nearest(name, specs.keys().map(String::as_str)) {
         Some(nearest) => format!(" Is '{nearest}' meant?"),
         None => String::new(),
     };

@@ -143,7 +143,8 @@ fn too_slow() -> Refused {
     Refused::new(503, diagnosis).again(Duration::from_secs(2))
 }
 
-/// A body that is overwritten once it was sent.
+/// A body that is overwritten once it was sent: neither the port ([`crate::server::Door`] writes head and body as two parts) nor TLS, which
+/// encrypts from where it lies, keeps a copy.
 struct Secret(SecretBytes);
 
 impl AsRef<[u8]> for Secret {

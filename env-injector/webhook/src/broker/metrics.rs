@@ -3,16 +3,12 @@
 use std::time::Duration;
 
 use akv2k8s_shared::diagnosis::Code;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Denial {
-    code: &'static str,
-}
+use crate::metrics::ByCode;
 
 /// The broker's counters. Cheap to clone.
 #[derive(Clone)]
@@ -20,7 +16,7 @@ pub struct Metrics {
     requests: Counter,
     failed: Counter,
     releases: Counter,
-    denials: Family<Denial, Counter>,
+    denials: Family<ByCode, Counter>,
     duration: Histogram,
 }
 
@@ -64,8 +60,7 @@ impl Metrics {
         self.duration.observe(took.as_secs_f64());
         if let Some(code) = denied {
             self.failed.inc();
-            let code = code.as_str();
-            self.denials.get_or_create(&Denial { code }).inc();
+            self.denials.get_or_create(&code.into()).inc();
         }
     }
 }

@@ -22,6 +22,7 @@ mod limit;
 mod metrics;
 mod open;
 mod refusal;
+mod review;
 mod token;
 mod values;
 

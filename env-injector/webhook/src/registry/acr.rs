@@ -14,6 +14,7 @@ use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, USER_AGENT};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
+use zeroize::Zeroizing;
 
 use super::client::{AGENT, Client};
 use super::credentials::Login;
@@ -86,16 +87,12 @@ async fn exchange(client: &Client, registry: &str, token: &SecretBytes) -> Resul
         refresh_token: &'b str,
     }
     let token = token.expose_str().ok_or("Entra's token is no text")?;
-    let form = form_urlencoded::Serializer::new(String::with_capacity(2 * token.len() + 100))
-        .append_pair("grant_type", "access_token")
-        .append_pair("service", registry)
-        .append_pair("access_token", token)
-        .finish();
+    let form = form(registry, token);
     let url = Url::parse(&format!("https://{registry}/oauth2/exchange")).map_err(|error| error.to_string())?;
     let request = Request::post(url.as_str())
         .header(USER_AGENT, AGENT)
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(Full::new(Bytes::from(form)))
+        .body(Full::new(Bytes::from_owner(form)))
         .map_err(|error| error.to_string())?;
     let answer = client
         .exchange(&url, request)
@@ -110,11 +107,29 @@ async fn exchange(client: &Client, registry: &str, token: &SecretBytes) -> Resul
     Ok(SecretBytes::from(read.refresh_token))
 }
 
+/// The fields of the request; overwritten when it has been sent.
+fn form(registry: &str, token: &str) -> Zeroizing<Vec<u8>> {
+    // Three bytes for each that is escaped: the buffer must not grow, which would leave copies behind.
+    let mut fields = form_urlencoded::Serializer::new(String::with_capacity(100 + 3 * (registry.len() + token.len())));
+    fields
+        .append_pair("grant_type", "access_token")
+        .append_pair("service", registry)
+        .append_pair("access_token", token);
+    Zeroizing::new(fields.finish().into_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use akv2k8s_shared::identity::Cloud;
 
     use super::*;
+
+    #[test]
+    fn whatever_the_token_is_its_buffer_never_grows() {
+        let form = form("my.azurecr.io:443", &"&=ß".repeat(100));
+        assert_eq!(form.capacity(), 100 + 3 * (17 + 400));
+        assert!(form.starts_with(b"grant_type=access_token&service=my.azurecr.io%3A443&access_token=%26%3D%C3%9F"));
+    }
 
     #[test]
     fn only_registries_of_the_cloud_see_a_token() {

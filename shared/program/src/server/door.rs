@@ -19,7 +19,7 @@ use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::{Service, ServiceExt};
@@ -84,52 +84,36 @@ pub struct Door {
 impl Door {
     /// Serves until [`Phase::Stopping`], and then until what is in flight has been answered.
     pub async fn serve(self, phases: Phases) {
-        let Self {
-            listener,
-            tls,
-            router,
-            limits,
-        } = self;
-        let acceptor = tls.map(TlsAcceptor::from);
-        let manners = (phases.clone(), limits.request);
-        let router = router.layer(middleware::from_fn_with_state(manners, answer_in_time));
+        let Self { listener, limits, .. } = self;
         let places = Arc::new(Semaphore::new(limits.connections));
-        let of_one = Places::new(Semaphore::MAX_PERMITS, limits.of_one);
+        let manners = (phases.clone(), limits.request);
+        let host = Host {
+            acceptor: self.tls.map(TlsAcceptor::from),
+            router: self
+                .router
+                .layer(middleware::from_fn_with_state(manners, answer_in_time)),
+            of_one: Places::new(Semaphore::MAX_PERMITS, limits.of_one),
+            limits,
+            phases,
+        };
         let mut connections = JoinSet::new();
         loop {
             while connections.try_join_next().is_some() {}
             let accepted = tokio::select! {
-                () = phases.reach(Phase::Stopping) => break,
+                () = host.phases.reach(Phase::Stopping) => break,
                 accepted = accept(&listener, &places) => accepted,
             };
-            let (stream, peer, place) = match accepted {
-                Ok(accepted) => accepted,
+            match accepted {
+                Ok(accepted) => {
+                    if let Some(conversation) = host.receive(accepted) {
+                        connections.spawn(conversation);
+                    }
+                }
                 Err(error) => {
                     warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(BREATH).await;
-                    continue;
                 }
-            };
-            let Some(share) = of_one.try_take(peer) else {
-                debug!(address = %peer.0, "an address has too many connections");
-                continue;
-            };
-            let (acceptor, phases) = (acceptor.clone(), phases.clone());
-            let router = router.clone().map_request(move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(peer);
-                request
-            });
-            connections.spawn(async move {
-                match acceptor {
-                    None => converse(stream, router, limits, &phases).await,
-                    Some(acceptor) => match tokio::time::timeout(limits.handshake, acceptor.accept(stream)).await {
-                        Ok(Ok(stream)) => converse(stream, router, limits, &phases).await,
-                        Ok(Err(error)) => debug!(%error, "no TLS connection came about"),
-                        Err(_) => debug!("a TLS handshake took too long"),
-                    },
-                }
-                drop((place, share));
-            });
+            }
         }
         drop(listener);
         let finished = async { while connections.join_next().await.is_some() {} };
@@ -139,9 +123,46 @@ impl Door {
     }
 }
 
-type Place = tokio::sync::OwnedSemaphorePermit;
+/// Who receives connections, once they are accepted.
+struct Host {
+    acceptor: Option<TlsAcceptor>,
+    router: Router,
+    /// Places of one address.
+    of_one: Places<Peer>,
+    limits: Limits,
+    phases: Phases,
+}
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, Peer, Place)> {
+impl Host {
+    /// All that becomes of a connection; `None`: its address has too many.
+    fn receive(&self, (stream, peer, place): Accepted) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let Some(share) = self.of_one.try_take(peer) else {
+            debug!(address = %peer.0, "an address has too many connections");
+            return None;
+        };
+        let (acceptor, limits, phases) = (self.acceptor.clone(), self.limits, self.phases.clone());
+        let router = self.router.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            request
+        });
+        Some(async move {
+            match acceptor {
+                None => converse(stream, router, limits, &phases).await,
+                Some(acceptor) => match tokio::time::timeout(limits.handshake, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => converse(stream, router, limits, &phases).await,
+                    Ok(Err(error)) => debug!(%error, "no TLS connection came about"),
+                    Err(_) => debug!("a TLS handshake took too long"),
+                },
+            }
+            drop((place, share));
+        })
+    }
+}
+
+/// A connection, whence it came, and its place among all.
+type Accepted = (TcpStream, Peer, OwnedSemaphorePermit);
+
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<Accepted> {
     let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, address) = listener.accept().await?;
     // Answers are small and waited for.

@@ -1,6 +1,6 @@
 //! A stream whose other side has to take what it is sent within a time.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -52,6 +52,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
         self.timed(outcome, cx)
     }
 
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.timed(outcome, cx)
+    }
+
+    /// Else hyper would copy each body behind its head into a buffer that nobody overwrites.
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_flush(cx);
         let outcome = self.timed(outcome, cx);
@@ -78,6 +92,20 @@ mod tests {
     async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: usize) -> io::Result<()> {
         stream.write_all(&vec![0; bytes]).await?;
         stream.flush().await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_sent_in_parts_is_sent_without_a_copy_of_the_whole_and_within_the_same_time() {
+        let (ours, mut theirs) = duplex(10);
+        let mut ours = Patience::new(ours, 10 * SECOND);
+        assert!(ours.is_write_vectored(), "the stream can, and so hyper has to be told");
+        let parts = [IoSlice::new(b"head"), IoSlice::new(b"body")];
+        assert_eq!(ours.write_vectored(&parts).await.unwrap(), 8);
+        theirs.read_exact(&mut [0; 8]).await.unwrap();
+        let full = [IoSlice::new(&[0; 10])];
+        assert_eq!(ours.write_vectored(&full).await.unwrap(), 10);
+        let stuck = ours.write_vectored(&full).await;
+        assert_eq!(stuck.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]
