@@ -29,5 +29,6 @@ pub mod reference;
 pub mod secret;
 pub mod single_flight;
 pub mod span;
+pub mod text;
 #[cfg(feature = "kube")]
 pub mod watching;

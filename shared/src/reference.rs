@@ -7,6 +7,8 @@ use std::hash::{Hash, Hasher};
 
 use thiserror::Error;
 
+use crate::text::shortened;
+
 /// Why a name is not one Azure could have given.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ReferenceError {
@@ -181,11 +183,7 @@ impl fmt::Display for ObjectRef {
 
 /// Keeps error messages short whatever was typed.
 fn shorten(text: &str) -> String {
-    const LONGEST: usize = 60;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    shortened(text, 60)
 }
 
 #[cfg(test)]

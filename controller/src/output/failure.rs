@@ -1,12 +1,12 @@
 //! What the API server's refusals mean.
 
 use akv2k8s_shared::diagnosis::{Diagnosis, Explanation, case};
-use akv2k8s_shared::object::SecretData;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use akv2k8s_shared::readers::is_rbac;
+use akv2k8s_shared::text::shortened;
 use kube::core::Status;
 use kube::core::response::StatusCause;
 
+use super::echo::repeats;
 use super::{Desired, Target};
 
 /// Longest message of the API server (an admission webhook's, say) that is passed on, in characters.
@@ -180,30 +180,9 @@ impl Attempt<'_> {
 
     /// `message`, shortened; `None` when it holds a value that was sent.
     fn without_values(&self, message: &str) -> Option<String> {
-        let leaks = |data: &SecretData| {
-            data.values().filter(|value| !value.is_empty()).any(|value| {
-                let text = value
-                    .expose_str()
-                    .filter(|text| message.contains(*text) || message.contains(&escaped(text)));
-                text.is_some() || message.contains(&STANDARD.encode(value.expose()))
-            })
-        };
-        if self
-            .desired
-            .is_some_and(|desired| leaks(&desired.data) || leaks(&desired.binary))
-        {
-            return None;
-        }
-        Some(match message.char_indices().nth(LONGEST_MESSAGE) {
-            Some((end, _)) => format!("{}…", &message[..end]),
-            None => message.to_owned(),
-        })
+        let repeats = |desired: &Desired| repeats(message, &desired.data) || repeats(message, &desired.binary);
+        (!self.desired.is_some_and(repeats)).then(|| shortened(message, LONGEST_MESSAGE))
     }
-}
-
-/// `text` as it stands inside a JSON string.
-fn escaped(text: &str) -> String {
-    serde_json::Value::from(text).to_string().trim_matches('"').to_owned()
 }
 
 /// The error's own words and those of its first cause: stable for equal failures, without addresses of connections.
@@ -216,11 +195,6 @@ fn outermost(error: &kube::Error) -> String {
 
 fn causes(status: &Status) -> impl Iterator<Item = &StatusCause> {
     status.details.iter().flat_map(|details| &details.causes)
-}
-
-/// RBAC says `… cannot patch resource "secrets" …`; quotas, policies and webhooks answer 403 in words of their own.
-fn is_rbac(status: &Status) -> bool {
-    status.message.contains("cannot ") && status.message.contains(" resource \"")
 }
 
 fn is_immutable(status: &Status) -> bool {

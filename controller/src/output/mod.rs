@@ -13,6 +13,7 @@
 
 mod apply;
 mod body;
+mod echo;
 mod failure;
 mod fields;
 mod meta;

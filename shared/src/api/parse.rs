@@ -4,8 +4,10 @@ use super::spec::{ChainOrder, ConfigMapOutput, ContentType, KeyFormat, ObjectTyp
 #[cfg(feature = "kube")]
 use super::v2beta1::AzureKeyVaultSecret;
 use crate::diagnosis::{Code, Diagnosis, Explanation, case};
+use crate::object::limits::is_data_key;
 use crate::object::{self, MultiKeyFormat, SourceType, Transform};
 use crate::reference::{ObjectKind, ObjectName, ObjectRef, ObjectVersion, ReferenceError, VaultName};
+use crate::text::shortened;
 
 /// What an AKVS asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,18 +223,11 @@ fn needs_data_key(source: SourceType, secret_type: Option<&str>) -> bool {
     }
 }
 
-/// Rules of data keys: <https://kubernetes.io/docs/concepts/configuration/secret/#restriction-names-data>.
 fn check_data_key(field: &str, key: Option<&str>) -> Result<(), Box<Diagnosis>> {
     let Some(key) = key else {
         return refuse(field, Code::DataKeyMissing);
     };
-    let legal = key.len() <= 253
-        && key
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-        && key != "."
-        && !key.starts_with("..");
-    if legal {
+    if is_data_key(key) {
         return Ok(());
     }
     let key = &format_args!("{:?}", shorten(key));
@@ -278,11 +273,7 @@ fn refuse<T>(field: &str, why: impl Into<Explanation>) -> Result<T, Box<Diagnosi
 
 /// Keeps messages short whatever was typed.
 fn shorten(text: &str) -> String {
-    const LONGEST: usize = 60;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    shortened(text, 60)
 }
 
 impl KeyFormat {

@@ -21,6 +21,8 @@ pub mod workload;
 use std::fmt;
 use std::time::Duration;
 
+use crate::text::{one_line, shortened};
+
 pub use assertion::{AUDIENCE, AssertionClaims, TOKEN_PROXY};
 pub use catalogue::{Case, Code, EventReason, Explanation, Row, SECTIONS, Section, Text, case};
 pub use client_secret::{explain_secret, mistaken_secret};
@@ -151,12 +153,7 @@ pub enum Retry {
 
 /// Makes foreign text fit for a message: one line, bounded length.
 pub(crate) fn tidy(text: &str) -> String {
-    const LONGEST: usize = 300;
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+    shortened(&one_line(text), 300)
 }
 
 #[cfg(test)]

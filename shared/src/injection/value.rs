@@ -30,6 +30,7 @@ use crate::keyvault::{KeyVault, Priority, VaultError};
 use crate::object::{KeyFormat, MultiKeyFormat, basic_auth, limits, multi_key, public_key, transform};
 use crate::reference::ObjectVersion;
 use crate::secret::SecretBytes;
+use crate::text::shortened;
 
 /// A value, and the version of the object that it is from.
 pub struct Read {
@@ -59,18 +60,13 @@ pub async fn read(
         fetched = vault.get_since(identity, &object, Priority::New, since).await;
     }
     let object = &fetched?.object;
-    let version = match object {
-        VaultObject::Secret(secret) => &secret.version,
-        VaultObject::Certificate(certificate) => &certificate.version,
-        VaultObject::Key(key) => &key.version,
-    };
     let value = value(source, query, object).map_err(|diagnosis| VaultError {
         diagnosis: *diagnosis,
         retry: Retry::Slowly,
     })?;
     Ok(Read {
         value,
-        version: version.clone(),
+        version: object.version().clone(),
     })
 }
 
@@ -163,7 +159,7 @@ fn of_key(format: Option<KeyFormat>, query: Option<&str>, key: &KeyObject) -> Re
 
 /// A query, of bounded length.
 fn shown(query: &str) -> String {
-    query.chars().take(64).collect()
+    shortened(query, 64)
 }
 
 #[cfg(test)]

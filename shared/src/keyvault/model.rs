@@ -82,3 +82,23 @@ pub enum VaultObject {
     /// Of [`crate::reference::ObjectKind::Key`].
     Key(KeyObject),
 }
+
+impl VaultObject {
+    /// The version that was read.
+    pub fn version(&self) -> &ObjectVersion {
+        match self {
+            Self::Secret(secret) => &secret.version,
+            Self::Certificate(certificate) => &certificate.version,
+            Self::Key(key) => &key.version,
+        }
+    }
+
+    /// Its attributes.
+    pub fn attributes(&self) -> &Attributes {
+        match self {
+            Self::Secret(secret) => &secret.attributes,
+            Self::Certificate(certificate) => &certificate.attributes,
+            Self::Key(key) => &key.attributes,
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::diagnosis::{Explanation, case};
 use crate::secret::SecretBytes;
+use crate::text::shortened;
 
 /// The API server's limit on all values of one Secret or ConfigMap together, in bytes (keys do not count).
 pub(crate) const MAX_DATA: usize = 1_048_576;
@@ -41,17 +42,18 @@ fn too_large(bytes: usize) -> Explanation {
     .into()
 }
 
-/// The rule is the API server's for keys of Secrets and ConfigMaps:
+/// Whether the API server takes `key` in a Secret or ConfigMap:
 /// <https://kubernetes.io/docs/concepts/configuration/configmap/#configmap-object>.
-fn check_key(key: &str) -> Result<(), Explanation> {
+pub(crate) fn is_data_key(key: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    let valid = (1..=253).contains(&key.len()) && key.bytes().all(allowed) && key != "." && !key.starts_with("..");
-    if valid {
+    (1..=253).contains(&key.len()) && key.bytes().all(allowed) && key != "." && !key.starts_with("..")
+}
+
+fn check_key(key: &str) -> Result<(), Explanation> {
+    if is_data_key(key) {
         return Ok(());
     }
-    let shown: String = key.chars().take(64).collect();
-    let dots = if key.chars().count() > 64 { "…" } else { "" };
-    let key = &format_args!("{shown:?}{dots}");
+    let key = &format_args!("{:?}", shortened(key, 64));
     Err(case::PairNotAllowed { key }.into())
 }
 

@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 use super::{MultiKeyFormat, SecretData};
 use crate::diagnosis::{Explanation, case};
 use crate::secret::SecretBytes;
+use crate::text::shortened;
 
 pub(crate) use self::select::select;
 
@@ -73,7 +74,7 @@ fn nested(key: &str) -> Explanation {
 
 /// The key in quotes, of bounded length.
 fn shown(key: &str) -> String {
-    format!("{:?}", key.chars().take(64).collect::<String>())
+    format!("{:?}", shortened(key, 64))
 }
 
 impl MultiKeyFormat {

@@ -189,11 +189,10 @@ fn jwk(object: &KeyObject, key: &PublicKey<'_>) -> String {
         ),
         PublicKey::Ec { curve, x, y } => ("EC", Some(curve.jwk), [None, None, number(x), number(y)]),
     };
-    let mut key_ops: Vec<&str> = PUBLIC_OPERATIONS
+    let key_ops = PUBLIC_OPERATIONS
         .into_iter()
         .filter(|operation| object.operations.iter().any(|known| known == operation))
         .collect();
-    key_ops.dedup();
     let jwk = Jwk {
         crv,
         e,

@@ -2,6 +2,7 @@
 
 use crate::diagnosis::{Code, Diagnosis, Explanation, Retry, case};
 use crate::identity::TokenError;
+use crate::text::{one_line, shortened};
 use kube::core::Status;
 
 use super::{Account, slowly};
@@ -110,11 +111,11 @@ pub fn is_rbac(status: &Status) -> bool {
 
 /// One line that ends like a sentence, of bounded length.
 fn tidy(message: &str) -> String {
-    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(LONGEST_MESSAGE) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None if line.ends_with('.') => line,
-        None => format!("{line}."),
+    let line = shortened(&one_line(message), LONGEST_MESSAGE);
+    if line.ends_with(['.', '…']) {
+        line
+    } else {
+        format!("{line}.")
     }
 }
 
