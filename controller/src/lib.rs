@@ -44,7 +44,7 @@ pub use app::Controller;
 /// What the controller decides without a client, for programs that show it: `kubectl akv2k8s plan`.
 pub mod decisions {
     pub use crate::objects::{id, wanted};
-    pub use crate::reconcile::{desired, version};
+    pub use crate::reconcile::desired;
 }
 
 use std::process::ExitCode;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use akv2k8s_controller::decisions::version;
 use akv2k8s_controller::output::{Desired, Target};
 use akv2k8s_shared::api::condition;
 use akv2k8s_shared::doctor::Seen;
@@ -34,7 +33,7 @@ pub(super) fn got(survey: &Survey, consent: Option<&Consent>) -> Got {
             Err(_) => survey.akvs.spec.output.is_some(),
         },
         source: asked.ok().map(|asked| asked.request.object.to_string()),
-        vault_version: read.ok().map(|read| version(&read.fetched.object).to_owned()),
+        vault_version: read.ok().map(|read| read.fetched.object.version().as_str().to_owned()),
         written_version: status.object_version,
         last_update: status.last_azure_update.map(|it| it.0.to_string()),
         expires: status.expires.map(|it| it.0.to_string()),

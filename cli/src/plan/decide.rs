@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use akv2k8s_controller::decisions::{id, version};
+use akv2k8s_controller::decisions::id;
 use akv2k8s_controller::output::{
     self, Action, Application, Claimant, Desired, Kind, Names, Observed, OutputMeta, Target,
 };
@@ -47,7 +47,7 @@ pub(crate) fn object(survey: &Survey, denied: Option<&Diagnosis>) -> ObjectPlan 
                 (Some(diagnosis), _) => plan.failure = Some(diagnosis.into()),
                 (None, Err(diagnosis)) => plan.failure = Some((&**diagnosis).into()),
                 (None, Ok(read)) => {
-                    plan.vault_version = Some(version(&read.fetched.object).to_owned());
+                    plan.vault_version = Some(read.fetched.object.version().as_str().to_owned());
                     plan.outputs = outputs(survey, &read.desired);
                 }
             }

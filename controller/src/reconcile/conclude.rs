@@ -1,12 +1,12 @@
 //! A sync ended: status, event and log line.
 
 use akv2k8s_shared::api::{AzureKeyVaultSecret, AzureKeyVaultSecretStatus, Request};
+use akv2k8s_shared::keyvault::Fetched;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
 use tracing::warn;
 
 use super::decide::status_of;
-use super::desired::{attributes, version};
 use super::status::{self, Outcome, Synced};
 use super::write::{Done, Failure};
 use super::{Context, report};
@@ -23,21 +23,20 @@ impl Context {
                 self.write_status(akvs, &status::next(akvs, Outcome::Withdrawn, now))
                     .await
             }
-            Ok(Done::Synced {
-                request,
-                fetched,
-                identity,
-                outputs,
-                changes,
-            }) => {
+            Ok(Done::Synced(sync)) => {
+                let Fetched {
+                    object,
+                    fingerprint,
+                    settled,
+                } = &*sync.fetched;
                 let synced = Synced {
-                    object: unversioned(request),
-                    version: version(&fetched.object),
-                    fingerprint: fetched.settled.then_some(&fetched.fingerprint),
-                    attributes: attributes(&fetched.object),
-                    identity,
-                    outputs: outputs.clone(),
-                    written: !changes.is_empty(),
+                    object: unversioned(&sync.request),
+                    version: object.version().as_str(),
+                    fingerprint: settled.then_some(fingerprint),
+                    attributes: object.attributes(),
+                    identity: &sync.identity,
+                    outputs: sync.outputs.clone(),
+                    written: !sync.changes.is_empty(),
                 };
                 self.write_status(akvs, &status::next(akvs, Outcome::Synced(synced), now))
                     .await

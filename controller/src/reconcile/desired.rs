@@ -73,15 +73,6 @@ pub(crate) fn held(before: &[StatusOutput], applied: &Applied) -> Vec<StatusOutp
     held.into_values().collect()
 }
 
-/// The version that was read.
-pub fn version(object: &VaultObject) -> &str {
-    match object {
-        VaultObject::Secret(secret) => secret.version.as_str(),
-        VaultObject::Certificate(certificate) => certificate.version.as_str(),
-        VaultObject::Key(key) => key.version.as_str(),
-    }
-}
-
 /// What users should know of an object outside its validity. It is synced all the same: Key Vault gives it out, too
 /// (<https://learn.microsoft.com/azure/key-vault/secrets/about-secrets#date-time-controlled-operations>), and a Secret that
 /// vanished at a date would take the application with it.
@@ -99,15 +90,6 @@ pub(crate) fn out_of_validity(attributes: &Attributes, now: Timestamp) -> Option
             "The object is not valid yet, and is synced all the same.",
         )
     })
-}
-
-/// Its attributes.
-pub(crate) fn attributes(object: &VaultObject) -> &Attributes {
-    match object {
-        VaultObject::Secret(secret) => &secret.attributes,
-        VaultObject::Certificate(certificate) => &certificate.attributes,
-        VaultObject::Key(key) => &key.attributes,
-    }
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use tracing::Span;
 
 use decide::{Next, View, decide, recorded};
 pub(crate) use decide::{is_ready, status_of};
-pub use desired::{desired, version};
+pub use desired::desired;
 pub(crate) use status::identity as status_identity;
 use write::{Failure, Read};
 

@@ -9,84 +9,85 @@ use tracing::{info, warn};
 
 use super::Context;
 use super::decide::status_of;
-use super::desired::{attributes, out_of_validity, version};
-use super::write::{Done, Failure};
+use super::desired::out_of_validity;
+use super::write::{Done, Failure, Sync};
 use crate::events::Note;
 use crate::objects::id;
-use crate::output::{Kind, Target};
+use crate::output::{AkvsId, Kind, Target};
 
 /// Tells how a sync ended. `news`: the status changed, so this was not said before.
 pub(super) fn outcome(context: &Context, akvs: &AzureKeyVaultSecret, result: &Result<Done, Failure>, news: bool) {
-    let akvs_id = id(&akvs.metadata);
     match result {
         Ok(Done::Withdrawn) => {
+            let AkvsId { namespace, name, .. } = id(&akvs.metadata);
             info!(
-                namespace = akvs_id.namespace,
-                akvs = akvs_id.name,
+                namespace,
+                akvs = name,
                 "outputs withdrawn: the spec names none any more"
             );
         }
-        Ok(Done::Synced {
-            request,
-            fetched,
-            outputs,
-            changes,
-            ..
-        }) => {
-            if news && let Some(advice) = out_of_validity(attributes(&fetched.object), Timestamp::now()) {
+        Ok(Done::Synced(sync)) => {
+            if news && let Some(advice) = out_of_validity(sync.fetched.object.attributes(), Timestamp::now()) {
                 let note = Note::Failed {
                     code: advice.code.as_str(),
                     error: advice.to_string(),
                 };
                 context.events.publish(reference(&akvs.metadata), &note);
             }
-            let status = status_of(akvs);
-            // A change of the value is the AKVS's event; the first write, or a repair, is the output's.
-            let differs = |before: &str| before != version(&fetched.object);
-            let rotated = status.observed_generation == akvs.metadata.generation
-                && status.object_version.as_deref().is_some_and(differs);
-            for (target, _) in changes {
-                if rotated {
-                    context
-                        .events
-                        .publish(reference(&akvs.metadata), &Note::SyncedWithChange);
-                    break;
-                }
-                let uid = outputs
-                    .iter()
-                    .find(|it| Target::from(*it) == *target)
-                    .and_then(|it| it.uid.clone());
-                context
-                    .events
-                    .publish(output_reference(&akvs_id.namespace, target, uid), &Note::Synced);
-            }
-            if status.observed_generation != akvs.metadata.generation {
-                for warning in &request.warnings {
-                    context
-                        .events
-                        .publish(reference(&akvs.metadata), &Note::Warning(warning.clone()));
-                }
-            }
+            changed(context, akvs, sync);
+            warned(context, akvs, sync);
         }
-        Err(failure) if news => {
-            let diagnosis = &failure.diagnosis;
-            warn!(
-                namespace = akvs_id.namespace,
-                akvs = akvs_id.name,
-                vault = akvs.spec.vault.name,
-                code = diagnosis.code.as_str(),
-                what = diagnosis.what,
-                cause = &*diagnosis.cause,
-                fix = &*diagnosis.fix,
-                trace = diagnosis.trace.as_ref().map(tracing::field::display),
-                "sync failed",
-            );
-            context
-                .events
-                .publish(reference(&akvs.metadata), &note(akvs, diagnosis));
-        }
+        Err(failure) if news => failed(context, akvs, &failure.diagnosis),
         Err(_) => {}
     }
+}
+
+/// A change of the value is the AKVS's event; the first write, or a repair, is the output's.
+fn changed(context: &Context, akvs: &AzureKeyVaultSecret, sync: &Sync) {
+    let status = status_of(akvs);
+    let differs = |before: &str| before != sync.fetched.object.version().as_str();
+    let rotated =
+        status.observed_generation == akvs.metadata.generation && status.object_version.as_deref().is_some_and(differs);
+    if rotated && !sync.changes.is_empty() {
+        let akvs = reference(&akvs.metadata);
+        context.events.publish(akvs, &Note::SyncedWithChange);
+        return;
+    }
+    let namespace = akvs.metadata.namespace.as_deref().unwrap_or_default();
+    for (target, _) in &sync.changes {
+        let output = sync.outputs.iter().find(|it| Target::from(*it) == *target);
+        let uid = output.and_then(|it| it.uid.clone());
+        let output = output_reference(namespace, target, uid);
+        context.events.publish(output, &Note::Synced);
+    }
+}
+
+/// What was found in the specification is told once for each edit.
+fn warned(context: &Context, akvs: &AzureKeyVaultSecret, sync: &Sync) {
+    if status_of(akvs).observed_generation == akvs.metadata.generation {
+        return;
+    }
+    for warning in &sync.request.warnings {
+        let note = Note::Warning(warning.clone());
+        context.events.publish(reference(&akvs.metadata), &note);
+    }
+}
+
+fn failed(context: &Context, akvs: &AzureKeyVaultSecret, diagnosis: &Diagnosis) {
+    let AkvsId { namespace, name, .. } = id(&akvs.metadata);
+    warn!(
+        namespace,
+        akvs = name,
+        vault = akvs.spec.vault.name,
+        code = diagnosis.code.as_str(),
+        what = diagnosis.what,
+        cause = &*diagnosis.cause,
+        fix = &*diagnosis.fix,
+        trace = diagnosis.trace.as_ref().map(tracing::field::display),
+        "sync failed",
+    );
+    let akvs_reference = reference(&akvs.metadata);
+    context.events.publish(akvs_reference, &note(akvs, diagnosis));
 }
 
 fn note(akvs: &AzureKeyVaultSecret, diagnosis: &Diagnosis) -> Note {

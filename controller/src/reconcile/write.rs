@@ -14,7 +14,7 @@ use tracing::info;
 
 use super::Context;
 use super::decide::{must_write, status_of};
-use super::desired::{desired, held, version};
+use super::desired::{desired, held};
 use crate::objects::id;
 use crate::output::{self, AkvsId, Applied, ApplyError, Change, Claimant, Target};
 use crate::queue::Again;
@@ -33,16 +33,21 @@ pub(super) struct Read {
 /// A sync that reached its end.
 pub(super) enum Done {
     /// Every output holds the vault's object.
-    Synced {
-        request: Box<Request>,
-        fetched: Arc<Fetched>,
-        /// Who read it.
-        identity: IdentityInfo,
-        outputs: Vec<StatusOutput>,
-        changes: Vec<(Target, Change)>,
-    },
+    Synced(Sync),
     /// No output is wanted, and none is held.
     Withdrawn,
+}
+
+/// What is in place now.
+pub(super) struct Sync {
+    pub(super) request: Box<Request>,
+    pub(super) fetched: Arc<Fetched>,
+    /// Who read it.
+    pub(super) identity: IdentityInfo,
+    /// The outputs held now.
+    pub(super) outputs: Vec<StatusOutput>,
+    /// Those that changed.
+    pub(super) changes: Vec<(Target, Change)>,
 }
 
 /// What was done to outputs.
@@ -83,15 +88,15 @@ impl Context {
         };
         let (identity, fetched) = fetched;
         let status = status_of(akvs);
-        let version = version(&fetched.object).to_owned();
+        let version = fetched.object.version().as_str().to_owned();
         if !must_write(&status, &version, reapply) {
-            return Ok(Done::Synced {
+            return Ok(Done::Synced(Sync {
                 request,
                 fetched,
                 identity: identity.info().clone(),
                 outputs: status.outputs,
                 changes: Vec::new(),
-            });
+            }));
         }
         let desired = desired(&request, &fetched.object, &output::copied(&akvs.metadata))
             .map_err(|diagnosis| Failure::by_user(diagnosis, Again::Slowly))?;
@@ -103,13 +108,13 @@ impl Context {
                 object = %request.object, version, output = %target, change = ?change, why, "output written",
             );
         }
-        Ok(Done::Synced {
+        Ok(Done::Synced(Sync {
             request,
             fetched,
             identity: identity.info().clone(),
             outputs,
             changes,
-        })
+        }))
     }
 
     /// Reads `object` as `reader` for `namespace`.
