@@ -183,7 +183,7 @@ impl Registries {
             None => match self.place(query).await {
                 None => Some(Err(Problem::Busy)),
                 Some(place) => {
-                    let work = search.by_any(logins, self.identity.clone());
+                    let work = Box::pin(search.by_any(logins, self.identity.clone()));
                     let work = async move {
                         let _place = place;
                         let answer = tokio::time::timeout(LONGEST, work).await;
