@@ -101,14 +101,14 @@ fn entry(
 ) -> Option<(&'static str, Value)> {
     let object = &akvs.spec.vault.object;
     let (key, name) = match filled(document, akvs, output) {
-        Ok(Filled::All) => return Some(("dataFrom", json!({"extract": remote(object, object.name.clone())}))),
+        Ok(Filled::All) => return Some(("dataFrom", json!({"extract": remote(object, &object.name)}))),
         Ok(Filled::Key(key, name)) => (key?, name),
         Err(lost) => {
             converted.lost(document, lost);
             return None;
         }
     };
-    let mut remote = remote(object, name);
+    let mut remote = remote(object, &name);
     if object.object_type == ObjectType::Secret {
         match decoding(akvs) {
             Ok(None) => {}
@@ -180,7 +180,7 @@ fn decoding(akvs: &AzureKeyVaultSecret) -> Result<Option<&'static str>, &'static
 }
 
 /// The object `key` of the provider, in the version that is asked for.
-fn remote(object: &VaultObject, key: String) -> Value {
+fn remote(object: &VaultObject, key: &str) -> Value {
     let mut remote = json!({"key": key});
     if let Some(version) = &object.version {
         remote["version"] = json!(version);
