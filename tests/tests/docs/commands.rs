@@ -8,6 +8,7 @@ mod migration;
 mod reader;
 mod running;
 mod shell;
+mod transcripts;
 
 use std::process::Command;
 
@@ -16,7 +17,7 @@ use akv2k8s_testbed::stack::Profile;
 use akv2k8s_testbed::stack::{cli_program, controller_program};
 
 use self::shell::{Found, commands};
-use crate::page::root;
+use crate::page::{all, root};
 
 /// How a command is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,6 +136,28 @@ fn commands_of_the_pages_name_what_is_there() {
         counts[&Look::Ours] >= 8 && counts[&Look::Chart] >= 2 && counts[&Look::Files] >= 3 && counts[&Look::Azure] >= 3
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a line has as code and is a command: it would be run by nobody.
+fn inline_commands(line: &str) -> Vec<&str> {
+    let code = line.split('`').skip(1).step_by(2);
+    let starts = ["kubectl ", "helm ", "jq "];
+    code.filter(|it| starts.iter().any(|start| it.starts_with(start)))
+        .collect()
+}
+
+#[test]
+fn runbooks_have_their_commands_in_blocks() {
+    let pages = all();
+    let runbooks: Vec<_> = pages.iter().filter(|it| it.path.starts_with("docs/runbooks")).collect();
+    for page in &runbooks {
+        for (number, line) in page.prose() {
+            let found = inline_commands(line);
+            assert!(found.is_empty(), "{}:{number}: {found:?}", page.path.display());
+        }
+    }
+    assert!(runbooks.len() >= 16);
+    assert_eq!(inline_commands("1. `kubectl get akvs`: `up`."), ["kubectl get akvs"]);
 }
 
 #[test]

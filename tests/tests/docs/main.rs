@@ -8,5 +8,7 @@ mod links;
 mod named;
 mod page;
 mod reference;
+mod subjects;
 mod terraform;
 mod there;
+mod yaml;

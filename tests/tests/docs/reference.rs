@@ -82,7 +82,7 @@ fn programs_read_variables_by_their_tables_only() {
         // What it hands on to the program.
         "env-injector/exec/src/environment.rs",
         // In a test, for itself.
-        "env-injector/webhook/src/server/descriptors.rs",
+        "shared/program/src/server/descriptors.rs",
         "shared/src/environment/mod.rs",
     ];
     assert!(readers.iter().eq(expected), "{readers:?}");

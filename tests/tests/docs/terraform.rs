@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::page::root;
 
 /// `system:serviceaccount:NAMESPACE:NAME` of each ServiceAccount that is somebody at Entra ID.
-fn subjects(objects: &[Value], namespace: &str) -> BTreeSet<String> {
+pub(crate) fn subjects(objects: &[Value], namespace: &str) -> BTreeSet<String> {
     let accounts = objects.iter().filter(|it| {
         it["kind"] == "ServiceAccount" && it["metadata"]["annotations"]["azure.workload.identity/client-id"].is_string()
     });

@@ -8,7 +8,7 @@ use akv2k8s_testbed::controlplane::ControlPlane;
 use akv2k8s_testbed::demo::seed;
 use akv2k8s_testbed::emulator::SecretOptions;
 use akv2k8s_testbed::shell::Shell;
-use akv2k8s_testbed::stack::Stack;
+use akv2k8s_testbed::stack::{CONTROLLER_POD, Stack, install_controller_pod};
 use akv2k8s_testbed::stage::PATIENCE;
 use akv2k8s_testbed::wait::until;
 use anyhow::{Context, ensure};
@@ -65,6 +65,9 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ),
     ("docs/doctor.md", "kubectl exec", QUICK_START),
     ("docs/network.md", "kubectl exec", QUICK_START),
+    ("docs/runbooks/Akv2k8sObjectsNotSynced.md", "kubectl exec", QUICK_START),
+    ("docs/runbooks/Akv2k8sTokensFailing.md", "kubectl exec", QUICK_START),
+    ("docs/runbooks/Akv2k8sVaultSilent.md", "kubectl exec", QUICK_START),
     ("README.md", "cargo demo", DEMO),
     ("docs/quick-start.md", "cargo demo", DEMO),
     ("docs/coming-from-csi.md", "", CSI),
@@ -90,12 +93,29 @@ const CREDENTIAL: &str = "docs/commands/credential.rs::the_application_goes_step
 
 /// Commands that no test runs: page, beginning, what they need. Those of Azure's CLI are not in it: they are known by their words.
 const NOT_RUN: &[(&str, &str, &str)] = &[
+    ("docs/troubleshooting.md", "kubectl -n akv2k8s port-forward", KUBELET),
     (
-        "docs/troubleshooting.md",
-        "kubectl -n akv2k8s port-forward",
-        "a kubelet",
+        "docs/runbooks/Akv2k8sControllerNotWorking.md",
+        "kubectl -n akv2k8s logs",
+        KUBELET,
+    ),
+    (
+        "docs/runbooks/Akv2k8sInjectorAbsent.md",
+        "kubectl -n akv2k8s logs",
+        KUBELET,
+    ),
+    (
+        "docs/runbooks/Akv2k8sAdmissionSlow.md",
+        "kubectl -n akv2k8s top",
+        "a metrics server",
     ),
     ("docs/images.md", "cargo testbed images", BUILDS),
+    ("docs/images.md", "rustup target add", "the Internet; `.ci/run` does it"),
+    (
+        "docs/images.md",
+        "apt-get install",
+        "packages to be installed; `.ci/run` does it",
+    ),
     (
         "docs/node.md",
         "apt-get install",
@@ -116,6 +136,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
 ];
 const BUILDS: &str = "minutes of compiling";
 const DOCKER: &str = "Docker";
+const KUBELET: &str = "a kubelet";
 
 /// A page whose commands belong to the installed chart, all of them.
 const OF_THE_CHART: &str = "docs/coming-from-akv2k8s.md";
@@ -247,6 +268,7 @@ async fn commands_about_the_programs_do_what_they_say() -> anyhow::Result<()> {
     stack
         .vault("my-vault")
         .set_secret("db-password", "s3cret", SecretOptions::default())?;
+    install_controller_pod(cluster, None).await?;
     let controller = stack.controller().start().await?;
 
     let shell = tokio::task::block_in_place(|| shell_of(&stack))?;
@@ -258,11 +280,22 @@ async fn commands_about_the_programs_do_what_they_say() -> anyhow::Result<()> {
     }
 
     let readyz = format!("{}/readyz", controller.http());
+    let (_, port) = controller.http().rsplit_once(':').context("an address has a port")?;
+    let at_pod = format!("{CONTROLLER_POD}:{port}");
     let words = [
         ("--namespace NAMESPACE NAME", "--namespace default secret-sync"),
+        ("NAME --namespace NAMESPACE", "secret-sync --namespace default"),
         ("describe akvs NAME", "describe akvs secret-sync"),
+        (
+            "doctor pod POD --namespace NAMESPACE",
+            "doctor pod app --namespace default",
+        ),
         ("doctor pod POD", "doctor pod app"),
+        ("NAMESPACE/SERVICEACCOUNT", "akv2k8s/akv2k8s-controller"),
         ("--vault VAULT", "--vault my-vault"),
+        ("POD:9000", &at_pod),
+        // It is there already.
+        ("create namespace akv2k8s", "get namespace akv2k8s"),
         ("localhost:9000/readyz", &readyz),
     ];
     let mut emulator = None;
@@ -290,6 +323,7 @@ fn prepare(shell: &Shell) -> anyhow::Result<()> {
     std::fs::write(folder.join(".env"), "DB_PASSWORD=secret-sync@azurekeyvault\n")?;
     std::fs::write(folder.join("examples.yaml"), "{}\n")?;
     std::fs::write(folder.join("client.pem"), "")?;
+    std::fs::write(folder.join("credentials.env"), "AZURE_CLIENT_SECRET=a\n")?;
     for name in ["external-secrets", "manifests"] {
         std::fs::create_dir(folder.join(name))?;
     }
