@@ -4,7 +4,7 @@ section! {
     CrdNotInstalled, Itself, "" {
         "The cluster does not know the resource AzureKeyVaultSecret, or not in version v2beta1.",
         "Its definition was never applied, or is another program's.",
-        "Apply it: `akv2k8s-controller crd | kubectl apply --server-side -f -`";
+        "Apply what the controller's pod prints, `kubectl exec -n NAMESPACE deployment/DEPLOYMENT -- akv2k8s-controller crd | kubectl apply --server-side -f -`, or the file `crds/azurekeyvaultsecrets.spv.no.yaml` of the chart.";
         DefinitionMissing: "Its definition was never applied.";
         DefinitionForeign: "Its definition is from another program or time.";
         DefinitionCollides: "Its names collide with another resource's.";
@@ -12,9 +12,9 @@ section! {
     CrdNotUpgraded, Itself, "soon" {
         "The cluster's definition of AzureKeyVaultSecret is older than the controller, which cannot replace it. Fields that it does not know are lost.",
         "The controller may not read and patch the definition, or the API server refuses the new one.",
-        "Apply it: `akv2k8s-controller crd | kubectl apply --server-side --force-conflicts -f -`";
+        "Apply what the controller's pod prints: `kubectl exec -n NAMESPACE deployment/DEPLOYMENT -- akv2k8s-controller crd | kubectl apply --server-side --force-conflicts -f -`";
         DefinitionNotOurs: "The controller may not get or patch customresourcedefinitions/azurekeyvaultsecrets.spv.no.",
-            "Give it the right (the chart does, with crds.upgrade=true), or set CRD_UPGRADE=false and apply the definition yourself: `akv2k8s-controller crd | kubectl apply --server-side --force-conflicts -f -`";
+            "Give it the right (the chart does, with crds.upgrade=true), or set CRD_UPGRADE=false and apply the definition yourself: `kubectl exec -n NAMESPACE deployment/DEPLOYMENT -- akv2k8s-controller crd | kubectl apply --server-side --force-conflicts -f -`";
         DefinitionRefused { error }: "{error}";
     }
     PodsRefusedByPodSecurity, Itself, "" {
