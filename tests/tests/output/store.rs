@@ -148,3 +148,40 @@ async fn a_stale_view_is_corrected_by_the_refused_write_itself() -> Result<()> {
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn what_finalizers_keep_after_its_deletion_is_known_until_it_is_gone() -> Result<()> {
+    let bed = Bed::new("finalizers").await?;
+    let mut a = bed.akvs("a", 1).await?;
+    let mut watched = Watched::new(&bed).await?;
+    let bed = Bed {
+        store: watched.store.clone(),
+        ..bed
+    };
+    bed.synced(&mut a, &[wants("db", &[("password", "p")])]).await?;
+    let finalizers = |names: &[&str]| json!({"metadata": {"finalizers": names}});
+    bed.patch_secret("somebody", finalizers(&["example.com/backup"]))
+        .await?;
+    let seen = async || {
+        let meta = bed.meta(&secret("db")).await.ok()?;
+        (bed.store.get(bed.namespace.name(), &secret("db"))? == meta).then_some(())
+    };
+    until("the watch to show the finalizer", LIMIT, seen).await?;
+
+    let changes = bed.synced(&mut a, &[wants("db2", &[("password", "p")])]).await?;
+    assert_eq!(changes, ["Created Secret db2", "Deleted Secret db"]);
+    assert!(bed.store.get(bed.namespace.name(), &secret("db")).is_some());
+    bed.patch_secret("somebody", json!({"metadata": {"labels": {"still": "here"}}}))
+        .await?;
+    until("the watch to go on", LIMIT, seen).await?;
+
+    bed.patch_secret("somebody", finalizers(&[])).await?;
+    let gone = async || {
+        bed.store
+            .get(bed.namespace.name(), &secret("db"))
+            .is_none()
+            .then_some(())
+    };
+    until("it to be forgotten", LIMIT, gone).await?;
+    watched.told("db", &["a"]).await
+}
