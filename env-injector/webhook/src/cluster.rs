@@ -292,3 +292,6 @@ fn tell(resource: &str, scope: &Scope, error: &watcher::Error) {
     let problem = Diagnosis::case(case::InjectorForbidden { error, right }, what);
     warn!(code = problem.code.as_str(), error = %problem, "a watch is refused; trying again");
 }
+
+#[cfg(test)]
+mod tests;

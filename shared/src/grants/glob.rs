@@ -47,35 +47,41 @@ impl Pattern {
         &self.0
     }
 
-    /// Whether the whole `name` is of this pattern. Takes at most the product of both lengths.
+    /// Whether the whole `name` is of this pattern.
     pub(super) fn matches(&self, name: &str) -> bool {
-        let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
-        let (mut p, mut n) = (0, 0);
-        // Where to go on when the characters after the last star do not fit: the star takes one more.
-        let mut star = None;
-        while n < name.len() {
-            match pattern.get(p) {
-                Some(b'*') => {
-                    star = Some((p + 1, n));
-                    p += 1;
-                }
-                Some(b'?') => {
-                    p += 1;
-                    n += 1;
-                }
-                Some(wanted) if *wanted == name[n] => {
-                    p += 1;
-                    n += 1;
-                }
-                _ => {
-                    let Some((after, taken)) = star else { return false };
-                    star = Some((after, taken + 1));
-                    (p, n) = (after, taken + 1);
-                }
+        fits(&self.0, name)
+    }
+}
+
+/// Whether the whole `name` is of the form of `pattern`, in which `*` stands for any text and `?` for any byte. Takes at most the product of both
+/// lengths.
+pub fn fits(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    let (mut p, mut n) = (0, 0);
+    // Where to go on when the characters after the last star do not fit: the star takes one more.
+    let mut star = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p + 1, n));
+                p += 1;
+            }
+            Some(b'?') => {
+                p += 1;
+                n += 1;
+            }
+            Some(wanted) if *wanted == name[n] => {
+                p += 1;
+                n += 1;
+            }
+            _ => {
+                let Some((after, taken)) = star else { return false };
+                star = Some((after, taken + 1));
+                (p, n) = (after, taken + 1);
             }
         }
-        pattern[p..].iter().all(|b| *b == b'*')
     }
+    pattern[p..].iter().all(|b| *b == b'*')
 }
 
 fn is_wild(byte: u8) -> bool {

@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 pub use denied::Denied;
 use denied::Step;
 use glob::Pattern;
+pub use glob::fits;
 pub use rule_file::RuleFile;
 use selector::Selector;
 use serde::Deserialize;

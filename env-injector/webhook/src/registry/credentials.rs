@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use akv2k8s_shared::grants::fits;
 use akv2k8s_shared::secret::SecretBytes;
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -172,9 +173,7 @@ impl Scope {
         let (parts, wanted) = (host.split('.'), wanted.split('.'));
         port == wanted_port
             && parts.clone().count() == wanted.clone().count()
-            && parts
-                .zip(wanted)
-                .all(|(pattern, part)| matches(pattern.as_bytes(), part.as_bytes()))
+            && parts.zip(wanted).all(|(pattern, part)| fits(pattern, part))
             && format!("/{}", repository.path()).starts_with(path)
     }
 }
@@ -184,27 +183,6 @@ fn split_port(place: &str) -> (&str, Option<&str>) {
         .rsplit_once(':')
         .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
     port.map_or((place, None), |(host, port)| (host, Some(port)))
-}
-
-/// Whether `text` is of the form of `pattern`, in which `*` stands for any text and `?` for any byte.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t) = (0, 0);
-    // Where to go on when it does not fit: after the last `*`, which then takes one byte more.
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        if pattern.get(p) == Some(&b'*') {
-            star = Some((p + 1, t));
-            p += 1;
-        } else if pattern.get(p).is_some_and(|it| *it == b'?' || it == &text[t]) {
-            (p, t) = (p + 1, t + 1);
-        } else if let Some((after, taken)) = star {
-            star = Some((after, taken + 1));
-            (p, t) = (after, taken + 1);
-        } else {
-            return false;
-        }
-    }
-    pattern[p..].iter().all(|it| *it == b'*')
 }
 
 #[cfg(test)]
@@ -331,9 +309,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_pattern_without_wildcards_matches_itself_alone(one in "[a-c]{0,5}", other in "[a-c]{0,5}") {
-            prop_assert_eq!(matches(one.as_bytes(), other.as_bytes()), one == other);
+            prop_assert_eq!(fits(&one, &other), one == other);
             let (pattern, text) = (format!("*{one}*"), format!("{other}{one}{other}"));
-            prop_assert!(matches(pattern.as_bytes(), text.as_bytes()));
+            prop_assert!(fits(&pattern, &text));
         }
 
         #[test]
