@@ -1,6 +1,9 @@
 //! Every way of `examples/identity` to become somebody reads the vault as just that.
 
+use std::path::Path;
+
 use akv2k8s_shared::identity::Method;
+use akv2k8s_testbed::crd::install_definitions;
 use akv2k8s_testbed::emulator::{Operation, Service};
 use akv2k8s_testbed::stack::prepares;
 use anyhow::{Context, ensure};
@@ -13,6 +16,10 @@ use crate::openssl::OpenSsl;
 const OBJECT: &str = "identity/db-password.yaml";
 const RESTRICTED: &str = "injector/namespace.yaml";
 const PRIVILEGED: &str = "identity/azure-json/namespace.yaml";
+/// What aad-pod-identity is told of the pods.
+const POD_IDENTITY: &str = "identity/pod-identity/identity.yaml";
+/// Its resources: an API server that knows them refuses what is no field of theirs.
+const DEFINITIONS: [&str; 2] = [include_str!("pod_identity.yaml"), include_str!("../chart/foreign.yaml")];
 /// What has to be there before, in Azure or in the cluster.
 #[derive(Clone, Copy)]
 enum Given {
@@ -43,7 +50,7 @@ const fn journey(values: &'static str, given: Given, method: Method) -> Journey 
     }
 }
 
-const JOURNEYS: [Journey; 8] = [
+const JOURNEYS: [Journey; 9] = [
     journey(
         "identity/workload-identity/values.yaml",
         Given::FederatedCredential,
@@ -79,6 +86,11 @@ const JOURNEYS: [Journey; 8] = [
         Given::PodIdentity,
         Method::ManagedIdentity,
     ),
+    journey(
+        "identity/pod-identity/values-exception.yaml",
+        Given::NodeIdentity,
+        Method::ManagedIdentity,
+    ),
     Journey {
         namespace: PRIVILEGED,
         ..journey(
@@ -89,12 +101,21 @@ const JOURNEYS: [Journey; 8] = [
     },
 ];
 
-/// The command of the folder's README that makes this Secret, without its first word.
-fn command(secret: &str) -> anyhow::Result<String> {
+/// The command of the folder's README that makes this Secret, without its first word, where it takes the reader's file from `folder`.
+fn command(secret: &str, file: &str, folder: &Path) -> anyhow::Result<String> {
     let page = text("identity/README.md")?.replace("\\\n", " ");
     let start = format!("kubectl create secret generic {secret} ");
-    let line = page.lines().find(|it| it.starts_with(&start));
-    Ok(line.context(start)?.trim_start_matches("kubectl ").to_owned())
+    let line = page.lines().find(|it| it.starts_with(&start)).context(start)?;
+    ensure!(line.ends_with(&format!("={file}")), "{line}: {file}");
+    let path = folder.join(file).display().to_string();
+    Ok(line.trim_start_matches("kubectl ").replace(file, &path))
+}
+
+/// What the folder's README says to write into a file.
+fn credentials() -> anyhow::Result<String> {
+    let page = text("identity/README.md")?;
+    let block = page.split("```text\n").nth(1).and_then(|it| it.split("```").next());
+    Ok(block.context("a block of text")?.to_owned())
 }
 
 impl Given {
@@ -104,16 +125,17 @@ impl Given {
             Self::FederatedCredential => world.federate(RELEASE, azure).await?,
             Self::ClientSecret => {
                 azure.app.add_secret_with("CLIENT_SECRET", None);
-                world.kubectl(&command("akv2k8s-credentials")?).await?;
+                let file = "credentials.env";
+                std::fs::write(azure.folder.path().join(file), credentials()?)?;
+                let command = command("akv2k8s-credentials", file, azure.folder.path())?;
+                world.kubectl(&command).await?;
             }
             Self::Certificate => {
                 let openssl = OpenSsl::at(azure.folder.path());
                 openssl.certificate("client", &["rsa:2048"]);
                 openssl.pem("client", "client.pem");
                 azure.app.add_certificate(&openssl.der("client"));
-                let file = azure.folder.path().join("client.pem");
-                let here = format!("--from-file={}", file.display());
-                let command = command("akv2k8s-certificate")?.replace("--from-file=client.pem", &here);
+                let command = command("akv2k8s-certificate", "client.pem", azure.folder.path())?;
                 world.kubectl(&command).await?;
             }
             Self::NodeIdentity => {
@@ -134,6 +156,7 @@ impl Given {
             Self::PodIdentity => {
                 imds.use_pod_identity();
                 imds.assign(azure.app.principal().clone());
+                world.apply(POD_IDENTITY).await?;
             }
         }
         Ok(())
@@ -198,6 +221,9 @@ async fn read(world: &World, journey: &Journey) -> anyhow::Result<()> {
 async fn each_way_to_become_somebody_reads_the_vault_in_a_namespace_with_the_standard_it_is_said_to_meet()
 -> anyhow::Result<()> {
     let world = World::start().await?;
+    for definitions in DEFINITIONS {
+        install_definitions(&world.cluster.client()?, definitions).await?;
+    }
     for journey in &JOURNEYS {
         read(&world, journey).await.context(journey.values)?;
     }

@@ -91,16 +91,10 @@ const USED: &[Used] = &[
         &["values-user-defined-msi.yaml", "values.yaml"],
         IDENTITY,
     ),
-    used("identity/pod-identity", &["values.yaml"], IDENTITY),
     used(
         "identity/pod-identity",
-        &["identity.yaml"],
-        "examples/pod_identity.rs::the_binding_selects_the_pods_and_names_the_identity",
-    ),
-    used(
-        "identity/pod-identity",
-        &["values-exception.yaml"],
-        "examples/pod_identity.rs::the_exceptions_name_labels_of_the_pods",
+        &["identity.yaml", "values-exception.yaml", "values.yaml"],
+        IDENTITY,
     ),
     used("identity/service-principal", &["values.yaml"], IDENTITY),
     used(
@@ -126,6 +120,12 @@ const USED: &[Used] = &[
         "webhook/injection.rs::a_pod_is_prepared_even_where_only_restricted_pods_may_be",
     )
     .named_in("tests/tests/webhook/bed.rs"),
+    used(
+        "install",
+        &["controller-policy.yaml"],
+        "controller/claims.rs::a_foreign_secret_is_adopted_only_on_request",
+    )
+    .named_in("tests/src/stack/mod.rs"),
     used(
         "install",
         &["controller-rbac.yaml"],
