@@ -340,6 +340,11 @@ async fn the_notes_say_what_comes_next_and_what_is_half_set_up() -> anyhow::Resu
             "run as root",
         ),
         ("{env_injector: {enabled: false}}".to_owned(), "deployment/akv2k8s-controller", "kubectl label namespace"),
+        (
+            "{controller: {serviceAccount: {create: false}}}".to_owned(),
+            "controller.serviceAccount has no name, so its rights go to the ServiceAccount default",
+            "are one ServiceAccount",
+        ),
     ] {
         for helm in crate::both() {
             let line = ["install", RELEASE, "CHART", "--namespace", RELEASE, "--dry-run=client"];
