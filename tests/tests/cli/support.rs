@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use akv2k8s_testbed::emulator::SecretOptions;
-use akv2k8s_testbed::stack::{Stack, install_controller_pod};
+use akv2k8s_testbed::stack::{Stack, install_controller_pod, own_address};
 use akv2k8s_testbed::stage::PATIENCE;
 use akv2k8s_testbed::wait::until;
 use anyhow::Context;
@@ -52,6 +52,47 @@ spec:
     metadata: {labels: {app: payments}}
     spec: {containers: [{name: c, image: example.org/payments, args: [--key=canary-in-an-argument]}]}
 ";
+
+/// An env injector, as far as anybody looks at it; `PORT` is that of its probes, and `NODE` its node.
+const INJECTOR: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: akv2k8s-envinjector
+  namespace: akv2k8s
+  labels: {app.kubernetes.io/name: akv2k8s, app.kubernetes.io/component: akv2k8s-webhook}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: injector}}
+  template:
+    metadata: {labels: {app: injector}}
+    spec: {containers: [{name: webhook, image: example.org/webhook}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: injector-0, namespace: akv2k8s, labels: {app: injector}}
+spec:
+  nodeName: NODE
+  containers: [{name: webhook, image: example.org/webhook, ports: [{name: http, containerPort: PORT}]}]
+";
+
+/// Makes it; what answers on `port` of this machine answers for its pod.
+async fn install_injector(stack: &Stack, port: &str) -> anyhow::Result<()> {
+    let manifests = INJECTOR.replace("PORT", port).replace("NODE", NODE);
+    stack.cluster.kubectl_apply(&manifests).await?;
+    let address = own_address()?;
+    let status = json!({"status": {"podIP": address, "podIPs": [{"ip": address}]}}).to_string();
+    let patch = [
+        "patch",
+        "pod/injector-0",
+        "--namespace=akv2k8s",
+        "--subresource=status",
+        "--patch",
+        &status,
+    ];
+    stack.cluster.kubectl(&patch).await?.success()?;
+    Ok(())
+}
 
 /// Who may list AKVS, and read nothing that they wrote.
 const LISTER: &str = "
@@ -129,6 +170,7 @@ async fn the_archive_holds_what_helps_and_no_value_wherever_one_was_put() -> any
     stack.cluster.kubectl_apply(OTHERS).await?;
     let controller = stack.controller().start().await?;
     let (_, port) = controller.http().rsplit_once(':').context("an address has a port")?;
+    install_injector(&stack, port).await?;
     let synced = ["wait", "--for=condition=Ready", "akvs/db", "--timeout=60s"];
     stack.cluster.kubectl(&synced).await?.success()?;
 
@@ -151,6 +193,7 @@ async fn the_archive_holds_what_helps_and_no_value_wherever_one_was_put() -> any
         ("versions.json", "\"kubernetes\": \"v1."),
         ("controller-0/readyz.txt", ""),
         ("controller-0/metrics.txt", "akv2k8s_vault_requests_total"),
+        ("injector-0/metrics.txt", "akv2k8s_vault_requests_total"),
         (
             "controller-0/log.txt",
             "starting\nread [REDACTED] and [REDACTED] of [REDACTED]\nclient_secret=[REDACTED]\n",
@@ -207,16 +250,16 @@ fn is_told(path: &str, told: &Value) -> anyhow::Result<()> {
         .iter()
         .map(|(name, text)| (Some(name.as_str()), Some(text.len() as u64)));
     assert_eq!(listed, expected.collect(), "{told:#}");
-    for (kind, file) in [
-        ("azureKeyVaultSecrets", "akvs"),
-        ("deployments", "deployments"),
-        ("pods", "pods"),
+    for (kind, file, expected) in [
+        ("azureKeyVaultSecrets", "akvs", 1),
+        ("deployments", "deployments", 2),
+        ("pods", "pods", 2),
     ] {
         let described: Value = serde_json::from_str(&files[&format!("{file}.json")])?;
         let count = described.as_array().map(Vec::len);
         assert_eq!(
             (told["objects"][kind].as_u64(), count),
-            (Some(1), Some(1)),
+            (Some(expected as u64), Some(expected)),
             "{kind}: {described:#}"
         );
     }
