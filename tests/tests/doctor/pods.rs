@@ -155,7 +155,8 @@ async fn a_reader_of_the_namespace_gets_an_answer_and_is_told_what_could_not_be_
     let tried = bed.run(&["doctor", "pod", "web", "--mint"]).await?;
     assert_eq!(tried.code, Some(2), "what was asked for was not tried: {tried:?}");
     assert!(
-        tried.has_line("? A token of ServiceAccount") && tried.text.contains("no right to create serviceaccounts/token"),
+        tried.has_line("? A token of ServiceAccount")
+            && tried.text.contains("no right to create serviceaccounts/token"),
         "{tried:?}"
     );
     assert_eq!(
