@@ -92,58 +92,13 @@ impl<'a> CloudConfig<'a> {
 
     /// Upstream's order: managed identity, client secret, client certificate.
     pub(super) fn stated(&self) -> Result<Stated, Box<Diagnosis>> {
-        let Fields {
-            tenant_id,
-            aad_client_id,
-            aad_client_secret,
-            aad_client_cert_path,
-            aad_client_cert_password,
-            use_managed_identity_extension,
-            user_assigned_identity_id,
-            ..
-        } = &self.fields;
-        let path = self.path.display();
-        let client_id = filled(aad_client_id.as_deref());
-        if *use_managed_identity_extension == Some(true) {
-            let user = filled(user_assigned_identity_id.as_deref());
-            return Ok(Stated {
-                client_id: user.filter(|id| !is_resource_id(id)).map(str::to_owned),
-                tenant_id: None,
-                plan: Plan::ManagedIdentity(user.map_or(UserAssigned::None, |id| {
-                    if is_resource_id(id) {
-                        UserAssigned::ResourceId(id.to_owned())
-                    } else {
-                        UserAssigned::ClientId(id.to_owned())
-                    }
-                })),
-                reason: format!("{path} says useManagedIdentityExtension"),
-            });
+        if self.fields.use_managed_identity_extension == Some(true) {
+            return Ok(self.managed());
         }
-        let secret = aad_client_secret.as_ref().filter(|secret| !secret.0.is_empty());
-        let placeholder = |text: Option<&str>| text.is_some_and(|text| text.trim().eq_ignore_ascii_case(PLACEHOLDER));
-        if placeholder(client_id) || placeholder(secret.and_then(|secret| secret.0.expose_str())) {
-            return Err(msi_placeholder(self.path).into());
-        }
-        let (plan, reason) = match (secret, filled(aad_client_cert_path.as_deref())) {
-            (Some(secret), _) => (
-                Plan::ClientSecret(secret.0.clone()),
-                format!("{path} holds aadClientSecret"),
-            ),
-            (None, Some(certificate)) => {
-                let password = aad_client_cert_password.as_ref().map(|password| &password.0);
-                let certificate = CertificateFile {
-                    path: certificate.into(),
-                    password: password.filter(|password| !password.is_empty()).cloned(),
-                    send_chain: false,
-                };
-                (
-                    Plan::ClientCertificate(certificate),
-                    format!("{path} holds aadClientCertPath"),
-                )
-            }
-            (None, None) => return Err(no_credential(self.path, client_id).into()),
-        };
-        let missing = [("aadClientId", client_id), ("tenantId", filled(tenant_id.as_deref()))];
+        let client_id = filled(self.fields.aad_client_id.as_deref());
+        let tenant_id = filled(self.fields.tenant_id.as_deref());
+        let (plan, reason) = self.credential(client_id)?;
+        let missing = [("aadClientId", client_id), ("tenantId", tenant_id)];
         let missing: Vec<_> = missing
             .into_iter()
             .filter_map(|(name, value)| value.is_none().then_some(name))
@@ -154,10 +109,58 @@ impl<'a> CloudConfig<'a> {
         }
         Ok(Stated {
             client_id: client_id.map(str::to_owned),
-            tenant_id: filled(tenant_id.as_deref()).map(str::to_owned),
+            tenant_id: tenant_id.map(str::to_owned),
             plan,
             reason,
         })
+    }
+
+    fn managed(&self) -> Stated {
+        let user = filled(self.fields.user_assigned_identity_id.as_deref());
+        let assigned = user.map_or(UserAssigned::None, |id| {
+            if is_resource_id(id) {
+                UserAssigned::ResourceId(id.to_owned())
+            } else {
+                UserAssigned::ClientId(id.to_owned())
+            }
+        });
+        Stated {
+            client_id: user.filter(|id| !is_resource_id(id)).map(str::to_owned),
+            tenant_id: None,
+            plan: Plan::ManagedIdentity(assigned),
+            reason: format!("{} says useManagedIdentityExtension", self.path.display()),
+        }
+    }
+
+    /// The application's credential, and where it stands.
+    fn credential(&self, client_id: Option<&str>) -> Result<(Plan, String), Box<Diagnosis>> {
+        let Fields {
+            aad_client_secret,
+            aad_client_cert_path,
+            aad_client_cert_password,
+            ..
+        } = &self.fields;
+        let path = self.path.display();
+        let secret = aad_client_secret.as_ref().filter(|secret| !secret.0.is_empty());
+        let placeholder = |text: Option<&str>| text.is_some_and(|text| text.trim().eq_ignore_ascii_case(PLACEHOLDER));
+        if placeholder(client_id) || placeholder(secret.and_then(|secret| secret.0.expose_str())) {
+            return Err(msi_placeholder(self.path).into());
+        }
+        if let Some(secret) = secret {
+            let reason = format!("{path} holds aadClientSecret");
+            return Ok((Plan::ClientSecret(secret.0.clone()), reason));
+        }
+        let Some(certificate) = filled(aad_client_cert_path.as_deref()) else {
+            return Err(no_credential(self.path, client_id).into());
+        };
+        let password = aad_client_cert_password.as_ref().map(|password| &password.0);
+        let certificate = CertificateFile {
+            path: certificate.into(),
+            password: password.filter(|password| !password.is_empty()).cloned(),
+            send_chain: false,
+        };
+        let reason = format!("{path} holds aadClientCertPath");
+        Ok((Plan::ClientCertificate(certificate), reason))
     }
 }
 
