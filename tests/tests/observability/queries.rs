@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use akv2k8s_testbed::wait::until;
+use anyhow::Context;
 use serde_json::Value;
 
 use crate::bed::{PATIENCE, RULES, World, in_world, read, root};
@@ -47,16 +48,29 @@ fn rules() -> anyhow::Result<Vec<String>> {
         .collect())
 }
 
+/// The queries in the text of the runbooks, written as code. Those of the rules themselves are in blocks, which another test compares.
+fn queries_of_runbooks() -> anyhow::Result<Vec<String>> {
+    let mut queries = Vec::new();
+    for entry in std::fs::read_dir(root().join("docs/runbooks"))? {
+        let page = std::fs::read_to_string(entry?.path())?;
+        let text: Vec<_> = page.split("```").step_by(2).collect();
+        let code = text.iter().flat_map(|it| it.split('`').skip(1).step_by(2));
+        queries.extend(code.filter(|it| it.contains("akv2k8s_")).map(str::to_owned));
+    }
+    Ok(queries)
+}
+
 /// Waits until Prometheus has read both programs since everything was caused.
 async fn is_read(world: &World) -> anyhow::Result<()> {
     let query = "count(min_over_time(up[5s]) == 1) == 2 and sum(akv2k8s_broker_denials_total) > 0 \
+        and sum(akv2k8s_admission_denials_total) > 0 \
         and count(count_over_time(akv2k8s_build_info[5s]) >= 4) == 2";
     let read = async || (!world.prometheus.query(query).await.ok()?.is_empty()).then_some(());
     Ok(until("Prometheus to read both programs", PATIENCE, read).await?)
 }
 
 #[test]
-fn every_metric_named_in_rules_and_dashboards_exists_in_prometheus() -> anyhow::Result<()> {
+fn every_metric_named_in_rules_dashboards_and_runbooks_exists_in_prometheus() -> anyhow::Result<()> {
     in_world(async |world| {
         is_read(world).await?;
         let known = world.prometheus.api("label/__name__/values").await?;
@@ -70,7 +84,12 @@ fn every_metric_named_in_rules_and_dashboards_exists_in_prometheus() -> anyhow::
         for dashboard in DASHBOARDS {
             expressions.extend(queries(dashboard)?.into_iter().map(|(_, expression)| expression));
         }
-        assert!(expressions.len() > 60, "{}", expressions.len());
+        let runbooks = queries_of_runbooks()?;
+        assert!(expressions.len() > 60 && runbooks.len() > 15, "{}", expressions.len());
+        for query in &runbooks {
+            world.prometheus.query(query).await.with_context(|| query.clone())?;
+        }
+        expressions.extend(runbooks);
         for expression in expressions {
             let names = names(&expression);
             assert!(!names.is_empty(), "{expression}");
