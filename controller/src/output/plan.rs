@@ -1,6 +1,6 @@
 //! What to do with the outputs of one AKVS: a pure value.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use akv2k8s_shared::diagnosis::Diagnosis;
 
@@ -141,26 +141,9 @@ fn write<'a>(
     if let Some(key) = held.data_key.as_ref().filter(|_| !may_force) {
         return Err(refusal::key_held(akvs.id, &desired.target, key, &held.holder).into());
     }
-    let yielded = |wanted: BTreeSet<&str>, names: fn(&Claims) -> &Names| -> Vec<String> {
-        let manager = akvs.id.manager();
-        let left_to = |key: &str| {
-            let holders = seen
-                .managers
-                .iter()
-                .filter(|m| *m.name != *manager && contains(names(&m.claims), key));
-            holders.into_iter().any(|m| m.is_akvs() || !may_force)
-        };
-        wanted
-            .into_iter()
-            .filter(|key| left_to(key))
-            .map(str::to_owned)
-            .collect()
-    };
     Ok(Action::Apply(Application {
-        yield_labels: yielded(desired.labels.keys().map(String::as_str).collect(), |c| &c.labels),
-        yield_annotations: yielded(desired.annotations.keys().map(String::as_str).collect(), |c| {
-            &c.annotations
-        }),
+        yield_labels: yielded(akvs.id, &desired.labels, seen, |it| &it.labels, may_force),
+        yield_annotations: yielded(akvs.id, &desired.annotations, seen, |it| &it.annotations, may_force),
         force: (may_force && held.anything) || !rivals.younger.is_empty(),
         recreate_on_type_change: desired.target.kind == Kind::Secret && all_data_is_ours(akvs.id, seen, true),
         why: why(akvs.id, seen, &held, &rivals),
@@ -168,6 +151,23 @@ fn write<'a>(
         desired,
         seen: seen.clone(),
     }))
+}
+
+/// The labels or annotations that are left to whoever has them: to another AKVS always, to others unless they may be taken.
+fn yielded(
+    akvs: &AkvsId,
+    wanted: &BTreeMap<String, String>,
+    seen: &OutputMeta,
+    names: fn(&Claims) -> &Names,
+    may_force: bool,
+) -> Vec<String> {
+    let manager = akvs.manager();
+    let others: Vec<_> = seen.managers.iter().filter(|it| *it.name != *manager).collect();
+    let is_left = |key: &str| {
+        let mut holders = others.iter().filter(|it| contains(names(&it.claims), key));
+        holders.any(|it| it.is_akvs() || !may_force)
+    };
+    wanted.keys().filter(|key| is_left(key)).cloned().collect()
 }
 
 fn why(akvs: &AkvsId, seen: &OutputMeta, held: &Held, rivals: &Rivals) -> Why {
