@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::diagnosis::{Code, Diagnosis};
+use crate::doctor::Outcome;
 
 fn yaml<T: DeserializeOwned>(text: &str) -> T {
     serde_yaml::from_str(text).unwrap()
@@ -373,12 +374,15 @@ fn without_any_right_but_to_the_pod_nothing_is_found_wrong_and_what_was_not_look
         workload.webhooks = Seen::NotAllowed;
         let checks = checks(&workload);
         assert_eq!(checks.iter().find_map(Check::failure), None);
-        let unseen: BTreeSet<_> = checks
-            .iter()
-            .filter(|check| matches!(check.outcome, crate::doctor::Outcome::NotMade(_)))
-            .map(|check| check.id)
-            .collect();
-        assert_eq!(unseen, ["client-id", "service-account", "tenant-id", "webhook"].into());
+        let ids = |of: fn(&Outcome) -> bool| -> BTreeSet<_> {
+            let such = checks.iter().filter(|check| of(&check.outcome));
+            such.map(|check| check.id).collect()
+        };
+        let unseen = ids(|outcome| matches!(outcome, Outcome::NotMade(_)));
+        assert_eq!(unseen, ["client-id", "tenant-id", "webhook"].into());
+        // Without this one nothing can be said at all.
+        let needed = ids(|outcome| matches!(outcome, Outcome::NotAllowed(_)));
+        assert_eq!(needed, ["service-account"].into());
     }
 }
 
