@@ -52,7 +52,7 @@ async fn a_cluster_without_the_resource_and_then_without_a_working_controller_is
     for command in [&["get", "db"][..], &["doctor", "akvs", "db"], &["top"]] {
         let said = bed.run(command).await?;
         assert!(
-            said.error.contains("CrdNotInstalled: ") && said.error.contains("Fix: Apply it"),
+            said.error.contains("CrdNotInstalled: ") && said.error.contains("Fix: Apply the chart's file"),
             "{command:?}: {said:?}"
         );
     }

@@ -4,7 +4,7 @@ section! {
     CrdNotInstalled, Itself, "" {
         "The cluster does not know the resource AzureKeyVaultSecret, or not in version v2beta1.",
         "Its definition was never applied, or is another program's.",
-        "Apply what the controller's pod prints, `kubectl exec -n NAMESPACE deployment/DEPLOYMENT -- akv2k8s-controller crd | kubectl apply --server-side -f -`, or the file `crds/azurekeyvaultsecrets.spv.no.yaml` of the chart.";
+        "Apply the chart's file `crds/azurekeyvaultsecrets.spv.no.yaml`, or what the controller's pod prints: `kubectl exec -n NAMESPACE deployment/DEPLOYMENT -- akv2k8s-controller crd | kubectl apply --server-side -f -`";
         DefinitionMissing: "Its definition was never applied.";
         DefinitionForeign: "Its definition is from another program or time.";
         DefinitionCollides: "Its names collide with another resource's.";
