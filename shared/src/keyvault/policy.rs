@@ -205,8 +205,8 @@ impl VaultPolicy {
     async fn keep(&self, challenge: Challenge) -> Challenge {
         let mut kept = self.challenge.lock().await;
         if kept.as_ref() != Some(&challenge) {
-            let tenant = challenge.tenant.as_deref();
-            tracing::info!(vault = self.vault, tenant, "the vault belongs to another tenant now");
+            let tenant_id = challenge.tenant.as_deref();
+            tracing::info!(vault = self.vault, tenant_id, "the vault belongs to another tenant now");
         }
         kept.insert(challenge).clone()
     }
