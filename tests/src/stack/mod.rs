@@ -23,7 +23,9 @@ pub use self::deployed::{Deployed, Surroundings};
 pub use self::injector::{INJECTOR, Injector, prepared_namespace, prepares};
 pub use self::launch::Launch;
 pub use self::measured::{Connection, MeasuredInjector};
-pub use self::pod::{CONTROLLER_POD, install_controller_pod, own_address};
+pub use self::pod::{
+    CONTROLLER_POD, WORKLOAD_IDENTITY_WEBHOOK, answer_for, deployment, install_controller_pod, own_address,
+};
 pub(crate) use self::program::build_in;
 pub use self::program::{Profile, cli_program, controller_program, guest_program, injector_program, wrapper_program};
 use crate::controlplane::ControlPlane;

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use akv2k8s_testbed::emulator::SecretOptions;
-use akv2k8s_testbed::stack::{Stack, install_controller_pod, own_address};
+use akv2k8s_testbed::stack::{Stack, answer_for, deployment, install_controller_pod};
 use akv2k8s_testbed::stage::PATIENCE;
 use akv2k8s_testbed::wait::until;
 use anyhow::Context;
@@ -53,45 +53,23 @@ spec:
     spec: {containers: [{name: c, image: example.org/payments, args: [--key=canary-in-an-argument]}]}
 ";
 
-/// An env injector, as far as anybody looks at it; `PORT` is that of its probes, and `NODE` its node.
+/// A pod of the env injector's; `PORT` is that of its probes, and `NODE` its node.
 const INJECTOR: &str = "
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: akv2k8s-envinjector
-  namespace: akv2k8s
-  labels: {app.kubernetes.io/name: akv2k8s, app.kubernetes.io/component: akv2k8s-webhook}
-spec:
-  replicas: 0
-  selector: {matchLabels: {app: injector}}
-  template:
-    metadata: {labels: {app: injector}}
-    spec: {containers: [{name: webhook, image: example.org/webhook}]}
----
 apiVersion: v1
 kind: Pod
-metadata: {name: injector-0, namespace: akv2k8s, labels: {app: injector}}
+metadata: {name: injector-0, namespace: akv2k8s, labels: {app: webhook}}
 spec:
   nodeName: NODE
   containers: [{name: webhook, image: example.org/webhook, ports: [{name: http, containerPort: PORT}]}]
 ";
 
-/// Makes it; what answers on `port` of this machine answers for its pod.
+/// Makes it and its Deployment; what answers on `port` of this machine answers for it.
 async fn install_injector(stack: &Stack, port: &str) -> anyhow::Result<()> {
-    let manifests = INJECTOR.replace("PORT", port).replace("NODE", NODE);
-    stack.cluster.kubectl_apply(&manifests).await?;
-    let address = own_address()?;
-    let status = json!({"status": {"podIP": address, "podIPs": [{"ip": address}]}}).to_string();
-    let patch = [
-        "patch",
-        "pod/injector-0",
-        "--namespace=akv2k8s",
-        "--subresource=status",
-        "--patch",
-        &status,
-    ];
-    stack.cluster.kubectl(&patch).await?.success()?;
-    Ok(())
+    let injector = deployment("envinjector", "webhook", "[]");
+    stack.cluster.kubectl_apply(&injector).await?;
+    let pod = INJECTOR.replace("PORT", port).replace("NODE", NODE);
+    stack.cluster.kubectl_apply(&pod).await?;
+    answer_for(&stack.cluster, "injector-0").await
 }
 
 /// Who may list AKVS, and read nothing that they wrote.

@@ -44,6 +44,15 @@ impl Expected {
     }
 }
 
+/// What has to be when the AKVS `aN` writes the value of each `N` to the Secret `outN`.
+pub(crate) fn outputs(values: &BTreeMap<u64, String>) -> BTreeMap<String, Expected> {
+    let output = |(number, value): (&u64, &String)| {
+        let akvs = format!("a{number}");
+        (format!("out{number}"), Expected::of(&[(&akvs, value)]))
+    };
+    values.iter().map(output).collect()
+}
+
 /// Where everything takes place.
 pub(crate) struct Bed {
     pub(crate) stack: Stack,

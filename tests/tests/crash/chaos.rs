@@ -13,7 +13,7 @@ use akv2k8s_testbed::stack::{Controller, Launch, Stack};
 use akv2k8s_testbed::wait::until;
 use anyhow::{Context, ensure};
 
-use super::bed::{Bed, Expected};
+use super::bed::{Bed, outputs};
 
 const OBJECTS: u64 = 40;
 /// The share of requests that are struck.
@@ -179,12 +179,7 @@ async fn after_faults_at_random_every_secret_equals_the_vault() -> anyhow::Resul
         bed.stack.emulator.faults().lift(id);
     }
     let lifted = Instant::now();
-    let expected = expected.iter().map(|(object, value)| {
-        let akvs = format!("a{object}");
-        (format!("out{object}"), Expected::of(&[(&akvs, value)]))
-    });
-    let expected = expected.collect();
-    let reached = bed.wait_long_for(LONGEST_BACK_OFF, "out", &expected).await;
+    let reached = bed.wait_long_for(LONGEST_BACK_OFF, "out", &outputs(&expected)).await;
     reached.with_context(|| controllers.current.log())?;
     controllers.check()?;
     println!(

@@ -12,7 +12,7 @@ use akv2k8s_testbed::random::SplitMix64;
 use akv2k8s_testbed::stack::{Controller, Stack};
 use anyhow::{Context, ensure};
 
-use super::bed::{Bed, Expected};
+use super::bed::{Bed, outputs};
 use super::chaos::{LONGEST_BACK_OFF, faults, length, seed};
 
 const OBJECTS: u64 = 40;
@@ -91,10 +91,6 @@ async fn work(bed: &Bed, random: &mut SplitMix64, length: Duration) -> anyhow::R
     for id in struck {
         bed.stack.emulator.faults().lift(id);
     }
-    let expected = values.iter().map(|(object, value)| {
-        let akvs = format!("a{object}");
-        (format!("out{object}"), Expected::of(&[(&akvs, value)]))
-    });
-    bed.wait_long_for(LONGEST_BACK_OFF, "out", &expected.collect()).await?;
+    bed.wait_long_for(LONGEST_BACK_OFF, "out", &outputs(&values)).await?;
     Ok(changes)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use akv2k8s_testbed::controlplane::{ControlPlane, Namespace};
-use akv2k8s_testbed::stack::cli_program;
+use akv2k8s_testbed::stack::{WORKLOAD_IDENTITY_WEBHOOK, cli_program};
 use akv2k8s_testbed::stage::PATIENCE;
 use akv2k8s_testbed::wait::until;
 use anyhow::Context;
@@ -14,22 +14,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
-
-/// The webhook's registration as its chart writes it, but that nobody answers and nobody is held up by that.
-const WEBHOOK: &str = "
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingWebhookConfiguration
-metadata: {name: azure-wi-webhook-mutating-webhook-configuration}
-webhooks:
-- name: mutation.azure-workload-identity.io
-  admissionReviewVersions: [v1]
-  clientConfig: {url: 'https://127.0.0.1:1/mutate-v1-pod'}
-  failurePolicy: Ignore
-  timeoutSeconds: 1
-  sideEffects: None
-  objectSelector: {matchLabels: {azure.workload.identity/use: 'true'}}
-  rules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
-";
 
 /// Who runs the program, and where.
 pub(crate) struct Bed {
@@ -58,7 +42,7 @@ impl Bed {
     pub(crate) async fn new(prefix: &str) -> anyhow::Result<Self> {
         static REGISTERED: OnceCell<()> = OnceCell::const_new();
         let cluster = ControlPlane::shared().await?;
-        let register = async || cluster.kubectl_apply(WEBHOOK).await.map(drop);
+        let register = async || cluster.kubectl_apply(WORKLOAD_IDENTITY_WEBHOOK).await.map(drop);
         REGISTERED.get_or_try_init(register).await?;
         let own = cluster.namespace(prefix).await?;
         Ok(Self {

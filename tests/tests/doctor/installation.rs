@@ -2,6 +2,7 @@
 
 use akv2k8s_testbed::controlplane::ControlPlane;
 use akv2k8s_testbed::crd;
+use akv2k8s_testbed::stack::deployment;
 
 use crate::bed::Bed;
 
@@ -21,26 +22,6 @@ spec:
     metadata: {labels: {app: payments}}
     spec: {containers: [{name: controller, image: example.org/payments}]}
 ";
-
-/// A Deployment of ours that nobody runs, with the chart's labels.
-fn deployment(name: &str, component: &str, arguments: &str) -> String {
-    format!(
-        "
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: akv2k8s-{name}
-  namespace: akv2k8s
-  labels: {{app.kubernetes.io/name: akv2k8s, app.kubernetes.io/component: akv2k8s-{component}}}
-spec:
-  replicas: 0
-  selector: {{matchLabels: {{app: {component}}}}}
-  template:
-    metadata: {{labels: {{app: {component}}}}}
-    spec: {{containers: [{{name: c, image: example.org/c, {arguments}}}]}}
-"
-    )
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_without_the_resource_and_then_without_a_working_controller_is_told_so() -> anyhow::Result<()> {
@@ -66,12 +47,14 @@ async fn a_cluster_without_the_resource_and_then_without_a_working_controller_is
         "{said:?}"
     );
 
-    cluster.kubectl_apply(&deployment("envinjector", "webhook", "")).await?;
+    cluster
+        .kubectl_apply(&deployment("envinjector", "webhook", "[]"))
+        .await?;
     let alone = bed.json(&["doctor"]).await?;
     assert_eq!(alone["next"]["code"], "InjectorNotRunning", "{alone:#}");
     assert!(alone.to_string().contains("the env injector alone is"), "{alone:#}");
 
-    let controller = deployment("controller", "controller", "args: [--lease-name=own]");
+    let controller = deployment("controller", "controller", "[--lease-name=own]");
     cluster.kubectl_apply(&controller).await?;
     let said = bed.run(&["doctor"]).await?;
     assert_eq!(said.code, Some(1), "{said:?}");

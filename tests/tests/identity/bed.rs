@@ -8,7 +8,7 @@ use akv2k8s_shared::identity::{AuthType, Cloud, Environment, Identity, Method, P
 use akv2k8s_shared::keyvault::model::VaultObject;
 use akv2k8s_shared::keyvault::{KeyVault, Priority, Settings, VaultError};
 use akv2k8s_shared::reference::{ObjectKind, ObjectName, ObjectRef, VaultName};
-use akv2k8s_testbed::emulator::{Emulator, Options, SecretOptions, VaultHandle};
+use akv2k8s_testbed::emulator::{AppHandle, Emulator, Options, Role, SecretOptions, VaultHandle};
 use akv2k8s_testbed::wait;
 use tempfile::TempDir;
 
@@ -143,6 +143,30 @@ impl Bed {
     pub(crate) async fn heals(&self, identity: &Identity) {
         let reads = async || self.read(identity).await.ok();
         wait::until("a token", Duration::from_mins(2), reads).await.unwrap();
+    }
+}
+
+/// An application that may read the vault, and the variables that name it.
+pub(crate) struct App {
+    pub(crate) handle: AppHandle,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl App {
+    pub(crate) fn register(bed: &Bed) -> Self {
+        let handle = bed.emulator.entra().register_app();
+        bed.vault.grant(handle.principal(), Role::SecretsUser);
+        let variables = vec![
+            ("AZURE_CLIENT_ID", handle.client_id().to_owned()),
+            ("AZURE_TENANT_ID", bed.emulator.entra().tenant_id().to_owned()),
+        ];
+        Self { handle, variables }
+    }
+
+    /// The variables, and more.
+    pub(crate) fn with<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let own = self.variables.iter().map(|(name, value)| (*name, value.as_str()));
+        own.chain(more.iter().copied()).collect()
     }
 }
 

@@ -2,33 +2,10 @@
 
 use akv2k8s_shared::diagnosis::Code;
 use akv2k8s_shared::identity::{AuthType, Method};
-use akv2k8s_testbed::emulator::{AppHandle, Fault, FaultKind, Principal, Role};
+use akv2k8s_testbed::emulator::{Fault, FaultKind, Principal, Role};
 
-use crate::bed::{Bed, assert_code};
+use crate::bed::{App, Bed, assert_code};
 use crate::openssl::OpenSsl;
-
-/// An application that may read the vault, and the variables that name it.
-struct App {
-    handle: AppHandle,
-    variables: Vec<(&'static str, String)>,
-}
-
-impl App {
-    fn register(bed: &Bed) -> Self {
-        let handle = bed.emulator.entra().register_app();
-        bed.vault.grant(handle.principal(), Role::SecretsUser);
-        let variables = vec![
-            ("AZURE_CLIENT_ID", handle.client_id().to_owned()),
-            ("AZURE_TENANT_ID", bed.emulator.entra().tenant_id().to_owned()),
-        ];
-        Self { handle, variables }
-    }
-
-    fn with<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-        let own = self.variables.iter().map(|(name, value)| (*name, value.as_str()));
-        own.chain(more.iter().copied()).collect()
-    }
-}
 
 #[tokio::test]
 async fn a_client_secret_reads_by_its_own_name_and_by_either_order() {

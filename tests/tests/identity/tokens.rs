@@ -9,7 +9,7 @@ use akv2k8s_shared::reference::{ObjectKind, ObjectName, ObjectRef, VaultName};
 use akv2k8s_testbed::emulator::{Fault, FaultKind, Operation, Role, SecretOptions};
 use akv2k8s_testbed::wait;
 
-use crate::bed::{Bed, assert_code};
+use crate::bed::{App, Bed, assert_code};
 
 const VAULTS: u64 = 200;
 
@@ -20,6 +20,13 @@ async fn pass(bed: &Bed, step: Duration) {
     tokio::time::resume();
     let offset = bed.emulator.clock().offset() + i64::try_from(step.as_secs()).unwrap();
     bed.emulator.clock().set_offset(offset);
+}
+
+/// A new application that may read the vault, by its secret.
+async fn reader(bed: &Bed) -> Identity {
+    let app = App::register(bed);
+    let secret = app.handle.add_secret();
+    bed.identity(&app.with(&[("AZURE_CLIENT_SECRET", &secret)])).await
 }
 
 /// Somebody else makes the identity anew for every vault, as a controller with an identity per object does.
@@ -70,16 +77,7 @@ async fn an_hour_of_two_hundred_vaults_costs_one_token_per_lifetime() {
 #[tokio::test]
 async fn entra_is_left_alone_for_as_long_as_it_asks_to_be() {
     let bed = Bed::start().await;
-    let app = bed.emulator.entra().register_app();
-    bed.vault.grant(app.principal(), Role::SecretsUser);
-    let secret = app.add_secret();
-    let tenant = bed.emulator.entra().tenant_id().to_owned();
-    let variables = [
-        ("AZURE_CLIENT_ID", app.client_id()),
-        ("AZURE_TENANT_ID", &tenant),
-        ("AZURE_CLIENT_SECRET", &secret),
-    ];
-    let identity = bed.identity(&variables).await;
+    let identity = reader(&bed).await;
     let throttle = FaultKind::Throttle { retry_after: Some(40) };
     bed.emulator
         .faults()
@@ -99,24 +97,10 @@ async fn entra_is_left_alone_for_as_long_as_it_asks_to_be() {
 #[tokio::test]
 async fn what_was_given_up_while_it_waited_for_its_turn_is_not_sent() {
     let bed = Bed::start().await;
-    let app = bed.emulator.entra().register_app();
-    bed.vault.grant(app.principal(), Role::SecretsUser);
-    let secret = app.add_secret();
-    let tenant = bed.emulator.entra().tenant_id().to_owned();
-    let variables = [
-        ("AZURE_CLIENT_ID", app.client_id()),
-        ("AZURE_TENANT_ID", &tenant),
-        ("AZURE_CLIENT_SECRET", &secret),
-    ];
-    let identity = bed.identity(&variables).await;
-    let other = bed.emulator.entra().register_app();
-    bed.vault.grant(other.principal(), Role::SecretsUser);
-    let others_secret = other.add_secret();
-    let others = [
-        ("AZURE_CLIENT_ID", other.client_id()),
-        ("AZURE_TENANT_ID", &tenant),
-        ("AZURE_CLIENT_SECRET", &others_secret),
-    ];
+    let identity = reader(&bed).await;
+    let other = App::register(&bed);
+    let others_secret = other.handle.add_secret();
+    let others = other.with(&[("AZURE_CLIENT_SECRET", &others_secret)]);
     let taken_away = bed.identity(&others).await;
     let settings = Settings {
         max_connections_per_vault: 1,

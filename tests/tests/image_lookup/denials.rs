@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use akv2k8s_envinjector::admission::ImageQuery;
+use akv2k8s_envinjector::registry::Registries;
 use akv2k8s_shared::diagnosis::{Code, Diagnosis};
 use akv2k8s_testbed::hardened;
 use akv2k8s_testbed::image::{Format, Image};
@@ -132,34 +133,57 @@ async fn the_injectors_own_machine_and_its_link_are_not_asked_under_any_name() -
     Ok(())
 }
 
+/// A registry that never answers beside one that does, and who asks both.
+struct Crowd {
+    silent: Bed,
+    good: Registry,
+    lookup: Registries,
+}
+
+impl Crowd {
+    async fn start() -> anyhow::Result<Self> {
+        let silent = Bed::start().await?;
+        silent.registry.set_fault(Some(Fault::Silence));
+        let good = Registry::start(Options::default()).await?;
+        good.push("app", "1", &starting("/app", "amd64"), Format::Oci)?;
+        let mut settings = crate::bed::trusting(&silent.registry);
+        settings.local.insert(good.address().parse()?);
+        let both = [silent.registry.ca_pem(), good.ca_pem()].into_iter().flatten();
+        settings.authorities = Some(both.collect::<String>().into_bytes());
+        settings.pull_secrets = false;
+        settings.deadline = Duration::from_secs(20);
+        let lookup = lookup(settings, nowhere()?, None)?;
+        Ok(Self { silent, good, lookup })
+    }
+}
+
+/// The question of a pod in `namespace`.
+fn of(namespace: &str, image: &str) -> ImageQuery {
+    ImageQuery {
+        namespace: namespace.to_owned(),
+        ..query(image)
+    }
+}
+
+/// Waits until one namespace has taken all that it gets of a registry that never answers.
+async fn all_places_are_taken(silent: &Bed) -> anyhow::Result<()> {
+    let taken = until("all places to be taken", Duration::from_mins(1), async || {
+        (silent.registry.requests().len() >= 16).then_some(())
+    });
+    Ok(taken.await?)
+}
+
 #[tokio::test]
 async fn a_namespace_with_many_images_waits_for_itself_and_not_others_for_it() -> anyhow::Result<()> {
-    let silent = Bed::start().await?;
-    silent.registry.set_fault(Some(Fault::Silence));
-    let good = Registry::start(Options::default()).await?;
-    good.push("app", "1", &starting("/app", "amd64"), Format::Oci)?;
-    let mut settings = crate::bed::trusting(&silent.registry);
-    settings.local.insert(good.address().parse()?);
-    let both = [silent.registry.ca_pem(), good.ca_pem()].into_iter().flatten();
-    settings.authorities = Some(both.collect::<String>().into_bytes());
-    settings.pull_secrets = false;
-    settings.deadline = Duration::from_secs(20);
-    let lookup = lookup(settings, nowhere()?, None)?;
-    let of = |namespace: &str, image: String| ImageQuery {
-        namespace: namespace.to_owned(),
-        ..query(&image)
-    };
+    let Crowd { silent, good, lookup } = Crowd::start().await?;
     let many: Vec<_> = (0..100)
-        .map(|number| of("greedy", silent.image(&format!("app:{number}"))))
+        .map(|number| of("greedy", &silent.image(&format!("app:{number}"))))
         .collect();
     let greedy = join_all(many.iter().map(|query| ask(&lookup, query)));
-    let calm = of("calm", format!("{}/app:1", good.address()));
+    let calm = of("calm", &format!("{}/app:1", good.address()));
     let calm = async {
         // Once the others have taken all that they get.
-        until("the silent registry to be asked", Duration::from_mins(1), async || {
-            (silent.registry.requests().len() >= 16).then_some(())
-        })
-        .await?;
+        all_places_are_taken(&silent).await?;
         anyhow::Ok(ask(&lookup, &calm).await)
     };
     let (greedy, calm) = tokio::join!(greedy, calm);
@@ -176,45 +200,25 @@ async fn a_namespace_with_many_images_waits_for_itself_and_not_others_for_it() -
 
 #[tokio::test]
 async fn who_asks_for_an_image_that_a_busy_namespace_waits_to_ask_for_is_not_kept_waiting() -> anyhow::Result<()> {
-    let silent = Bed::start().await?;
-    silent.registry.set_fault(Some(Fault::Silence));
-    let good = Registry::start(Options::default()).await?;
-    good.push("app", "1", &starting("/app", "amd64"), Format::Oci)?;
-    let mut settings = crate::bed::trusting(&silent.registry);
-    settings.local.insert(good.address().parse()?);
-    let both = [silent.registry.ca_pem(), good.ca_pem()].into_iter().flatten();
-    settings.authorities = Some(both.collect::<String>().into_bytes());
-    settings.pull_secrets = false;
-    settings.deadline = Duration::from_secs(20);
-    let lookup = lookup(settings, nowhere()?, None)?;
-    let of = |namespace: &str, image: String| ImageQuery {
-        namespace: namespace.to_owned(),
-        ..query(&image)
-    };
+    let Crowd { silent, good, lookup } = Crowd::start().await?;
     let shared = format!("{}/app:1", good.address());
     let many: Vec<_> = (0..16)
-        .map(|number| of("greedy", silent.image(&format!("app:{number}"))))
+        .map(|number| of("greedy", &silent.image(&format!("app:{number}"))))
         .collect();
-    let waiting = of("greedy", shared.clone());
+    let waiting = of("greedy", &shared);
     let greedy = async {
         let all = join_all(many.iter().map(|query| ask(&lookup, query)));
         let last = async {
-            until("all places to be taken", Duration::from_mins(1), async || {
-                (silent.registry.requests().len() >= 16).then_some(())
-            })
-            .await?;
+            all_places_are_taken(&silent).await?;
             anyhow::Ok(ask(&lookup, &waiting).await)
         };
         tokio::join!(all, last).1
     };
     let idle = async {
-        until("all places to be taken", Duration::from_mins(1), async || {
-            (silent.registry.requests().len() >= 16).then_some(())
-        })
-        .await?;
+        all_places_are_taken(&silent).await?;
         // The other one waits for a place by now.
         tokio::time::sleep(Duration::from_millis(500)).await;
-        anyhow::Ok(ask(&lookup, &of("idle", shared)).await)
+        anyhow::Ok(ask(&lookup, &of("idle", &shared)).await)
     };
     let (greedy, idle) = tokio::join!(greedy, idle);
     assert_eq!(idle??, started("/app"));

@@ -2,7 +2,7 @@
 
 use akv2k8s_testbed::emulator::SecretOptions;
 use akv2k8s_testbed::shell::Shell;
-use akv2k8s_testbed::stack::{Stack, install_controller_pod};
+use akv2k8s_testbed::stack::{Stack, WORKLOAD_IDENTITY_WEBHOOK, install_controller_pod};
 use akv2k8s_testbed::stage::PATIENCE;
 use akv2k8s_testbed::wait::until;
 use anyhow::{Context, ensure};
@@ -208,21 +208,6 @@ async fn top_prints_what_the_page_shows_of_it_but_for_the_numbers() -> anyhow::R
     top.is_printed(&shell, 0, ("top", &here), without_numbers).await
 }
 
-/// Azure's webhook as its chart registers it, but that nobody answers.
-const REGISTERED: &str = "
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingWebhookConfiguration
-metadata: {name: azure-wi-webhook-mutating-webhook-configuration}
-webhooks:
-- name: mutation.azure-workload-identity.io
-  admissionReviewVersions: [v1]
-  clientConfig: {url: 'https://127.0.0.1:1/mutate-v1-pod'}
-  failurePolicy: Ignore
-  timeoutSeconds: 1
-  sideEffects: None
-  objectSelector: {matchLabels: {azure.workload.identity/use: 'true'}}
-  rules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
-";
 /// The label is on the Deployment only.
 const WEB: &str = "
 apiVersion: v1
@@ -245,7 +230,7 @@ spec:
 async fn doctor_says_of_a_label_on_the_deployment_what_the_page_shows() -> anyhow::Result<()> {
     let stack = Stack::start().await?;
     let shell = tokio::task::block_in_place(|| shell_of(&stack))?;
-    std::fs::write(shell.folder().join("webhook.yaml"), REGISTERED)?;
+    std::fs::write(shell.folder().join("webhook.yaml"), WORKLOAD_IDENTITY_WEBHOOK)?;
     std::fs::write(shell.folder().join("web.yaml"), WEB)?;
     let apply = "kubectl apply -f webhook.yaml && kubectl create namespace shop && kubectl apply -n shop -f web.yaml";
     ends_well(&shell, apply).await?;
