@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use akv2k8s_envinjector::server::Limits;
 use akv2k8s_shared::injection::wire;
 use akv2k8s_testbed::emulator::SecretOptions;
-use akv2k8s_testbed::stage::PATIENCE;
+use akv2k8s_testbed::stack::prepared_namespace;
+use akv2k8s_testbed::stage::{PATIENCE, Stage};
 use akv2k8s_testbed::wait::until;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -31,7 +32,10 @@ async fn bed_with(prefix: &str, limits: Limits) -> Bed {
         limits,
         ..Wish::default()
     };
-    let bed = Bed::with(prefix, wish).await.unwrap();
+    filled(Bed::with(prefix, wish).await.unwrap()).await
+}
+
+async fn filled(bed: Bed) -> Bed {
     bed.stage
         .vault("kv1")
         .set_secret("db", "s3cret", SecretOptions::default())
@@ -168,6 +172,30 @@ async fn a_namespace_without_the_label_gets_nothing() {
     let answer = bed.ask(&token, &[DB]).await.unwrap();
     assert_denied(&bed, &answer, 403, "InjectionNotEnabled");
     assert!(answer.refusal().fix.contains(other.name()), "{:?}", answer.refusal());
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_not_served_gets_nothing() {
+    let wish = |stage: &Stage| Wish {
+        served: Some([stage.namespace.name().to_owned()].into()),
+        ..Wish::default()
+    };
+    let bed = filled(Bed::with("served", wish).await.unwrap()).await;
+    let other = prepared_namespace(bed.stage.cluster, "elsewhere").await.unwrap();
+    let pod = bed.pod_in(other.name(), &prepared("web")).await.unwrap();
+    let token = bed.token(&pod).await.unwrap();
+    let answer = bed.ask(&token, &[DB]).await.unwrap();
+    assert_denied(&bed, &answer, 403, "InjectionNotEnabled");
+    let refusal = answer.refusal();
+    assert!(!refusal.retry, "no time makes it served: {refusal:?}");
+    for part in [other.name(), "--watch-namespaces"] {
+        assert!(
+            refusal.message.contains(part) || refusal.fix.contains(part),
+            "{part}: {refusal:?}"
+        );
+    }
+    let token = bed.token(&bed.pod("web").await.unwrap()).await.unwrap();
+    assert_eq!(bed.ask(&token, &[DB]).await.unwrap().values()[DB], "s3cret");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A broker behind TLS, pods whose tokens the API server made, and a client like the wrapper.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -54,6 +54,8 @@ pub(crate) struct Wish {
     pub(crate) identities: bool,
     /// Whether the broker gets to see what is in the cluster.
     pub(crate) watches: bool,
+    /// The namespaces that are served; `None`: all.
+    pub(crate) served: Option<BTreeSet<String>>,
 }
 
 impl Default for Wish {
@@ -67,6 +69,7 @@ impl Default for Wish {
             grants: None,
             identities: false,
             watches: true,
+            served: None,
         }
     }
 }
@@ -132,6 +135,7 @@ impl Bed {
             grants,
             identities,
             watches,
+            served,
         } = wish(&stage);
         let client = stage.cluster.client()?;
         enable(&client, stage.namespace.name(), names::ENABLED).await?;
@@ -154,7 +158,7 @@ impl Bed {
             client.clone()
         };
         let (counted, reviews) = counted(&own);
-        let (cluster, watching) = Cluster::watch(&own, None);
+        let (cluster, watching) = Cluster::watch(&own, served.as_ref());
         let rules = Arc::new(RuleFile::new(grants));
         rules.load().await?;
         let (identity, vaults, http) = azure(&stage, options.max_age)?;

@@ -33,6 +33,8 @@ pub(crate) type Objects = BTreeMap<String, Value>;
 pub(crate) struct Switched {
     pub(crate) before: Objects,
     pub(crate) after: Objects,
+    /// What Helm printed.
+    pub(crate) said: String,
 }
 
 impl Place {
@@ -124,7 +126,7 @@ impl Place {
             before.keys(),
             old.keys()
         );
-        self.upgrade_with(&[], values)?;
+        let said = self.upgrade_with(&[], values)?;
         let both: BTreeSet<_> = old.keys().chain(new.keys()).collect();
         let after = self.get(both).await?;
         ensure!(
@@ -141,7 +143,7 @@ impl Place {
                 "{id} was made anew"
             );
         }
-        Ok(Switched { before, after })
+        Ok(Switched { before, after, said })
     }
 }
 

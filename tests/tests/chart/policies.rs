@@ -1,6 +1,7 @@
 //! What the chart's policies leave of the controller's right to write Secrets and ConfigMaps, tried as the controller on a real API server.
 
 use akv2k8s_controller::output::manager_name;
+use akv2k8s_testbed::controlplane::ControlPlane;
 use akv2k8s_testbed::helm::RELEASE;
 use akv2k8s_testbed::provision::Program;
 use akv2k8s_testbed::wait::until;
@@ -9,9 +10,12 @@ use serde_json::{Value, json};
 
 use crate::PATIENCE;
 use crate::installing::Bed;
+use crate::taking_over::CONTROLLER;
 
 /// Where outputs are; its AzureKeyVaultSecret is `db`.
 const NAMESPACE: &str = "default";
+/// Of a release with `policies.adoption=false`.
+pub(crate) const ADOPTS_NONE: &str = "adopts none (policies.adoption=false)";
 const REFUSED: &str = "writes only Secrets and ConfigMaps that belong to an AzureKeyVaultSecret";
 const OWNED: Option<&str> = Some("spv.no/v2beta1 AzureKeyVaultSecret");
 
@@ -66,17 +70,32 @@ fn delete(what: &str) -> Attempt {
     }
 }
 
-impl Bed {
-    /// The API server's word on what a ServiceAccount of the release tries.
-    async fn tries(&self, account: &str, namespace: &str, attempt: &Attempt) -> anyhow::Result<Result<String, String>> {
-        let user = format!("--as=system:serviceaccount:{RELEASE}:{account}");
-        let mut line = vec!["--namespace", namespace, &user];
-        line.extend(attempt.line.iter().map(String::as_str));
-        line.push("--dry-run=server");
-        let output = self.cluster.kubectl_with_input(&line, &attempt.input).await?;
-        Ok(output.success().map_err(|error| error.to_string()))
-    }
+/// The API server's word on what a ServiceAccount of the release tries.
+async fn tries(
+    cluster: &ControlPlane,
+    account: &str,
+    namespace: &str,
+    attempt: &Attempt,
+) -> anyhow::Result<Result<String, String>> {
+    let user = format!("--as=system:serviceaccount:{RELEASE}:{account}");
+    let mut line = vec!["--namespace", namespace, &user];
+    line.extend(attempt.line.iter().map(String::as_str));
+    line.push("--dry-run=server");
+    let output = cluster.kubectl_with_input(&line, &attempt.input).await?;
+    Ok(output.success().map_err(|error| error.to_string()))
+}
 
+/// Waits until the policy that lets the controller adopt nothing is in effect, as seen by what it may not do to `secret`, somebody's.
+pub(crate) async fn adoption_ends(cluster: &ControlPlane, namespace: &str, secret: &str) -> anyhow::Result<()> {
+    let attempt = delete(&format!("secret/{secret}"));
+    let refused = until("the stricter policy", PATIENCE, async || {
+        let answer = tries(cluster, CONTROLLER, namespace, &attempt).await.ok()?;
+        answer.err()?.contains(ADOPTS_NONE).then_some(())
+    });
+    Ok(refused.await?)
+}
+
+impl Bed {
     /// What is there before: `foreign`, nobody's; `empty`, the same without data; `owned`; and `left`, whose owner the garbage collector
     /// has taken away already.
     async fn prepare(&self) -> anyhow::Result<()> {
@@ -148,15 +167,14 @@ async fn the_controller_writes_no_secret_and_no_config_map_of_others() -> anyhow
     let bed = Bed::new(Program::Helm3).await?;
     bed.helm("install", "")?;
     bed.prepare().await?;
-    let account = "akv2k8s-controller";
     let is_refused = async |attempt: &Attempt, words: &str| -> anyhow::Result<()> {
-        let answer = bed.tries(account, NAMESPACE, attempt).await?;
+        let answer = tries(&bed.cluster, CONTROLLER, NAMESPACE, attempt).await?;
         let refusal = answer.err().with_context(|| format!("{:?} passes", attempt.line))?;
         ensure!(refusal.contains(words), "{:?}: {refusal}", attempt.line);
         Ok(())
     };
     let passes = async |attempt: &Attempt| -> anyhow::Result<()> {
-        let answer = bed.tries(account, NAMESPACE, attempt).await?;
+        let answer = tries(&bed.cluster, CONTROLLER, NAMESPACE, attempt).await?;
         answer
             .map(drop)
             .map_err(anyhow::Error::msg)
@@ -176,13 +194,12 @@ async fn the_controller_writes_no_secret_and_no_config_map_of_others() -> anyhow
     }
 
     bed.helm("upgrade", "policies: {adoption: false}")?;
-    let without = "adopts none (policies.adoption=false)";
     until("the stricter policy", PATIENCE, async || {
-        is_refused(&adoption()[0], without).await.ok()
+        is_refused(&adoption()[0], ADOPTS_NONE).await.ok()
     })
     .await?;
     for attempt in foreign().iter().chain(&adoption()) {
-        is_refused(attempt, without).await?;
+        is_refused(attempt, ADOPTS_NONE).await?;
     }
     for attempt in legitimate() {
         passes(&attempt).await?;
@@ -208,7 +225,7 @@ async fn programs_with_one_account_can_both_work_and_no_object_gets_hold_of_the_
         object["metadata"]["namespace"] = RELEASE.into();
         object
     };
-    let tries = async |namespace: &str, attempt: &Attempt| bed.tries("default", namespace, attempt).await;
+    let tries = async |namespace: &str, attempt: &Attempt| tries(&bed.cluster, "default", namespace, attempt).await;
     let theirs = "no AzureKeyVaultSecret's, and akv2k8s never deletes it";
     until("right and policies", PATIENCE, async || {
         tries(NAMESPACE, &legitimate()[0]).await.ok()?.ok()?;

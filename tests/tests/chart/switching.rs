@@ -88,6 +88,9 @@ async fn is_theirs(place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What an upgrade says of pods that akv2k8s prepared.
+const PODS_TO_RESTART: &str = "kubectl akv2k8s doctor --controller-namespace akv2k8s";
+
 /// What is said of an upgrade that goes without the defaults of our chart.
 const WITHOUT_DEFAULTS: &str = "upgrade with --values FILE, or with --reset-then-reuse-values";
 
@@ -120,6 +123,11 @@ async fn there_and_back(program: Program) -> anyhow::Result<()> {
     }
 
     let switched = place.switch(defaults).await?;
+    ensure!(
+        switched.said.contains(PODS_TO_RESTART),
+        "{PODS_TO_RESTART:?} is not in {}",
+        switched.said
+    );
     ensure!(switched.gone() == OLD_ONLY, "{:?}", switched.gone());
     switched.keeps(&[&CONTROLLER[..], &ENV_INJECTOR].concat())?;
     is_ours(&place).await?;
@@ -128,9 +136,16 @@ async fn there_and_back(program: Program) -> anyhow::Result<()> {
     // What the old chart renders has a value, the env injector has written another by now: both Helms put the old one back by themselves,
     // since the old release was installed by Helm 3.
     the_env_injector_fills_in_its_webhook(place.cluster).await?;
+    goes_back(&place, &switched).await?;
+    is_theirs(&place).await?;
+    is_untouched(&users, &before).await?;
+    place.uninstall()
+}
+
+/// Afterwards there is what the old release consisted of, and nothing else of ours: what both have is the same object as before.
+async fn goes_back(place: &Place, switched: &Switched) -> anyhow::Result<()> {
     let back = ["rollback", RELEASE, "1", "--namespace", RELEASE];
     place.ours.run(&back, "").context("roll back")?;
-    is_theirs(&place).await?;
     let both: BTreeSet<_> = switched.before.keys().chain(switched.after.keys()).collect();
     let again = place.get(both).await?;
     ensure!(again.keys().eq(switched.before.keys()), "back: {:?}", again.keys());
@@ -140,8 +155,7 @@ async fn there_and_back(program: Program) -> anyhow::Result<()> {
             "{id} was made anew by the way back"
         );
     }
-    is_untouched(&users, &before).await?;
-    place.uninstall()
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -222,9 +236,8 @@ fn authority_is_kept(switched: &Switched) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn with_every_values_file_of_users_a_release_of_akv2k8s_is_taken_over_in_place() -> anyhow::Result<()> {
-    let place = Place::new(Program::Helm3).await?;
+async fn with_every_values_file(program: Program) -> anyhow::Result<()> {
+    let place = Place::new(program).await?;
     place.install_old("")?;
     let users = Users::new(place.cluster, PFX).await?;
     let before = users.all().await?;
@@ -246,6 +259,20 @@ async fn with_every_values_file_of_users_a_release_of_akv2k8s_is_taken_over_in_p
             authority_is_kept(&switched)?;
         }
         is_untouched(&users, &before).await.context(*name)?;
+        goes_back(&place, &switched).await.context(*name)?;
+        is_untouched(&users, &before)
+            .await
+            .with_context(|| format!("{name}, back"))?;
     }
     place.uninstall()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn helm_3_takes_releases_with_every_values_file_of_users_over_in_place_and_gives_them_back() -> anyhow::Result<()> {
+    with_every_values_file(Program::Helm3).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn helm_4_takes_releases_with_every_values_file_of_users_over_in_place_and_gives_them_back() -> anyhow::Result<()> {
+    with_every_values_file(Program::Helm4).await
 }

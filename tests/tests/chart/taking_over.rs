@@ -1,7 +1,7 @@
 //! After the switch: what our controller makes of Secrets and ConfigMaps of every kind that akv2k8s' wrote, started as the pod of the upgraded
 //! release starts it; and what `doctor` says before and after.
 
-use akv2k8s_shared::api::condition;
+use akv2k8s_shared::api::{ADOPT, condition};
 use akv2k8s_testbed::emulator::{Emulator, FederatedCredential, Options, Principal, Role};
 use akv2k8s_testbed::helm::RELEASE;
 use akv2k8s_testbed::provision::Program;
@@ -16,11 +16,12 @@ use tempfile::TempDir;
 use crate::PATIENCE;
 use crate::kinds::{VAULT, fill};
 use crate::place::{Objects, Place};
+use crate::policies::{ADOPTS_NONE, adoption_ends};
 use crate::switching::is_untouched;
 use crate::users::{PREPARED, Users, WRITER};
 use crate::values::{BY_WORKLOAD_IDENTITY, OLD};
 
-const CONTROLLER: &str = "akv2k8s-controller";
+pub(crate) const CONTROLLER: &str = "akv2k8s-controller";
 /// Whom these values name.
 const CLIENT: &str = "00000000-0000-0000-0000-000000000002";
 const TENANT: &str = "00000000-0000-0000-0000-000000000001";
@@ -188,6 +189,41 @@ async fn doctor_names(shell: &Shell, users: &Users, pod: &str) -> anyhow::Result
     Ok(())
 }
 
+/// With `policies.adoption=false` an annotation adopts nothing, and the object says whose word that is.
+async fn what_the_release_does_not_adopt_says_so(place: &Place, users: &Users) -> anyhow::Result<()> {
+    let metadata = |name: &str| json!({"name": name, "namespace": users.namespace()});
+    let foreign = json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata("foreign"), "data": {"k": "YQ=="}});
+    let mut asking = json!({
+        "apiVersion": "spv.no/v2beta1", "kind": "AzureKeyVaultSecret", "metadata": metadata("adopting"),
+        "spec": {
+            "vault": {"name": VAULT, "object": {"name": "db", "type": "secret"}},
+            "output": {"secret": {"name": "foreign", "dataKey": "k"}},
+        },
+    });
+    asking["metadata"]["annotations"] = json!({ADOPT: "true"});
+    place.cluster.kubectl_apply(&foreign.to_string()).await?;
+    adoption_ends(place.cluster, users.namespace(), "foreign").await?;
+    place.cluster.kubectl_apply(&asking.to_string()).await?;
+    let mut said = Vec::new();
+    let refused = until("the refusal", PATIENCE, async || {
+        said = users.objects().await.ok()?;
+        said.retain(|it| it.name_any() == "adopting");
+        let ready = condition::get(&said.first()?.status.as_ref()?.conditions, condition::READY)?;
+        let is_told = ready.reason == "OutputRejected" && ready.message.contains(ADOPTS_NONE);
+        is_told.then_some(())
+    });
+    refused.await.with_context(|| format!("{said:?}"))?;
+    let kept = place.cluster.kubectl(&[
+        "--namespace",
+        users.namespace(),
+        "get",
+        "secret/foreign",
+        "--output=jsonpath={.data.k}",
+    ]);
+    ensure!(kept.await?.success()? == "YQ==");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_of_every_kind_stay_as_they_are_and_doctor_names_the_pods_to_restart() -> anyhow::Result<()> {
     let place = Place::new(Program::Helm4).await?;
@@ -211,6 +247,9 @@ async fn secrets_of_every_kind_stay_as_they_are_and_doctor_names_the_pods_to_res
     let (_pod, controller) = azure.controller(&place).await?;
     has_synced(&controller, &users).await?;
     everything_is_taken_over(&before, &users.all().await?)?;
+
+    place.upgrade_with(&["--reset-then-reuse-values"], "policies: {adoption: false}")?;
+    what_the_release_does_not_adopt_says_so(&place, &users).await?;
     drop(controller);
     place.uninstall()
 }

@@ -7,13 +7,13 @@ use akv2k8s_testbed::wait::until;
 use anyhow::{Context, ensure};
 
 use crate::MACHINE;
-use crate::quick_start::{blocks, run};
+use crate::quick_start::{self, blocks, run, the_variable_arrives};
 use crate::world::{PATIENCE, World};
 
 const CHAPTER: &str = "\n## On kind, or any cluster, with the emulator\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_whose_azure_is_the_emulator_gets_its_first_secret() -> anyhow::Result<()> {
+async fn a_cluster_whose_azure_is_the_emulator_gets_its_first_secret_and_its_first_variable() -> anyhow::Result<()> {
     if !node::available(1) {
         return Ok(());
     }
@@ -35,9 +35,7 @@ async fn a_cluster_whose_azure_is_the_emulator_gets_its_first_secret() -> anyhow
     let cloud = shell.folder().join(".emulator/cloud.json");
     until("the emulator", PATIENCE, async || cloud.exists().then_some(())).await?;
 
-    // The chart's test has made it.
-    ensure!(names.starts_with("kubectl create namespace akv2k8s\n"));
-    run(&shell, names.split_once('\n').context("several commands")?.1).await?;
+    run(&shell, names).await?;
     if let Err(error) = run(&shell, install).await {
         return Err(error.context(world.pods().await?));
     }
@@ -47,5 +45,8 @@ async fn a_cluster_whose_azure_is_the_emulator_gets_its_first_secret() -> anyhow
     }
     let read = "kubectl get secret db-password --output jsonpath='{.data.password}' | base64 --decode";
     ensure!(run(&shell, read).await? == "s3cret");
-    Ok(())
+
+    // It goes on with step 5 of the other chapter.
+    let variable = blocks(quick_start::CHAPTER).into_iter().find(|it| it.starts_with("kubectl label namespace"));
+    the_variable_arrives(&world, &shell, variable.context("step 5")?).await
 }

@@ -12,7 +12,7 @@ use crate::MACHINE;
 use crate::world::{PATIENCE, World};
 
 const PAGE: &str = include_str!("../../../docs/quick-start.md");
-const CHAPTER: &str = "\n## On AKS, with workload identity\n";
+pub(crate) const CHAPTER: &str = "\n## On AKS, with workload identity\n";
 
 /// Pages that run the controller's program in its pod.
 const PAGES: [&str; 7] = [
@@ -48,6 +48,19 @@ pub(crate) fn blocks(chapter: &str) -> Vec<&'static str> {
 /// Runs a block, all of which has to go well; gives what it printed.
 pub(crate) async fn run(shell: &Shell, block: &str) -> anyhow::Result<String> {
     shell.run(block, |code| code == 0).await
+}
+
+/// The step with a variable: a program of this node's image has the vault's value.
+pub(crate) async fn the_variable_arrives(world: &World, shell: &Shell, block: &str) -> anyhow::Result<()> {
+    world.injects().await?;
+    let block = block
+        .replace("IMAGE", guest::IMAGE)
+        .replace("PROGRAM", &format!("{} live", guest::PATH));
+    run(shell, &block).await?;
+    let printed = async || environment(&world.node.log_now("default", "app").await.ok()?).ok();
+    let printed = until("the program", PATIENCE, printed).await?;
+    ensure!(printed.get("DB_PASSWORD").context("it has the variable")? == "s3cret");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,14 +105,7 @@ async fn the_quick_start_ends_with_a_program_that_has_its_value() -> anyhow::Res
     let written = async || (run(&shell, read).await.ok()? == "s3cret").then_some(());
     until("the Secret", PATIENCE, written).await?;
 
-    world.injects().await?;
-    let variable = variable
-        .replace("IMAGE", guest::IMAGE)
-        .replace("PROGRAM", &format!("{} live", guest::PATH));
-    run(&shell, &variable).await?;
-    let printed = async || environment(&world.node.log_now("default", "app").await.ok()?).ok();
-    let printed = until("the program", PATIENCE, printed).await?;
-    ensure!(printed.get("DB_PASSWORD").context("it has the variable")? == "s3cret");
+    the_variable_arrives(&world, &shell, variable).await?;
     let said = run(&shell, doctor).await?;
     println!("{said}");
 

@@ -112,7 +112,6 @@ impl World {
             app,
             helm,
         };
-        world.namespace(RELEASE, None).await?;
         world.namespace(TEAM, None).await?;
         Ok(world)
     }
@@ -142,7 +141,7 @@ impl World {
         let base64 = |text: String| base64::engine::general_purpose::STANDARD.encode(text);
         let values = json!({"certificate": base64(certificate), "key": base64(key.serialize_pem())});
         let upstream = self.helm.clone().with_chart(Path::new(UPSTREAM));
-        let line = ["install", RELEASE, "CHART", "--namespace", RELEASE];
+        let line = ["install", RELEASE, "CHART", "--namespace", RELEASE, "--create-namespace"];
         upstream.run(&line, &values.to_string())?;
         Ok(())
     }
@@ -195,8 +194,10 @@ impl World {
         Ok(())
     }
 
-    /// What differs from a user's cluster, as values: trust in the emulator, and no workload identity webhook of Azure's.
+    /// What differs from a user's cluster, as values: trust in the emulator, which is put into the release's namespace, and no workload
+    /// identity webhook of Azure's.
     pub(crate) async fn of_this_node(&self) -> anyhow::Result<Value> {
+        self.namespace(RELEASE, None).await?;
         let authorities = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": TRUST, "namespace": RELEASE},
             "data": {"ca.pem": self.emulator.ca_pem()},
