@@ -89,8 +89,8 @@ impl Lead {
         }
     }
 
-    /// Nothing here writes any more. What was cut off may still arrive at the API server: then the lease runs out by itself, and nobody
-    /// else starts before.
+    /// Nothing here writes any more. Of a sync that was cut off a write may still arrive at the API server: then the lease runs out by
+    /// itself, and nobody else starts before. What other tasks had under way says which version it is about, so it comes too late by itself.
     async fn give_back(&self, drained: bool) {
         let Some(election) = &self.election else { return };
         if !drained {

@@ -147,6 +147,14 @@ impl Election {
     /// Gives the lease back, so that another replica need not wait. Nothing is written any more by whoever was guarded.
     pub(crate) async fn release(&self) -> anyhow::Result<()> {
         self.term.end();
+        match self.give_up().await {
+            // A renewal of ours that was under way came in between. It was the last.
+            Err(error) if is_conflict(&error) => self.give_up().await,
+            given => given,
+        }
+    }
+
+    async fn give_up(&self) -> anyhow::Result<()> {
         let lease = self.api.get(&self.name).await?;
         if lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) == Some(self.me.as_str()) {
             let mut lease = lease;
@@ -283,6 +291,11 @@ fn step(lease: Option<&Lease>, me: &str, silent: Duration) -> Step {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use axum::http::{Method, Request, Response};
+
     use super::*;
 
     fn lease(holder: &str) -> Lease {
@@ -305,6 +318,58 @@ mod tests {
         assert_eq!(step(Some(&lease("a")), "a", Duration::ZERO), Step::Renew);
         assert_eq!(step(Some(&lease("b")), "a", Duration::from_secs(14)), Step::Wait);
         assert_eq!(step(Some(&lease("b")), "a", Duration::from_secs(15)), Step::Take);
+    }
+
+    /// The lease in an API server's answers, with a renewal that comes in before the first write.
+    #[derive(Default)]
+    struct Server {
+        renewed: AtomicBool,
+        written: Mutex<Option<Lease>>,
+    }
+
+    impl Server {
+        fn answer(&self, method: &Method, body: &[u8]) -> anyhow::Result<Response<kube::client::Body>> {
+            let (status, text) = if *method == Method::PUT && !self.renewed.swap(true, Ordering::SeqCst) {
+                (
+                    409,
+                    r#"{"status":"Failure","message":"changed","reason":"Conflict","code":409}"#.to_owned(),
+                )
+            } else if *method == Method::PUT {
+                let lease: Lease = serde_json::from_slice(body)?;
+                *self.written.lock().expect("nobody panicked") = Some(lease);
+                (200, String::from_utf8(body.to_vec())?)
+            } else {
+                (200, serde_json::to_string(&lease("me"))?)
+            };
+            Ok(Response::builder().status(status).body(text.into_bytes().into())?)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_given_back_though_a_renewal_of_ours_came_in_between() {
+        let server = Arc::new(Server::default());
+        let answering = Arc::clone(&server);
+        let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+            let server = Arc::clone(&answering);
+            async move {
+                let method = request.method().clone();
+                let body = request.into_body().collect_bytes().await?;
+                server.answer(&method, &body).map_err(tower::BoxError::from)
+            }
+        });
+        let client = kube::Client::new(service, "default");
+        let election = Election::new(
+            client,
+            "akv2k8s",
+            "lease",
+            "me".to_owned(),
+            Term::default(),
+            Arc::default(),
+        );
+        election.release().await.unwrap();
+        let written = server.written.lock().expect("nobody panicked").take();
+        let spec = written.expect("it was written").spec.expect("it has one");
+        assert_eq!((spec.holder_identity, spec.lease_duration_seconds), (None, Some(1)));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 {{/* What cannot work, said before anything is installed: what is wrong, and the edit that makes it right. */}}
 
 {{- define "akv2k8s.checks" -}}
-{{- /* A default that nobody sets in part. */ -}}
-{{- if not (hasKey .Values.controller "leaderElection") -}}
+{{- /* Defaults that nobody sets in part: the first that akv2k8s' chart lacks, and the newest of ours whose absence would mean something. */ -}}
+{{- if not (and (hasKey .Values.controller "leaderElection") (hasKey (.Values.policies | default dict) "adoption")) -}}
 {{- fail "the defaults of this chart are missing, as with --reuse-values, by which Helm takes those of the chart before: upgrade with --values FILE, or with --reset-then-reuse-values" -}}
 {{- end -}}
 {{- $components := dict -}}

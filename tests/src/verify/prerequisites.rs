@@ -53,6 +53,27 @@ const PREREQUISITES: &[Prerequisite] = &[
         purpose: "checks alerts and their tests",
         install: "apt-get install prometheus",
     },
+    Prerequisite {
+        program: "cargo-fuzz",
+        version: "--version",
+        purpose: "feeds the parsers",
+        install: "cargo install cargo-fuzz --locked",
+    },
+    // A machine of arm64 has both by itself.
+    #[cfg(target_arch = "x86_64")]
+    Prerequisite {
+        program: "aarch64-linux-gnu-gcc",
+        version: "--version",
+        purpose: "compiles the C of programs for arm64",
+        install: "apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+    },
+    #[cfg(target_arch = "x86_64")]
+    Prerequisite {
+        program: "qemu-aarch64",
+        version: "--version",
+        purpose: "runs programs for arm64",
+        install: "apt-get install qemu-user",
+    },
 ];
 
 /// Programs that are absent, with what they are for and how to install them.

@@ -118,6 +118,8 @@ fn images_of_akv2k8s_in_go_are_refused_with_the_edit_to_make() {
 #[test]
 fn what_cannot_work_is_refused_with_what_to_write() {
     for (values, words) in [
+        // Null takes a default away, as --reuse-values does with those that are new.
+        ("policies: {adoption: null}", "--reset-then-reuse-values"),
         ("workloadIdentity: {clientId: a}", "add workloadIdentity.enabled=true"),
         ("workloadIdentity: {tenantId: a}", "add workloadIdentity.enabled=true"),
         (

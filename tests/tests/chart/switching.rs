@@ -268,11 +268,13 @@ async fn with_every_values_file(program: Program) -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn helm_3_takes_releases_with_every_values_file_of_users_over_in_place_and_gives_them_back() -> anyhow::Result<()> {
+async fn helm_3_takes_releases_with_every_values_file_of_users_over_in_place_and_gives_them_back() -> anyhow::Result<()>
+{
     with_every_values_file(Program::Helm3).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn helm_4_takes_releases_with_every_values_file_of_users_over_in_place_and_gives_them_back() -> anyhow::Result<()> {
+async fn helm_4_takes_releases_with_every_values_file_of_users_over_in_place_and_gives_them_back() -> anyhow::Result<()>
+{
     with_every_values_file(Program::Helm4).await
 }

@@ -47,6 +47,8 @@ async fn a_cluster_whose_azure_is_the_emulator_gets_its_first_secret_and_its_fir
     ensure!(run(&shell, read).await? == "s3cret");
 
     // It goes on with step 5 of the other chapter.
-    let variable = blocks(quick_start::CHAPTER).into_iter().find(|it| it.starts_with("kubectl label namespace"));
+    let variable = blocks(quick_start::CHAPTER)
+        .into_iter()
+        .find(|it| it.starts_with("kubectl label namespace"));
     the_variable_arrives(&world, &shell, variable.context("step 5")?).await
 }

@@ -141,7 +141,14 @@ impl World {
         let base64 = |text: String| base64::engine::general_purpose::STANDARD.encode(text);
         let values = json!({"certificate": base64(certificate), "key": base64(key.serialize_pem())});
         let upstream = self.helm.clone().with_chart(Path::new(UPSTREAM));
-        let line = ["install", RELEASE, "CHART", "--namespace", RELEASE, "--create-namespace"];
+        let line = [
+            "install",
+            RELEASE,
+            "CHART",
+            "--namespace",
+            RELEASE,
+            "--create-namespace",
+        ];
         upstream.run(&line, &values.to_string())?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What is left to the controller's user of the right to create tokens, asked of the API server directly.
+//! What is left to our programs' users of the right to create tokens, asked of the API server directly.
 
 use akv2k8s_testbed::controlplane::ControlPlane;
 use akv2k8s_testbed::wait::until;
@@ -44,9 +44,52 @@ async fn admit(cluster: &ControlPlane, prefix: &str) -> anyhow::Result<String> {
     Ok(namespace)
 }
 
+/// What would be worth a theft in a namespace that let them in, each with words of the refusal.
+async fn tempting(cluster: &ControlPlane, namespace: &str) -> anyhow::Result<Vec<(TokenRequestSpec, &'static str)>> {
+    let secrets: Api<Secret> = Api::namespaced(cluster.client()?, namespace);
+    let anchor = Secret {
+        metadata: ObjectMeta {
+            name: Some("anchor".to_owned()),
+            ..ObjectMeta::default()
+        },
+        ..Secret::default()
+    };
+    let anchor = secrets.create(&PostParams::default(), &anchor).await?;
+    let bound_to = BoundObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Secret".to_owned()),
+        name: anchor.metadata.name,
+        uid: anchor.metadata.uid,
+    };
+    let issuer = cluster.issuer().await?;
+    let audiences = |names: Option<&[&str]>| TokenRequestSpec {
+        audiences: names.map(|names| names.iter().map(|it| (*it).to_owned()).collect()),
+        ..allowed()
+    };
+    let lasting = |seconds| TokenRequestSpec {
+        expiration_seconds: seconds,
+        ..allowed()
+    };
+    let bound = TokenRequestSpec {
+        bound_object_ref: Some(bound_to),
+        ..allowed()
+    };
+    let (audience, long) = ("the only audience is api://AzureADTokenExchange", "600 seconds at most");
+    Ok(vec![
+        (audiences(Some(&["https://elsewhere.example"])), audience),
+        (audiences(Some(&[&issuer])), audience),
+        (audiences(Some(&["api://AzureADTokenExchange", &issuer])), audience),
+        (audiences(Some(&[])), audience),
+        (audiences(None), audience),
+        (lasting(Some(601)), long),
+        (lasting(None), long),
+        (bound, "bound to no object"),
+    ])
+}
+
 #[expect(clippy::too_many_lines, reason = "one attack after the other on one cluster")]
 #[tokio::test(flavor = "multi_thread")]
-async fn the_controller_gets_tokens_for_entra_only_and_only_where_it_was_let_in() -> anyhow::Result<()> {
+async fn our_programs_get_tokens_for_entra_only_and_only_where_they_were_let_in() -> anyhow::Result<()> {
     let cluster = ControlPlane::shared().await?;
     cluster.kubectl_apply(RIGHTS).await?;
     cluster.kubectl_apply(CLUSTER).await?;
@@ -65,6 +108,7 @@ async fn the_controller_gets_tokens_for_entra_only_and_only_where_it_was_let_in(
         .success()?;
     let stranger = cluster.namespace("stranger").await?;
     let controller = cluster.client_as_service_account("akv2k8s", "akv2k8s-controller")?;
+    let injector = cluster.client_as_service_account("akv2k8s", "akv2k8s-envinjector")?;
 
     // Rights, policy and label take effect a moment after they were written.
     until("the controller to be let in", PATIENCE, async || {
@@ -92,68 +136,21 @@ async fn the_controller_gets_tokens_for_entra_only_and_only_where_it_was_let_in(
         .await?;
     }
 
-    let secret: Api<Secret> = Api::namespaced(cluster.client()?, &admitted);
-    let anchor = Secret {
-        metadata: ObjectMeta {
-            name: Some("anchor".to_owned()),
-            ..ObjectMeta::default()
-        },
-        ..Secret::default()
-    };
-    let anchor = secret.create(&PostParams::default(), &anchor).await?;
-    let bound_to = BoundObjectReference {
-        api_version: Some("v1".to_owned()),
-        kind: Some("Secret".to_owned()),
-        name: anchor.metadata.name,
-        uid: anchor.metadata.uid,
-    };
-    let audiences = |names: &[&str]| TokenRequestSpec {
-        audiences: Some(names.iter().map(|it| (*it).to_owned()).collect()),
-        ..allowed()
-    };
-    let issuer = cluster.issuer().await?;
-    let audience = "the only audience is api://AzureADTokenExchange";
-    for (spec, words) in [
-        (audiences(&["https://elsewhere.example"]), audience),
-        (audiences(&[&issuer]), audience),
-        (audiences(&["api://AzureADTokenExchange", &issuer]), audience),
-        (audiences(&[]), audience),
-        (
-            TokenRequestSpec {
-                audiences: None,
-                ..allowed()
-            },
-            audience,
-        ),
-        (
-            TokenRequestSpec {
-                expiration_seconds: Some(601),
-                ..allowed()
-            },
-            "600 seconds at most",
-        ),
-        (
-            TokenRequestSpec {
-                expiration_seconds: None,
-                ..allowed()
-            },
-            "600 seconds at most",
-        ),
-        (
-            TokenRequestSpec {
-                bound_object_ref: Some(bound_to),
-                ..allowed()
-            },
-            "bound to no object",
-        ),
-    ] {
-        let refusal = ask(&controller, &admitted, spec.clone())
-            .await
-            .expect_err(&format!("{spec:?}"));
-        assert!(
-            refusal.contains("ValidatingAdmissionPolicy") && refusal.contains(words),
-            "{spec:?}: {refusal}"
-        );
+    let tempting = tempting(cluster, &admitted).await?;
+    for (account, client) in [("controller", &controller), ("env injector", &injector)] {
+        until(&format!("the {account} to be let in"), PATIENCE, async || {
+            ask(client, &admitted, allowed()).await.ok()
+        })
+        .await?;
+        for (spec, words) in &tempting {
+            let refusal = ask(client, &admitted, spec.clone())
+                .await
+                .expect_err(&format!("{account}: {spec:?}"));
+            assert!(
+                refusal.contains("ValidatingAdmissionPolicy") && refusal.contains(words),
+                "{account}: {spec:?}: {refusal}"
+            );
+        }
     }
     // A namespace of which nobody ever spoke, and the right to look at ServiceAccounts.
     let refusal = ask(&controller, stranger.name(), allowed())
