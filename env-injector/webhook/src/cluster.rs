@@ -11,7 +11,9 @@ use std::sync::Arc;
 use akv2k8s_shared::api::AzureKeyVaultSecret;
 use akv2k8s_shared::diagnosis::{Diagnosis, case};
 use akv2k8s_shared::watching::{Watching, is_complete, is_forbidden};
+use futures::StreamExt;
 use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ApiResource, DynamicObject};
 use kube::core::PartialObjectMeta;
@@ -19,24 +21,21 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::warn;
 
 use crate::label::NamespaceLabel;
 use akvs::Akvs;
 pub use akvs::Specs;
-use sight::Sights;
+use sight::Sight;
 
 type Meta = PartialObjectMeta<Namespace>;
-
-/// The two watches of a view, as [`Sights`] counts them.
-const AKVS: usize = 0;
-const NAMESPACES: usize = 1;
 
 /// All that was seen last. Cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
     views: Arc<Views>,
-    sights: Sights,
     label: Arc<NamespaceLabel>,
 }
 
@@ -65,10 +64,10 @@ impl Views {
 
 /// What two watches show.
 struct View {
-    /// Its number in [`Sights`].
-    number: usize,
     akvs: Arc<Akvs>,
     namespaces: Store<Meta>,
+    /// How the watches of AKVS and of namespaces stand.
+    sights: Arc<[watch::Sender<Sight>; 2]>,
 }
 
 /// How much is known of a namespace.
@@ -88,26 +87,23 @@ impl Cluster {
         client: &kube::Client,
         served: Option<&BTreeSet<String>>,
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        let sights = Sights::new(served.map_or(1, BTreeSet::len));
         let mut followed = Vec::new();
-        let mut view = |number, scope| {
-            let (view, following) = View::watch(client, number, scope, &sights);
+        let mut view = |scope| {
+            let (view, following) = View::watch(client, Scope(scope));
             followed.push(following);
             view
         };
         let views = match served {
-            None => Views::All(view(0, Scope(None))),
+            None => Views::All(view(None)),
             Some(names) => Views::Of(
                 names
                     .iter()
-                    .enumerate()
-                    .map(|(number, name)| (name.clone(), view(number, Scope(Some(name.clone())))))
+                    .map(|name| (name.clone(), view(Some(name.clone()))))
                     .collect(),
             ),
         };
         let cluster = Self {
             views: Arc::new(views),
-            sights: sights.clone(),
             label: Arc::default(),
         };
         let followed = async move {
@@ -130,28 +126,28 @@ impl Cluster {
         &self.label
     }
 
-    /// Waits until no first list is on its way any more. A namespace that may not be read does not hold up the others.
+    /// Waits until no first list is on its way any more, and those of one view are complete. A namespace that may not be read does not hold
+    /// up the others.
     pub async fn synced(&self) {
-        self.sights.settled().await;
+        for view in self.views.iter() {
+            view.reached(|sight| sight != Sight::Pending).await;
+        }
+        let known = self.views.iter().map(|view| view.reached(Sight::is_known));
+        known.collect::<FuturesUnordered<_>>().next().await;
     }
 
     /// How much is known of `namespace`.
     pub fn knowledge(&self, namespace: &str) -> Knowledge {
         match self.views.of(namespace) {
             None => Knowledge::NotServed,
-            Some(view) if self.sights.is_current(view.number) => Knowledge::Current,
+            Some(view) if view.is_current() => Knowledge::Current,
             Some(_) => Knowledge::Outdated,
         }
     }
 
     /// Whether anything is known that a pod could be served with.
     pub fn is_current_somewhere(&self) -> bool {
-        self.views.iter().any(|view| self.sights.is_current(view.number))
-    }
-
-    /// Whether nothing is missing.
-    pub fn is_current_everywhere(&self) -> bool {
-        self.views.iter().all(|view| self.sights.is_current(view.number))
+        self.views.iter().any(View::is_current)
     }
 
     /// Names of all vaults that are mentioned.
@@ -175,20 +171,16 @@ impl Cluster {
 
 impl View {
     /// Nothing, and what fills it.
-    fn watch(
-        client: &kube::Client,
-        number: usize,
-        scope: Scope,
-        sights: &Sights,
-    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
+    fn watch(client: &kube::Client, scope: Scope) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (namespaces, mut writer) = reflector::store();
         let view = Self {
-            number,
             akvs: Arc::default(),
             namespaces,
+            sights: Arc::default(),
         };
-        let (akvs, client, sights) = (Arc::clone(&view.akvs), client.clone(), sights.clone());
+        let (akvs, client, sights) = (Arc::clone(&view.akvs), client.clone(), Arc::clone(&view.sights));
         let followed = async move {
+            let [of_akvs, of_namespaces] = &*sights;
             let mut listing = HashMap::new();
             let objects = Watched {
                 api: scope.akvs(client.clone()),
@@ -196,14 +188,14 @@ impl View {
                 resource: "azurekeyvaultsecrets",
                 scope: &scope,
             };
-            let objects = objects.follow(&sights, (number, AKVS), |event| akvs.take(event, &mut listing));
+            let objects = objects.follow(of_akvs, |event| akvs.take(event, &mut listing));
             let labels = Watched {
                 api: Api::<Meta>::all(client),
                 config: scope.namespaces(),
                 resource: "namespaces",
                 scope: &scope,
             };
-            let labels = labels.follow(&sights, (number, NAMESPACES), |mut event| {
+            let labels = labels.follow(of_namespaces, |mut event| {
                 if let Event::Apply(namespace) | Event::InitApply(namespace) = &mut event {
                     // What nobody here needs, and most of what there is.
                     namespace.managed_fields_mut().clear();
@@ -214,6 +206,20 @@ impl View {
             futures::join!(objects, labels);
         };
         (view, followed)
+    }
+
+    /// Whether all of it is known, and not from a watch that has failed for ten minutes.
+    fn is_current(&self) -> bool {
+        let now = Instant::now();
+        self.sights.iter().all(|sight| sight.borrow().counts(now))
+    }
+
+    /// Waits until both watches are so far; neither falls behind it again.
+    async fn reached(&self, is_so_far: fn(Sight) -> bool) {
+        for sight in &*self.sights {
+            // The sender lives in `self`: waiting never fails.
+            let _ = sight.subscribe().wait_for(|sight| is_so_far(*sight)).await;
+        }
     }
 }
 
@@ -261,7 +267,7 @@ where
     K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     /// Watches for ever, with back-off after failures.
-    async fn follow(self, sights: &Sights, place: (usize, usize), mut take: impl FnMut(Event<K>)) {
+    async fn follow(self, sight: &watch::Sender<Sight>, mut take: impl FnMut(Event<K>)) {
         let mut watching = Watching::new(self.api, self.config);
         let (resource, scope) = (self.resource, self.scope);
         loop {
@@ -270,12 +276,13 @@ where
                     let complete = is_complete(&event);
                     take(event);
                     if complete {
-                        sights.complete(place);
+                        sight.send_replace(Sight::Current);
                     }
                 }
                 Err(error) => {
                     tell(resource, scope, &error);
-                    sights.fail(place, is_forbidden(&error));
+                    let (is_forbidden, now) = (is_forbidden(&error), Instant::now());
+                    sight.send_modify(|sight| *sight = sight.after_failure(is_forbidden, now));
                 }
             }
         }
@@ -293,5 +300,7 @@ fn tell(resource: &str, scope: &Scope, error: &watcher::Error) {
     warn!(code = problem.code.as_str(), error = %problem, "a watch is refused; trying again");
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

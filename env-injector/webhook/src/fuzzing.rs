@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::admission::{Facts, Resources, Review, Security, Settings, mutate};
 pub use crate::broker::fuzzing::request as broker_request;
-use crate::cluster::Specs;
+use crate::cluster::{Knowledge, Specs};
 pub use crate::registry::fuzzing::image;
 
 /// The body of an `AdmissionReview`: whatever pod is in it, the patch applies to that pod.
@@ -27,6 +27,7 @@ pub fn review(body: &[u8]) {
             namespace: &review.namespace,
             specs: &specs(),
             not_told: &BTreeMap::new(),
+            knowledge: Knowledge::Current,
             images: &HashMap::new(),
         };
         let Ok(outcome) = mutate(&review.pod, &facts) else {

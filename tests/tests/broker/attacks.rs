@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use akv2k8s_envinjector::server::Limits;
 use akv2k8s_shared::injection::wire;
 use akv2k8s_testbed::emulator::SecretOptions;
-use akv2k8s_testbed::stack::prepared_namespace;
 use akv2k8s_testbed::stage::{PATIENCE, Stage};
 use akv2k8s_testbed::wait::until;
 use base64::Engine;
@@ -181,11 +180,19 @@ async fn a_namespace_that_is_not_served_gets_nothing() {
         ..Wish::default()
     };
     let bed = filled(Bed::with("served", wish).await.unwrap()).await;
-    let other = prepared_namespace(bed.stage.cluster, "elsewhere").await.unwrap();
+    let other = bed.unseen_namespace("enabled").await.unwrap();
     let pod = bed.pod_in(other.name(), &prepared("web")).await.unwrap();
     let token = bed.token(&pod).await.unwrap();
+    let start = Instant::now();
     let answer = bed.ask(&token, &[DB]).await.unwrap();
     assert_denied(&bed, &answer, 403, "InjectionNotEnabled");
+    for again in join_all((0..20).map(|_| bed.ask(&token, &[DB]))).await {
+        assert_denied(&bed, &again.unwrap(), 403, "InjectionNotEnabled");
+    }
+    let questions = (bed.reviews(), bed.looks());
+    let periods = start.elapsed().as_secs() / 5;
+    assert!((1..=1 + periods).contains(&questions.0), "{questions:?}");
+    assert_eq!(questions.1, 0, "there is no right to look at its pods");
     let refusal = answer.refusal();
     assert!(!refusal.retry, "no time makes it served: {refusal:?}");
     for part in [other.name(), "--watch-namespaces"] {

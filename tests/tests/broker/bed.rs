@@ -54,7 +54,7 @@ pub(crate) struct Wish {
     pub(crate) identities: bool,
     /// Whether the broker gets to see what is in the cluster.
     pub(crate) watches: bool,
-    /// The namespaces that are served; `None`: all.
+    /// The namespaces that are served, and the broker has no rights in others then; `None`: all.
     pub(crate) served: Option<BTreeSet<String>>,
 }
 
@@ -82,7 +82,7 @@ pub(crate) struct Bed {
     registry: Registry,
     client: kube::Client,
     tls: TlsConnector,
-    reviews: Arc<AtomicU64>,
+    questions: Arc<Questions>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -152,12 +152,12 @@ impl Bed {
             },
         )
         .await?;
-        let own = if identities {
-            installed(&stage).await?
-        } else {
-            client.clone()
+        let own = match &served {
+            Some(served) => narrowed(&stage, served).await?,
+            None if identities => installed(&stage).await?,
+            None => client.clone(),
         };
-        let (counted, reviews) = counted(&own);
+        let (counted, questions) = counted(&own);
         let (cluster, watching) = Cluster::watch(&own, served.as_ref());
         let rules = Arc::new(RuleFile::new(grants));
         rules.load().await?;
@@ -202,7 +202,7 @@ impl Bed {
             registry,
             client,
             tls: trusting(&pki.bundle()),
-            reviews,
+            questions,
             tasks,
         };
         if watches {
@@ -233,9 +233,18 @@ impl Bed {
 
     /// Another namespace; `label` is the value of the injection label.
     pub(crate) async fn namespace(&self, label: &str) -> anyhow::Result<akv2k8s_testbed::controlplane::Namespace> {
+        let namespace = self.unseen_namespace(label).await?;
+        self.wait_for_label(namespace.name(), label).await?;
+        Ok(namespace)
+    }
+
+    /// The same, and the broker may not know of it.
+    pub(crate) async fn unseen_namespace(
+        &self,
+        label: &str,
+    ) -> anyhow::Result<akv2k8s_testbed::controlplane::Namespace> {
         let namespace = self.stage.cluster.namespace("other").await?;
         enable(&self.client, namespace.name(), label).await?;
-        self.wait_for_label(namespace.name(), label).await?;
         Ok(namespace)
     }
 
@@ -326,7 +335,12 @@ impl Bed {
 
     /// How often the API server was asked about a token.
     pub(crate) fn reviews(&self) -> u64 {
-        self.reviews.load(Ordering::SeqCst)
+        self.questions.reviews.load(Ordering::SeqCst)
+    }
+
+    /// How often it was asked for a pod.
+    pub(crate) fn looks(&self) -> u64 {
+        self.questions.looks.load(Ordering::SeqCst)
     }
 
     /// How many times a vault gave a secret.
@@ -350,15 +364,22 @@ impl Drop for Bed {
     }
 }
 
-/// A client whose token reviews are counted.
-fn counted(client: &kube::Client) -> (kube::Client, Arc<AtomicU64>) {
-    let (inner, count) = (client.clone(), Arc::new(AtomicU64::new(0)));
+/// What the broker asked the API server.
+#[derive(Default)]
+struct Questions {
+    reviews: AtomicU64,
+    looks: AtomicU64,
+}
+
+/// A client whose token reviews and looks at pods are counted.
+fn counted(client: &kube::Client) -> (kube::Client, Arc<Questions>) {
+    let (inner, count) = (client.clone(), Arc::<Questions>::default());
     let counter = Arc::clone(&count);
     let service = tower::service_fn(move |request: Request<kube::client::Body>| {
-        counter.fetch_add(
-            u64::from(request.uri().path().ends_with("/tokenreviews")),
-            Ordering::SeqCst,
-        );
+        let path = request.uri().path();
+        let (is_review, is_look) = (path.ends_with("/tokenreviews"), path.contains("/pods/"));
+        counter.reviews.fetch_add(is_review.into(), Ordering::SeqCst);
+        counter.looks.fetch_add(is_look.into(), Ordering::SeqCst);
         let inner = inner.clone();
         async move { inner.send(request).await }
     });
@@ -415,6 +436,36 @@ async fn installed(stage: &Stage) -> anyhow::Result<kube::Client> {
     Ok(stage
         .cluster
         .client_as_service_account("akv2k8s", "akv2k8s-envinjector")?)
+}
+
+/// A client of an env injector that has its rights in `served` alone, and outside of namespaces: as the chart's `watchNamespaces` gives them.
+async fn narrowed(stage: &Stage, served: &BTreeSet<String>) -> anyhow::Result<kube::Client> {
+    installed(stage).await?;
+    let own = stage.namespace.name();
+    let (group, name) = ("rbac.authorization.k8s.io", format!("{own}-narrow"));
+    let binding = |kind: &str, namespace: Option<&str>, role: &str| {
+        json!({
+            "apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {"name": name, "namespace": namespace},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": own}],
+        })
+    };
+    let outside = json!({
+        "apiVersion": format!("{group}/v1"), "kind": "ClusterRole", "metadata": {"name": name},
+        "rules": [
+            {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+            {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"], "resourceNames": served},
+        ],
+    });
+    let mut objects = vec![outside, binding("ClusterRoleBinding", None, &name)];
+    objects.extend(
+        served
+            .iter()
+            .map(|it| binding("RoleBinding", Some(it), "akv2k8s-envinjector")),
+    );
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    stage.cluster.kubectl_apply(&list.to_string()).await?;
+    Ok(stage.cluster.client_as_service_account(own, &name)?)
 }
 
 /// The identity of the stage's application, a client of its vaults, and what both are made with.

@@ -59,6 +59,16 @@ pub(super) fn not_told(place: Place<'_>, name: &str, facts: &Facts<'_>, why: &No
     }
 }
 
+/// The denial where references may come unseen, and nobody could say which AKVS there are for them.
+pub(super) fn not_known(wanted: &Wanted<'_>, facts: &Facts<'_>) -> Diagnosis {
+    let (container, namespace) = (wanted.container.name(), facts.namespace);
+    let what = format!(
+        "Container '{container}' gets variables from elsewhere, and which AzureKeyVaultSecrets namespace '{namespace}' has for them is not known."
+    );
+    let error = &"The watches of the namespace show nothing yet, or have failed for ten minutes: the env injector's log says why";
+    Diagnosis::case(case::AkvsNotTold { error }, what)
+}
+
 /// The sentence about a query that the AKVS cannot answer, if that can be told without its value.
 pub(super) fn query(place: Place<'_>, name: &str, query: Option<&Query>, spec: &Value) -> Option<String> {
     let query = query?.as_str();

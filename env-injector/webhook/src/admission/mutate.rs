@@ -18,7 +18,7 @@ use super::pod::{Container, items, named, text};
 use super::settings::Settings;
 use super::specs::NotTold;
 use super::wanted::{Wanted, wanted};
-use crate::cluster::Specs;
+use crate::cluster::{Knowledge, Specs};
 
 /// Longest variable, with its name and a NUL, that every kernel takes: 32 of the smallest pages (`MAX_ARG_STRLEN`, execve(2)).
 const LONGEST_ENTRY: usize = 32 * 4096;
@@ -38,6 +38,8 @@ pub struct Facts<'f> {
     pub specs: &'f Specs,
     /// Those that may be there, and nobody could say.
     pub not_told: &'f BTreeMap<String, NotTold>,
+    /// Whether others may be there that nobody mentions.
+    pub knowledge: Knowledge,
     /// Answers to [`super::questions`]: container name → what its image starts.
     pub images: &'f HashMap<String, Result<ImageConfig, LookupError>>,
 }
@@ -272,6 +274,9 @@ fn specs(wanted: &Wanted<'_>, facts: &Facts<'_>, warnings: &mut Vec<String>) -> 
         specs.insert(name.clone(), Value::clone(spec));
     }
     if wanted.unseen {
+        if facts.knowledge != Knowledge::Current {
+            return Err(Denial::new(advice::not_known(wanted, facts)));
+        }
         let mut size = Value::from(specs.clone()).to_string().len();
         for (name, spec) in facts.specs {
             size += name.len() + spec.to_string().len() + 6;

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use akv2k8s_program::server::places::Places;
 use akv2k8s_shared::api::AzureKeyVaultSecret;
 use futures::future::join_all;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::cluster::Specs;
@@ -40,7 +40,7 @@ pub(super) async fn seen(
     namespace: &str,
     known: Arc<Specs>,
     mentioned: BTreeSet<String>,
-    turns: &Semaphore,
+    turns: &Places<String>,
     until: Instant,
 ) -> Seen {
     let missing = mentioned.into_iter().filter(|name| !known.contains_key(name));
@@ -50,7 +50,7 @@ pub(super) async fn seen(
     let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
     let ask = async |name: String| {
         let asked = async {
-            let _turn = turns.acquire().await.expect("the semaphore is never closed");
+            let _turn = turns.take(namespace.to_owned()).await;
             api.get_opt(&name).await
         };
         let answer = told(timeout_at(until, asked).await.ok());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cluster::Specs;
+use crate::cluster::{Knowledge, Specs};
 
 /// What the broker's authorities are in tests: a dollar sign in it has to survive the kubelet.
 pub(super) const AUTHORITIES: &str = "PEM $(current) and next";
@@ -71,6 +71,7 @@ impl World {
             namespace: "shop",
             specs: &self.specs,
             not_told: &self.not_told,
+            knowledge: Knowledge::Current,
             images: &self.images,
         };
         mutate(pod, &facts)

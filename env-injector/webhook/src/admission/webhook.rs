@@ -4,13 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use akv2k8s_program::server::places::Places;
 use akv2k8s_shared::diagnosis::{Code, Diagnosis, Explanation, case};
 use akv2k8s_shared::span;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
@@ -27,8 +27,9 @@ use crate::label::NamespaceLabel;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Images that are looked up for one pod.
 const MOST_IMAGES: usize = 16;
-/// Questions to the API server at the same time, about namespaces and AKVS that the watches have not shown.
+/// Questions to the API server at the same time, about namespaces and AKVS that the watches have not shown: in all, and for one namespace.
 const QUESTIONS: usize = 8;
+const QUESTIONS_OF_ONE: usize = 2;
 
 /// Answers the API server.
 pub struct Webhook {
@@ -44,14 +45,14 @@ pub struct Webhook {
     pub images: Arc<dyn ImageLookup>,
     /// What is counted.
     pub metrics: Metrics,
-    /// Turns to ask the API server: [`Webhook::turns`].
-    pub questions: Semaphore,
+    /// Turns to ask the API server, by namespace: [`Webhook::turns`].
+    pub questions: Places<String>,
 }
 
 impl Webhook {
     /// As many as questions may be asked at the same time.
-    pub fn turns() -> Semaphore {
-        Semaphore::new(QUESTIONS)
+    pub fn turns() -> Places<String> {
+        Places::new(QUESTIONS, QUESTIONS_OF_ONE)
     }
 
     /// The answer to a body of `POST /pods`, given by `deadline` ([`super::deadline`]). Nothing is written anywhere, so a dry run is like
@@ -114,12 +115,14 @@ impl Webhook {
             ),
         );
         let authorities = (self.authorities)();
+        let knowledge = self.cluster.knowledge(namespace);
         let facts = Facts {
             settings: &self.settings,
             authorities: &authorities,
             namespace,
             specs: &specs,
             not_told: &not_told,
+            knowledge,
             images: &images,
         };
         mutate(pod, &facts)
@@ -155,7 +158,7 @@ impl Webhook {
             Denial::new(Diagnosis::case(why, what))
         };
         let ask = async {
-            let _turn = self.questions.acquire().await.expect("the semaphore is never closed");
+            let _turn = self.questions.take(namespace.to_owned()).await;
             Api::<Namespace>::all(self.client.clone())
                 .get_metadata_opt(namespace)
                 .await

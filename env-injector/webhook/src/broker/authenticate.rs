@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use super::refusal::Refused;
 use super::review;
 use super::token::claimed_pod;
+use crate::cluster::{Cluster, Knowledge};
 use crate::server::Peer;
 use akv2k8s_program::server::places::Places;
 
@@ -55,20 +56,22 @@ pub(super) enum Standing {
 /// SHA-256 of the token, and the UID of the pod it is bound to.
 type Key = ([u8; 32], String);
 
-/// What the API server said of a token: a pod, or why there is none.
-type Known = Result<Arc<Caller>, Explanation>;
+/// What became of a token: a pod, or why it gets nothing.
+type Known = Result<Arc<Caller>, Refused>;
 
 /// Asks the API server who holds a token.
 pub(super) struct Authenticator {
     client: kube::Client,
+    cluster: Cluster,
     known: Mutex<HashMap<Key, (Instant, Known)>>,
     questions: Places<Peer>,
 }
 
 impl Authenticator {
-    pub(super) fn new(client: kube::Client) -> Self {
+    pub(super) fn new(client: kube::Client, cluster: Cluster) -> Self {
         Self {
             client,
+            cluster,
             known: Mutex::default(),
             questions: Places::new(QUESTIONS, OF_ONE),
         }
@@ -79,19 +82,18 @@ impl Authenticator {
         let uid = claimed_pod(token, Timestamp::now().as_second()).map_err(refused)?;
         let key = (Sha256::digest(token).into(), uid);
         if let Some(known) = self.remembered(&key) {
-            return known.map_err(refused);
+            return known;
         }
         let turn = tokio::time::timeout(TURN, self.questions.take(peer)).await;
         let _turn = turn.map_err(|_| Refused::busy())?;
         // Whoever sent the same at the same time may have had the answer meanwhile.
         if let Some(known) = self.remembered(&key) {
-            return known.map_err(refused);
+            return known;
         }
         let asked = Instant::now();
-        let known = self.ask(token).await?;
-        let known = known.map(Arc::new);
+        let known = self.ask(token).await?.map(Arc::new);
         self.keep(key, asked, known.clone());
-        known.map_err(refused)
+        known
     }
 
     fn remembered(&self, key: &Key) -> Option<Known> {
@@ -100,12 +102,17 @@ impl Authenticator {
         (at.elapsed() < lasts(key, known)).then(|| known.clone())
     }
 
-    async fn ask(&self, token: &str) -> Result<Result<Caller, Explanation>, Refused> {
+    /// What becomes of `token`, which may be remembered; else that it could not be found out.
+    async fn ask(&self, token: &str) -> Result<Result<Caller, Refused>, Refused> {
         let status = self.review(token).await?;
         let (namespace, service_account, pod, uid) = match subject(status) {
             Ok(subject) => subject,
-            Err(why) => return Ok(Err(why)),
+            Err(why) => return Ok(Err(refused(why))),
         };
+        // Its pods are none of ours to look at, and nothing gives us the right.
+        if self.cluster.knowledge(&namespace) == Knowledge::NotServed {
+            return Ok(Err(Refused::not_served(&namespace)));
+        }
         let found = Api::<Pod>::namespaced(self.client.clone(), &namespace)
             .get_opt(&pod)
             .await;
@@ -289,7 +296,9 @@ mod tests {
             counter.fetch_add(1, Ordering::SeqCst);
             std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>()
         });
-        let authenticator = Authenticator::new(kube::Client::new(silent, "default"));
+        let client = kube::Client::new(silent, "default");
+        let (cluster, _) = Cluster::watch(&client, None);
+        let authenticator = Authenticator::new(client, cluster);
         let peer = |last| Peer([10, 0, 0, last].into());
         let all_of = async |last: u8| {
             let tokens: Vec<_> = (0..20).map(token).collect();

@@ -89,7 +89,7 @@ impl Broker {
         options: &Options,
     ) -> Self {
         Self {
-            authenticator: Authenticator::new(client),
+            authenticator: Authenticator::new(client, cluster.clone()),
             cluster,
             grants,
             readers,
@@ -107,10 +107,9 @@ impl Broker {
             loop {
                 turn.tick().await;
                 self.readers.retain_used(IDLE);
-                if self.cluster.is_current_everywhere() {
-                    let named = self.cluster.vaults();
-                    self.values.retain(|vault| named.contains(vault.as_str()));
-                }
+                // Of a namespace that cannot be read any more, what was seen last counts; where nothing was ever seen, nobody was served.
+                let named = self.cluster.vaults();
+                self.values.retain(|vault| named.contains(vault.as_str()));
             }
         };
         tokio::select! {
@@ -134,8 +133,8 @@ impl Broker {
         self.limit.take(&caller.uid, 1, Instant::now())?;
         match self.cluster.knowledge(&caller.namespace) {
             Knowledge::Current => Ok(caller),
-            Knowledge::Outdated => Err(Refused::of_watches()),
-            Knowledge::NotServed => Err(Refused::not_served(&caller.namespace)),
+            // Whoever is not served did not come so far.
+            Knowledge::Outdated | Knowledge::NotServed => Err(Refused::of_watches()),
         }
     }
 
@@ -220,3 +219,6 @@ fn audit(caller: &Caller, release: &Release, read: &Read, stale: Option<Duration
         "value released"
     );
 }
+
+#[cfg(test)]
+mod tests;

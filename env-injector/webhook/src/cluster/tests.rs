@@ -1,46 +1,8 @@
-use std::sync::Mutex;
+use akv2k8s_shared::watching::KEPT;
+use futures::FutureExt;
 
-use hyper::{Request, Response};
-use kube::client::Body;
-use serde_json::{Value, json};
-
+use super::testing::api_server;
 use super::*;
-
-/// An API server that lets only what is of `shop` be seen, and writes down what it is asked.
-fn api_server(asked: Arc<Mutex<Vec<String>>>) -> kube::Client {
-    let answer = move |request: Request<Body>| {
-        let (path, query) = (
-            request.uri().path().to_owned(),
-            request.uri().query().unwrap_or_default().to_owned(),
-        );
-        asked.lock().unwrap().push(format!("{path}?{query}"));
-        async move {
-            if query.contains("watch=true") {
-                std::future::pending::<()>().await;
-            }
-            let is_shops = path.contains("/namespaces/shop/") || query.contains("metadata.name%3Dshop");
-            let (code, body) = match is_shops {
-                false => (403, refusal()),
-                true if path == "/api/v1/namespaces" => (200, list(&json!({"metadata": {"name": "shop"}}))),
-                true => (
-                    200,
-                    list(&json!({"metadata": {"namespace": "shop", "name": "db"}, "spec": {"vault": {"name": "KV1"}}})),
-                ),
-            };
-            let body = Body::from(body.to_string().into_bytes());
-            Response::builder().status(code).body(body)
-        }
-    };
-    kube::Client::new(tower::service_fn(answer), "default")
-}
-
-fn list(item: &Value) -> Value {
-    json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "7"}, "items": [item]})
-}
-
-fn refusal() -> Value {
-    json!({"kind": "Status", "status": "Failure", "message": "no", "reason": "Forbidden", "code": 403})
-}
 
 #[tokio::test(start_paused = true)]
 async fn each_namespace_has_watches_of_its_own_and_nothing_is_asked_about_others() {
@@ -58,11 +20,61 @@ async fn each_namespace_has_watches_of_its_own_and_nothing_is_asked_about_others
         knowledge,
         [Knowledge::Current, Knowledge::Outdated, Knowledge::NotServed]
     );
-    assert!(cluster.is_current_somewhere() && !cluster.is_current_everywhere());
+    assert!(cluster.is_current_somewhere());
     assert_eq!(cluster.specs("shop").len(), 1);
     assert!(cluster.labels("shop").is_some() && cluster.labels("bank").is_none() && cluster.specs("web").is_empty());
     assert_eq!(cluster.vaults(), ["kv1".to_owned()].into());
     let asked = asked.lock().unwrap();
     let is_narrow = |it: &String| ["shop", "bank"].iter().any(|namespace| it.contains(namespace));
     assert!(!asked.is_empty() && asked.iter().all(is_narrow), "{asked:?}");
+}
+
+/// Namespaces `shop` and `bank`, of which nothing is known.
+fn shop_and_bank() -> Cluster {
+    let served = ["shop", "bank"].map(str::to_owned).into();
+    Cluster::watch(&api_server(Arc::default()), Some(&served)).0
+}
+
+/// How one of the two watches of a namespace stands from now on.
+fn becomes(cluster: &Cluster, namespace: &str, watch: usize, sight: Sight) {
+    cluster.views.of(namespace).unwrap().sights[watch].send_replace(sight);
+}
+
+#[tokio::test]
+async fn a_namespace_that_may_not_be_read_holds_up_no_other_and_is_not_taken_for_an_empty_one() {
+    let cluster = shop_and_bank();
+    let synced = || cluster.synced().now_or_never().is_some();
+    for (namespace, watch) in [("shop", 0), ("shop", 1), ("bank", 1)] {
+        assert!(!synced(), "a list is on its way");
+        becomes(&cluster, namespace, watch, Sight::Current);
+    }
+    assert!(!synced(), "it may come yet");
+    becomes(&cluster, "bank", 0, Sight::Refused);
+    assert!(synced());
+    assert_eq!(cluster.knowledge("bank"), Knowledge::Outdated);
+    becomes(&cluster, "bank", 0, Sight::Current);
+    assert_eq!(cluster.knowledge("bank"), Knowledge::Current);
+}
+
+#[tokio::test]
+async fn where_nothing_may_be_read_nothing_is_ready() {
+    let cluster = shop_and_bank();
+    for namespace in ["shop", "bank"] {
+        becomes(&cluster, namespace, 0, Sight::Refused);
+        becomes(&cluster, namespace, 1, Sight::Current);
+    }
+    assert!(cluster.synced().now_or_never().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_view_is_given_up_by_itself() {
+    let cluster = shop_and_bank();
+    for (namespace, watch) in [("shop", 0), ("shop", 1), ("bank", 0), ("bank", 1)] {
+        becomes(&cluster, namespace, watch, Sight::Current);
+    }
+    becomes(&cluster, "bank", 0, Sight::Broken(Instant::now()));
+    assert_eq!(cluster.knowledge("bank"), Knowledge::Current);
+    tokio::time::advance(KEPT).await;
+    let knowledge = ["shop", "bank"].map(|namespace| cluster.knowledge(namespace));
+    assert_eq!(knowledge, [Knowledge::Current, Knowledge::Outdated]);
 }

@@ -116,15 +116,54 @@ async fn questions_about_akvs_wait_for_their_turn() {
     let client = api_server(Duration::ZERO, Some(404));
     let mut webhook = webhook(World::direct(), client, Arc::default());
     // One turn, for the label; it is given back.
-    webhook.questions = Semaphore::new(1);
+    webhook.questions = Places::new(1, 1);
     let (message, _) = denied(&webhook, &pod(&json!([app()]))).await;
     assert!(message.starts_with("AkvsNotFound: "), "{message}");
     // It is known that injection is on, and there is no turn left.
-    let none = Semaphore::new(0);
+    let none = Places::new(0, 1);
     let until = Instant::now() + PATIENCE;
     let mentioned = BTreeSet::from(["db".to_owned()]);
     let seen = seen(&webhook.client, "shop", Arc::default(), mentioned, &none, until).await;
     assert!(seen.not_told.contains_key("db"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_mentions_many_akvs_keeps_no_other_namespace_waiting() {
+    // Questions about AKVS are never answered, those about labels at once.
+    let webhook = webhook(World::direct(), api_server(Duration::ZERO, None), Arc::default());
+    let many = (0..16).map(|number| format!("akvs-{number}")).collect();
+    let until = Instant::now() + PATIENCE;
+    let greedy = seen(
+        &webhook.client,
+        "greedy",
+        Arc::default(),
+        many,
+        &webhook.questions,
+        until,
+    );
+    let labelled = tokio::select! {
+        biased;
+        _ = greedy => None,
+        labelled = webhook.is_labelled("shop", until) => Some(labelled),
+    };
+    assert_eq!(labelled, Some(Ok(true)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn references_that_nobody_sees_are_no_pod_without_specs_while_the_namespace_is_not_known() {
+    let client = api_server(Duration::ZERO, Some(403));
+    let webhook = webhook(World::direct(), client, Arc::default());
+    let mut container = app();
+    container["env"] = json!([]);
+    container["envFrom"] = json!([{"configMapRef": {"name": "c"}}]);
+    let mut unseen = pod(&json!([container]));
+    unseen["metadata"]["labels"] = json!({"azure-key-vault-env-injection": "enabled"});
+    let (message, _) = denied(&webhook, &unseen).await;
+    assert!(
+        message.starts_with("ApiServerUnavailable: Container 'app' "),
+        "{message}"
+    );
+    assert!(message.contains("the env injector's log says why"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]
