@@ -38,6 +38,9 @@ use crate::span;
 /// Longest `Retry-After` of Entra that is believed.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
+/// Longest pause between the attempts of one exchange, whose askers know nothing of it. A longer one is for them to make.
+const LONGEST_INNER_PAUSE: Duration = Duration::from_secs(3);
+
 /// How to obtain a token, with what it takes. No `Debug`: it holds secrets.
 pub(super) enum Credential {
     Secret(SecretBytes),
@@ -126,12 +129,13 @@ impl Exchange {
     pub(super) async fn token(self: Arc<Self>, audience: String) -> Result<Token, TokenError> {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(300))
-            .with_max_delay(Duration::from_secs(3))
+            .with_max_delay(LONGEST_INNER_PAUSE)
             .with_max_times(2)
             .with_jitter();
         let attempts = (|| self.attempt(&audience))
             .retry(pauses)
-            .when(|error| error.retry == Retry::Soon && !matches!(*self.credential, Credential::Managed(_)));
+            .when(|_| !matches!(*self.credential, Credential::Managed(_)))
+            .adjust(|error, own| inner_pause(error.retry, own?));
         let attempts = async {
             attempts.await.map_err(|error| TokenError {
                 diagnosis: self.caveat.explain(error.diagnosis),
@@ -324,6 +328,15 @@ impl Exchange {
     }
 }
 
+/// How long to wait for the next attempt of the same exchange, `own` being what nobody asked for; `None`: there is none.
+fn inner_pause(retry: Retry, own: Duration) -> Option<Duration> {
+    match retry {
+        Retry::Soon => Some(own),
+        Retry::After(asked) => (asked <= LONGEST_INNER_PAUSE).then(|| asked.max(own)),
+        Retry::Slowly => None,
+    }
+}
+
 fn into_token(token: &AccessToken) -> Token {
     let lifetime = token.expires_on - OffsetDateTime::now_utc();
     let lifetime = Duration::try_from(lifetime).unwrap_or_default();
@@ -393,5 +406,15 @@ mod tests {
         assert_eq!(retry(429, Some("soon")), Retry::Soon);
         assert_eq!(retry(500, Some("17")), Retry::Soon);
         assert_eq!(retry(401, Some("17")), Retry::Slowly);
+    }
+
+    #[test]
+    fn an_exchange_waits_as_long_as_it_is_asked_to_if_that_is_short() {
+        let own = Duration::from_secs(1);
+        let pause = |retry| inner_pause(retry, own).map(|it| it.as_secs());
+        let after = |seconds| pause(Retry::After(Duration::from_secs(seconds)));
+        assert_eq!([0, 2, 3, 4].map(after), [Some(1), Some(2), Some(3), None]);
+        assert_eq!(pause(Retry::Soon), Some(1));
+        assert_eq!(pause(Retry::Slowly), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use akv2k8s_envinjector::broker::Options;
-use akv2k8s_testbed::emulator::{Fault, FaultKind, SecretOptions};
+use akv2k8s_testbed::emulator::{Fault, FaultKind, Operation, SecretOptions};
 use akv2k8s_testbed::stage::PATIENCE;
 use akv2k8s_testbed::wait::until;
 
@@ -81,6 +81,26 @@ async fn while_entra_is_away_there_are_no_values_and_then_there_are_without_a_re
     };
     let answer = until("a value after the outage", PATIENCE, given).await.unwrap();
     assert_eq!(answer.values()[DB], "first");
+}
+
+#[tokio::test]
+async fn of_the_wait_that_entra_asks_for_later_askers_are_told_what_is_left() {
+    let (bed, token) = bed("throttled", Duration::ZERO).await;
+    let throttle = FaultKind::Throttle { retry_after: Some(60) };
+    bed.stage.emulator.faults().add(Fault::entra(throttle));
+    let told = async || {
+        let answer = bed.ask(&token, &[DB]).await.unwrap();
+        assert_eq!(answer.denial(), (503, "TokenRequestFailed".to_owned()));
+        answer.retry_after.unwrap()
+    };
+    assert_eq!(told().await, 60);
+    // Told of a minute again, a wrapper would give up at once: it has no more than that.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(50)).await;
+    tokio::time::resume();
+    let later = told().await;
+    assert!(later <= 10, "{later}");
+    assert_eq!(bed.asked().of(Operation::Token), 1, "and Entra is left alone");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! How many tokens are asked for.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use akv2k8s_shared::diagnosis::Code;
 use akv2k8s_shared::identity::Identity;
@@ -91,6 +92,23 @@ async fn entra_is_left_alone_for_as_long_as_it_asks_to_be() {
     pass(&bed, Duration::from_secs(20)).await;
     assert_eq!(bed.read(&identity).await.ok().as_deref(), Some("v"));
     assert_eq!(asked(), 2);
+}
+
+#[tokio::test]
+async fn a_short_wait_that_entra_asks_for_is_waited_out_and_nobody_hears_of_it() {
+    let bed = Bed::start().await;
+    let identity = reader(&bed).await;
+    let busy = FaultKind::Respond {
+        status: 503,
+        headers: BTreeMap::from([("retry-after".to_owned(), "1".to_owned())]),
+        body: r#"{"error": "temporarily_unavailable", "error_description": "Busy"}"#.to_owned(),
+    };
+    let fault = Fault::entra(busy).on(&[Operation::Token]).times(1);
+    bed.emulator.faults().add(fault);
+    let started = Instant::now();
+    assert_eq!(bed.read(&identity).await.ok().as_deref(), Some("v"));
+    assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
+    assert_eq!(bed.emulator.journal().counts().of(Operation::Token), 2);
 }
 
 /// Somebody reads slowly over the only connection, and others wait for it.

@@ -54,6 +54,20 @@ struct Failed {
     times: u32,
 }
 
+impl Failed {
+    /// The last failure, as whoever asks at `now` is told of it: of a wait no more than what is left.
+    fn told(&self, now: Instant) -> TokenError {
+        let retry = match self.error.retry {
+            Retry::After(_) => Retry::After(self.next.saturating_duration_since(now)),
+            retry @ (Retry::Soon | Retry::Slowly) => retry,
+        };
+        TokenError {
+            retry,
+            ..self.error.clone()
+        }
+    }
+}
+
 impl Slot {
     /// A place for what `exchange` gives; nothing is asked yet.
     pub(crate) fn new<F>(exchange: impl Fn() -> F + Send + Sync + 'static) -> Self
@@ -83,7 +97,7 @@ impl Slot {
                     }
                     return Ok(token);
                 }
-                (None, Some(failed)) if !ready && state.flight.is_none() => return Err(failed.error.clone()),
+                (None, Some(failed)) if !ready && state.flight.is_none() => return Err(failed.told(now)),
                 _ => self.renew(&mut state),
             }
         };

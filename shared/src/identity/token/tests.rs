@@ -160,6 +160,23 @@ async fn a_failure_that_passes_by_itself_is_worked_on_unasked_for_two_minutes() 
     assert_eq!(entra.asked(), asked, "not for ever");
 }
 
+#[tokio::test(start_paused = true)]
+async fn of_a_wait_that_was_asked_for_later_askers_are_told_what_is_left() {
+    let (entra, slot) = entra(Err(Retry::After(minutes(1))));
+    let told = async || slot.get().await.unwrap_err().retry;
+    assert_eq!(told().await, Retry::After(minutes(1)));
+    tokio::time::advance(Duration::from_secs(50)).await;
+    let later = told().await;
+    let Retry::After(left) = later else {
+        panic!("{later:?}");
+    };
+    assert!(left <= Duration::from_secs(10), "{left:?}");
+    assert_eq!(entra.asked(), 1);
+    entra.now_answers(Ok(HOUR));
+    tokio::time::sleep(left).await;
+    assert!(slot.get().await.is_ok(), "after it Entra is asked");
+}
+
 #[test]
 fn pauses_grow_to_a_limit_and_respect_what_is_asked_for() {
     let pauses = |retry| (1..=7).map(|times| pause(times, retry).as_secs()).collect::<Vec<_>>();
