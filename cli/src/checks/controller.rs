@@ -23,9 +23,12 @@ pub(super) fn checks(controller: &Controller) -> Vec<Check> {
     vec![deployment(controller), lease(controller)]
 }
 
-/// Whether nothing shows that there is one.
-pub(super) fn is_missing(controller: &Controller) -> bool {
-    matches!(controller.deployment, Seen::Missing) && controller.lease.found().is_none()
+/// Whether it is known that there is none: what may not be read may be there.
+fn is_missing(controller: &Controller) -> bool {
+    matches!(
+        (&controller.deployment, &controller.lease),
+        (Seen::Missing, Seen::Missing)
+    )
 }
 
 fn deployment(controller: &Controller) -> Check {
@@ -79,7 +82,14 @@ fn lease(controller: &Controller) -> Check {
     const ID: &str = "controller-lease";
     let (namespace, name) = (&controller.namespace, &controller.lease_name);
     match &controller.lease {
-        Seen::NotAllowed => Check::not_made(ID, format!("The controller's Lease: no right to read {name}.")),
+        Seen::NotAllowed => {
+            let text = format!("The controller's Lease: no right to read {name}.");
+            // Without a Deployment nothing else tells whether there is a controller.
+            match controller.deployment {
+                Seen::Missing => Check::not_allowed(ID, text),
+                Seen::Found(_) | Seen::NotAllowed => Check::not_made(ID, text),
+            }
+        }
         Seen::Missing => Check::not_made(
             ID,
             format!(
@@ -102,5 +112,45 @@ fn lease(controller: &Controller) -> Check {
             let what = format!("{holder} has not renewed the Lease {name} for {silent} s.");
             Check::failed(ID, Diagnosis::case(case::LeaseNotRenewed { namespace }, what))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use akv2k8s_shared::doctor::Outcome;
+
+    use super::*;
+
+    /// The marks of the checks, as people see them.
+    fn marks(deployment: Seen<Deployment>, lease: Seen<LeaseState>) -> String {
+        let controller = Controller {
+            namespace: "akv2k8s".to_owned(),
+            lease_name: "akv2k8s/akv2k8s-controller".to_owned(),
+            deployment,
+            lease,
+        };
+        let marks = checks(&controller).into_iter().map(|check| match check.outcome {
+            Outcome::Passed(_) => '✓',
+            Outcome::Failed(_) => '✗',
+            Outcome::NotMade(_) => '–',
+            Outcome::NotAllowed(_) => '?',
+        });
+        marks.collect()
+    }
+
+    #[test]
+    fn there_is_no_controller_only_where_both_were_looked_for_in_vain() {
+        let held = || {
+            Seen::Found(LeaseState {
+                holder: Some("controller-0".to_owned()),
+                silent: 0,
+                lasts: 15,
+            })
+        };
+        assert_eq!(marks(Seen::Missing, Seen::Missing), "✗");
+        assert_eq!(marks(Seen::Missing, Seen::NotAllowed), "–?");
+        assert_eq!(marks(Seen::Missing, held()), "–✓");
+        assert_eq!(marks(Seen::NotAllowed, Seen::NotAllowed), "––");
+        assert_eq!(marks(Seen::NotAllowed, Seen::Missing), "––");
     }
 }

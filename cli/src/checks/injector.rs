@@ -18,17 +18,15 @@ pub(super) fn check(
     namespace: &str,
 ) -> Check {
     let deployment = find(deployments, Component::Injector);
-    let registered = match webhooks {
-        Seen::Found(all) => all.iter().find(|it| it.name_any().contains("envinjector")),
-        Seen::Missing | Seen::NotAllowed => None,
-    };
+    let registered = registered(webhooks, namespace);
+    let is_ours = registered.is_some_and(|it| may_be_of(it, namespace));
     match (deployment, registered) {
         (Seen::Found(deployment), _) if available(&deployment) == 0 => unavailable(&deployment, namespace),
-        (Seen::Found(_), None) if matches!(webhooks, Seen::NotAllowed) => {
+        (Seen::Found(_), _) if matches!(webhooks, Seen::NotAllowed) => {
             let text = "The env injector's webhook: no right to list mutatingwebhookconfigurations.admissionregistration.k8s.io.";
             Check::not_allowed(ID, text)
         }
-        (Seen::Found(deployment), None) => {
+        (Seen::Found(deployment), _) if !is_ours => {
             let name = deployment.name_any();
             let what = format!("The webhook of Deployment {namespace}/{name} is not registered.");
             Check::failed(
@@ -50,7 +48,7 @@ pub(super) fn check(
             ID,
             format!("The env injector's webhook is registered ({}).", registered.name_any()),
         ),
-        (Seen::Missing, None) => Check::not_made(ID, "The env injector is not installed."),
+        (Seen::Found(_) | Seen::Missing, None) => Check::not_made(ID, "The env injector is not installed."),
         (Seen::NotAllowed, None) => Check::not_made(
             ID,
             "The env injector: no right to list Deployments and mutatingwebhookconfigurations, or it is not installed.",
@@ -70,6 +68,17 @@ fn unavailable(deployment: &Deployment, namespace: &str) -> Check {
     Check::failed(ID, Diagnosis::case(why, what))
 }
 
+/// The registration of the env injector in `namespace`, else that of another one.
+fn registered<'w>(
+    webhooks: &'w Seen<Vec<MutatingWebhookConfiguration>>,
+    namespace: &str,
+) -> Option<&'w MutatingWebhookConfiguration> {
+    let all = webhooks.found()?.iter();
+    let mut injectors = all.filter(|it| it.name_any().contains("envinjector"));
+    let any = injectors.clone().next();
+    injectors.find(|it| may_be_of(it, namespace)).or(any)
+}
+
 /// Whether a Service in `namespace` is what it calls.
 fn sends_to(configuration: &MutatingWebhookConfiguration, namespace: &str) -> bool {
     let mut webhooks = configuration.webhooks.iter().flatten();
@@ -77,6 +86,12 @@ fn sends_to(configuration: &MutatingWebhookConfiguration, namespace: &str) -> bo
         let service = webhook.client_config.service.as_ref();
         service.is_some_and(|service| service.namespace == namespace)
     })
+}
+
+/// The same, or it calls a URL, which tells nothing of whose it is.
+fn may_be_of(configuration: &MutatingWebhookConfiguration, namespace: &str) -> bool {
+    let mut webhooks = configuration.webhooks.iter().flatten();
+    sends_to(configuration, namespace) || webhooks.any(|webhook| webhook.client_config.service.is_none())
 }
 
 #[cfg(test)]
@@ -94,9 +109,12 @@ mod tests {
     }
 
     fn webhook(namespace: &str) -> MutatingWebhookConfiguration {
+        calling(&json!({"service": {"name": "akv2k8s-envinjector", "namespace": namespace}}))
+    }
+
+    fn calling(client: &serde_json::Value) -> MutatingWebhookConfiguration {
         let webhook = json!({
-            "name": "pods", "admissionReviewVersions": ["v1"], "sideEffects": "None",
-            "clientConfig": {"service": {"name": "akv2k8s-envinjector", "namespace": namespace}},
+            "name": "pods", "admissionReviewVersions": ["v1"], "sideEffects": "None", "clientConfig": client,
         });
         serde_json::from_value(json!({"metadata": {"name": "akv2k8s-envinjector"}, "webhooks": [webhook]})).unwrap()
     }
@@ -105,6 +123,8 @@ mod tests {
     fn what_is_installed_in_part_or_does_not_work_is_a_failure_and_what_is_not_installed_is_none() {
         let (none, theirs) = (|| Seen::Found(Vec::new()), || Seen::Found(vec![webhook("elsewhere")]));
         let ours = || Seen::Found(vec![webhook("akv2k8s")]);
+        let both = || Seen::Found(vec![webhook("elsewhere"), webhook("akv2k8s")]);
+        let by_url = || Seen::Found(vec![calling(&json!({"url": "https://h/pods"}))]);
         let deployed = |available| Seen::Found(vec![deployment(available)]);
         for (deployments, webhooks, expected) in [
             (none(), Seen::Found(Vec::new()), "not made"),
@@ -112,8 +132,13 @@ mod tests {
             (deployed(0), ours(), "InjectorNotRunning"),
             (deployed(1), Seen::Found(Vec::new()), "InjectorNotRunning"),
             (deployed(1), Seen::NotAllowed, "not allowed"),
+            (deployed(1), theirs(), "InjectorNotRunning"),
+            (deployed(1), both(), "passed"),
+            (deployed(1), by_url(), "passed"),
             (none(), ours(), "InjectorNotRunning"),
+            (none(), both(), "InjectorNotRunning"),
             (none(), theirs(), "passed"),
+            (none(), by_url(), "passed"),
             (Seen::NotAllowed, ours(), "passed"),
             (Seen::NotAllowed, Seen::NotAllowed, "not made"),
         ] {

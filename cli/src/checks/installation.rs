@@ -37,8 +37,10 @@ fn controller(facts: &Installation) -> Vec<Check> {
     const ID: &str = controller::DEPLOYMENT;
     let namespace = &facts.controller.namespace;
     let has_injector = find(&facts.deployments, Component::Injector).found().is_some();
-    if has_injector && controller::is_missing(&facts.controller) {
-        let text = format!("The controller is not installed in namespace {namespace}, the env injector alone is.");
+    let is_seen = facts.controller.lease.found().is_some();
+    if has_injector && matches!(facts.controller.deployment, Seen::Missing) && !is_seen {
+        let text =
+            format!("The controller has no Deployment in namespace {namespace}, the env injector alone is there.");
         return vec![Check::not_made(ID, text)];
     }
     let mut checks = controller::checks(&facts.controller);

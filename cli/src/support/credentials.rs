@@ -107,7 +107,7 @@ fn without_schemes(text: &str) -> String {
     })
 }
 
-/// What follows the name of a secret: `name=…`, `name: …`, `"name":"…"`, `--name …`, and `name: NAME, value: …`.
+/// What follows the name of a secret: `name=…`, `name: …`, `"name": "…"`, `--name …`, and `name: NAME, value: …`.
 fn without_named(text: &str) -> String {
     replaced(text, |text, at| {
         let before = text[..at].bytes().next_back();
@@ -138,89 +138,140 @@ fn is_secret(name: &str) -> bool {
 }
 
 /// The name of a secret, within its text.
+#[derive(Clone, Copy)]
 struct Name<'t> {
     text: &'t str,
     start: usize,
     end: usize,
 }
 
-impl Name<'_> {
-    /// Where its value is.
-    fn value(&self) -> Option<(usize, usize)> {
-        let bytes = self.text.as_bytes();
-        let quoted = self.quote_after();
-        let start = self.value_start(self.end + quoted)?;
-        let rest = &bytes[start..];
-        let enclosing = if quoted > 0 { None } else { self.enclosing() };
-        let is_empty = enclosing.is_some_and(|quote| rest.first() == Some(&quote));
-        if is_empty || is_structure(rest) || rest.starts_with(GONE.as_bytes()) {
+impl<'t> Name<'t> {
+    /// Where its value is. Behind a sign, how far it goes is a question of how the name is written.
+    fn value(self) -> Option<(usize, usize)> {
+        if let Some(start) = self.behind_sign() {
+            return if self.is_answered(start) {
+                None
+            } else {
+                self.assigned(start)
+            };
+        }
+        match self.pair() {
+            Some((value, start)) => value.assigned(start),
+            None => self.option(),
+        }
+    }
+
+    fn assigned(self, start: usize) -> Option<(usize, usize)> {
+        if self.begins_line() {
+            self.of_line(start)
+        } else if self.quote_behind().is_empty() {
+            self.inline(start)
+        } else {
+            self.of_field(start)
+        }
+    }
+
+    /// `name: …` where a line or a text in quotes begins, as in YAML, files of variables, headers and quoted arguments: all that follows,
+    /// with the lines of a block.
+    fn of_line(self, start: usize) -> Option<(usize, usize)> {
+        match self.block(start) {
+            Some(end) => Some((start, end)),
+            None => self.plain(start, <[u8]>::len),
+        }
+    }
+
+    /// `"name": …` among other fields.
+    fn of_field(self, start: usize) -> Option<(usize, usize)> {
+        self.plain(start, |line| until(line, |byte| b",}]".contains(&byte)))
+    }
+
+    /// `--name …`, also as one word of a list: the next word; all of the line that begins with it.
+    fn option(self) -> Option<(usize, usize)> {
+        if !self.name().starts_with('-') {
             return None;
         }
-        if let Some(quote) = quote(rest) {
-            let from = start + quote.len();
-            return Some((from, from + length_until(&bytes[from..], quote)));
-        }
-        let line = until(rest, |byte| byte == b'\n' || byte == b'\r');
-        let line = &rest[..enclosing.map_or(line, |quote| line.min(length_until(rest, &[quote])))];
-        let length = match (quoted > 0, self.takes_line(start)) {
-            (true, _) => until(line, |byte| byte.is_ascii_whitespace() || b",}]".contains(&byte)),
-            (false, true) => line.len(),
-            (false, false) => self.word(line),
-        };
-        Some((start, start + length))
+        let word = next_word(self.behind())?;
+        let takes_all = self.begins_line();
+        self.plain(self.text.len() - word.len(), |line| {
+            if takes_all { line.len() } else { self.word(line) }
+        })
     }
 
-    /// The length of a closing quote behind the name.
-    fn quote_after(&self) -> usize {
-        quote(&self.text.as_bytes()[self.end..]).map_or(0, <[u8]>::len)
-    }
-
-    /// Where the value begins, with what is between the name and it looked at from `at` on.
-    fn value_start(&self, at: usize) -> Option<usize> {
-        let rest = &self.text[at..];
-        let signs = rest.trim_start_matches([' ', '\t']);
-        let value = signs.trim_start_matches([':', '=', '>']);
-        if value.len() < signs.len() {
-            let is_scheme = signs.starts_with("://");
-            // `…/oauth2/v2.0/token: 400` is a path.
-            let is_path = self.text[..self.start].ends_with('/') && !signs.starts_with('=');
-            let value = value.trim_start_matches([' ', '\t']);
-            return (!is_scheme && !is_path).then_some(self.text.len() - value.len());
-        }
-        let value = value_of_pair(rest).or_else(|| self.is_flag().then(|| next_word(rest)).flatten())?;
-        Some(self.text.len() - value.len())
-    }
-
-    fn is_flag(&self) -> bool {
-        self.text[self.start..self.end].starts_with('-')
-    }
-
-    /// Whether all of the line from `value` on is the value: of headers, and where nothing stands before the name, as in YAML, files of
-    /// variables and quoted arguments.
-    fn takes_line(&self, value: usize) -> bool {
-        let name = self.text[self.start..self.end].to_ascii_lowercase();
+    /// `name=…` among other words: one word; of headers all of the line.
+    fn inline(self, start: usize) -> Option<(usize, usize)> {
+        let name = self.name().to_ascii_lowercase();
         let is_header = LINES.iter().any(|end| name.ends_with(end));
-        if is_header || self.text[self.end..value].contains('\n') || self.before().ends_with(['"', '\'', '`']) {
-            return true;
-        }
-        let before = self.before().trim_start();
-        let (first, rest) = before.split_once(' ').unwrap_or((before, ""));
-        let before = if first.parse::<Timestamp>().is_ok() {
-            rest
-        } else {
-            before
-        };
-        matches!(before.trim(), "" | "-" | "export")
+        self.plain(start, |line| if is_header { line.len() } else { self.word(line) })
     }
 
-    /// The line up to the name.
-    fn before(&self) -> &str {
+    fn name(self) -> &'t str {
+        &self.text[self.start..self.end]
+    }
+
+    /// The quote that closes behind the name; empty if none does.
+    fn quote_behind(self) -> &'t str {
+        let rest = &self.text[self.end..];
+        quote(rest.as_bytes()).map_or("", |quote| &rest[..quote.len()])
+    }
+
+    /// What follows the name and its quote.
+    fn behind(self) -> &'t str {
+        &self.text[self.end + self.quote_behind().len()..]
+    }
+
+    /// Where the value begins, if there is a sign between the name and it.
+    fn behind_sign(self) -> Option<usize> {
+        let signs = self.behind().trim_start_matches([' ', '\t']);
+        let value = signs.trim_start_matches([':', '=', '>']);
+        let is_sign = value.len() < signs.len() && !signs.starts_with("://");
+        is_sign.then(|| self.text.len() - value.trim_start_matches([' ', '\t']).len())
+    }
+
+    /// The word `value` of `name: NAME, value: …`, where the name is itself a value, as in a list of variables; and where its value begins.
+    fn pair(self) -> Option<(Self, usize)> {
+        let next = self.behind().trim_start_matches([',', ' ', '\t', '\r', '\n']);
+        let next = next.trim_start_matches(['\\', '"', '\'']);
+        let start = self.text.len() - next.len();
+        let end = self.text.len() - next.strip_prefix("value")?.len();
+        let value = Self { start, end, ..self };
+        Some((value, value.behind_sign()?))
+    }
+
+    /// `…/oauth2/v2.0/token: 400` and `serviceaccounts/token: forbidden` tell what was answered to a path.
+    fn is_answered(self, start: usize) -> bool {
+        let is_path = self.text[..self.start].ends_with('/') && self.text[self.end..].starts_with(':');
+        let answer = self.text[start..].split(char::is_whitespace).next().unwrap_or_default();
+        let is_status = answer.len() == 3 && answer.bytes().all(|byte| byte.is_ascii_digit());
+        is_path && (is_status || answer == "forbidden")
+    }
+
+    /// The line up to the name, without what belongs to it: a path that is no URL, and the quote that closes behind it.
+    fn before(self) -> &'t str {
         let start = self.text[..self.start].rfind('\n').map_or(0, |at| at + 1);
-        &self.text[start..self.start]
+        let line = &self.text[start..self.start];
+        let ends_key = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '{' | '[' | '(' | ',' | '=');
+        let path = line.rsplit(ends_key).next().unwrap_or_default();
+        let is_path = path.ends_with('/') && !path.contains("://");
+        let line = if is_path {
+            &line[..line.len() - path.len()]
+        } else {
+            line
+        };
+        line.strip_suffix(self.quote_behind()).unwrap_or(line)
+    }
+
+    /// Whether nothing stands before the name but what lists, exports or dates it; or a quote in which the value stands, too.
+    fn begins_line(self) -> bool {
+        let before = self.before();
+        let is_enclosed = self.quote_behind().is_empty() && before.ends_with(['"', '\'', '`']);
+        is_enclosed || matches!(undated(before).trim(), "" | "-" | "export")
     }
 
     /// The quote in which name and value stand together, if they do.
-    fn enclosing(&self) -> Option<u8> {
+    fn enclosing(self) -> Option<u8> {
+        if !self.quote_behind().is_empty() {
+            return None;
+        }
         let before = self.before().as_bytes();
         if let Some(quote @ (b'\'' | b'`')) = before.last() {
             return Some(*quote);
@@ -232,8 +283,53 @@ impl Name<'_> {
         open.then_some(b'"')
     }
 
+    /// The value at `start`: in quotes up to their end, else as much as `length` says of the line up to the quote that encloses it.
+    fn plain(self, start: usize, length: impl FnOnce(&[u8]) -> usize) -> Option<(usize, usize)> {
+        let rest = &self.text.as_bytes()[start..];
+        let enclosing = self.enclosing();
+        let is_empty = enclosing.is_some_and(|quote| rest.first() == Some(&quote));
+        if is_empty || is_structure(rest) || rest.starts_with(GONE.as_bytes()) {
+            return None;
+        }
+        if let Some(quote) = quote(rest) {
+            let from = start + quote.len();
+            return Some((from, from + length_until(&rest[quote.len()..], quote)));
+        }
+        let line = until(rest, |byte| byte == b'\n' || byte == b'\r');
+        let line = &rest[..enclosing.map_or(line, |quote| line.min(length_until(rest, &[quote])))];
+        Some((start, start + length(line)))
+    }
+
+    /// Where a block of YAML ends that `|` or `>` at the end of the line opens: with the last line that is further in than the name.
+    fn block(self, start: usize) -> Option<usize> {
+        let mut lines = self.text[start..].split_inclusive('\n');
+        let first = lines.next()?;
+        let opening = first.split(" #").next().unwrap_or_default().trim_end();
+        let sign = opening.rsplit([' ', '\t']).next()?.strip_prefix(['|', '>'])?;
+        if !sign
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'-'))
+        {
+            return None;
+        }
+        let column = undated(self.before()).len();
+        let (mut at, mut end) = (start + first.len(), start + first.trim_end().len());
+        for line in lines {
+            let text = undated(line);
+            let is_blank = text.trim().is_empty();
+            if !is_blank && text.len() - text.trim_start_matches([' ', '\t']).len() <= column {
+                break;
+            }
+            if !is_blank {
+                end = at + line.trim_end().len();
+            }
+            at += line.len();
+        }
+        Some(end)
+    }
+
     /// How much of `line` is one word, with what is quoted in it; in a query of a URL also `&` ends it.
-    fn word(&self, line: &[u8]) -> usize {
+    fn word(self, line: &[u8]) -> usize {
         let in_query = matches!(self.text[..self.start].bytes().next_back(), Some(b'?' | b'&'));
         let mut quoted = false;
         let ends = |byte: u8| {
@@ -244,12 +340,12 @@ impl Name<'_> {
     }
 }
 
-/// What is behind `NAME, value:` when the name is itself a value, as in a list of variables.
-fn value_of_pair(rest: &str) -> Option<&str> {
-    let rest = rest.trim_start_matches([',', ' ', '\t', '\r', '\n']);
-    let rest = rest.trim_start_matches(['"', '\'']);
-    let rest = rest.strip_prefix("value")?.trim_start_matches(['"', '\'', ' ']);
-    Some(rest.strip_prefix([':', '='])?.trim_start_matches([' ', '\t']))
+/// `line` behind the time that it begins with, as lines of logs do.
+fn undated(line: &str) -> &str {
+    match line.split_once(' ') {
+        Some((first, rest)) if first.parse::<Timestamp>().is_ok() => rest,
+        _ => line,
+    }
 }
 
 /// The next word of a command line, or of one in a list; another flag is none.
@@ -345,6 +441,11 @@ mod tests {
             ("run --db-password=x --port 1", "run --db-password=[REDACTED] --port 1"),
             ("run --db-password x --port 1", "run --db-password [REDACTED] --port 1"),
             ("run --password --port 1", "run --password --port 1"),
+            (
+                "run --db-password values --port 1",
+                "run --db-password [REDACTED] --port 1",
+            ),
+            ("--db-password correct horse", "--db-password [REDACTED]"),
             ("apikey: x", "apikey: [REDACTED]"),
             ("X-Api-Key: x", "X-Api-Key: [REDACTED]"),
             ("dbPassword: correct horse", "dbPassword: [REDACTED]"),
@@ -364,6 +465,52 @@ mod tests {
             ("got Password: Some(\"a b\") x", "got Password: [REDACTED] x"),
             ("<password>x</password>", "<password>[REDACTED]"),
             ("https://h/p?sv=1&sig=abc%2F&x=1", "https://h/p?sv=1&sig=[REDACTED]&x=1"),
+            ("kv/password: hunter2", "kv/password: [REDACTED]"),
+            ("kv/password: correct horse", "kv/password: [REDACTED]"),
+            (
+                "found kv/password: hunter2 there",
+                "found kv/password: [REDACTED] there",
+            ),
+            ("kv/pin-token: 4000", "kv/pin-token: [REDACTED]"),
+            (
+                r#""shop.example/db-password": "hunter2""#,
+                r#""shop.example/db-password": "[REDACTED]""#,
+            ),
+            (
+                r#"{"shop.example/pin-token": 400, "user": "u"}"#,
+                r#"{"shop.example/pin-token": [REDACTED], "user": "u"}"#,
+            ),
+            (
+                "'shop.example/db-password': correct, horse\nuser: u",
+                "'shop.example/db-password': [REDACTED]\nuser: u",
+            ),
+            ("'kv/password=correct horse' x", "'kv/password=[REDACTED]' x"),
+            ("password: |\n  hunter2\nuser: u", "password: [REDACTED]\nuser: u"),
+        ] {
+            assert_eq!(without_credentials(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_block_goes_with_all_lines_that_are_further_in_than_its_name() {
+        for (text, expected) in [
+            ("password: >-\n  correct\n\n  horse\n", "password: [REDACTED]\n"),
+            ("password: | # of the shop\n  hunter2", "password: [REDACTED]"),
+            ("password: !!binary |\n  aHVudGVyMg==\nx", "password: [REDACTED]\nx"),
+            (
+                "- \"db-password\": |2-\r\n     hunter2\r\n  user: u",
+                "- \"db-password\": [REDACTED]\r\n  user: u",
+            ),
+            (
+                "- name: DB_PASSWORD\n  value: |\n    hunter2\n- name: b",
+                "- name: DB_PASSWORD\n  value: [REDACTED]\n- name: b",
+            ),
+            (
+                "2026-11-30T12:00:00.1Z   password: |\n2026-11-30T12:00:00.2Z     hunter2\n2026-11-30T12:00:00.3Z   user: u",
+                "2026-11-30T12:00:00.1Z   password: [REDACTED]\n2026-11-30T12:00:00.3Z   user: u",
+            ),
+            ("password: |", "password: [REDACTED]"),
+            ("password: |x\n  user: u", "password: [REDACTED]\n  user: u"),
         ] {
             assert_eq!(without_credentials(text), expected);
         }
@@ -404,6 +551,10 @@ mod tests {
             (
                 "- name: DB_PASSWORD\n  value: a b\n",
                 "- name: DB_PASSWORD\n  value: [REDACTED]\n",
+            ),
+            (
+                "- name: \"DB_PASSWORD\"\n  value: a b\n",
+                "- name: \"DB_PASSWORD\"\n  value: [REDACTED]\n",
             ),
         ] {
             assert_eq!(without_credentials(text), expected);

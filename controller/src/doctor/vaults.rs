@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use akv2k8s_shared::api::{AzureKeyVaultSecret, parse};
+use akv2k8s_shared::diagnosis::{Code, Diagnosis, case};
 use akv2k8s_shared::doctor::Check;
 use akv2k8s_shared::reference::{ObjectKind, ObjectRef, VaultName};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
-use crate::namespaces::Namespaces;
+use crate::namespaces::{Namespaces, Scope};
 
 /// What is to be tried of a vault.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,15 +34,29 @@ pub(super) async fn objects(client: &Client, namespaces: &Namespaces) -> Result<
         let api: Api<AzureKeyVaultSecret> = scope.api(client.clone());
         match api.list(&ListParams::default()).await {
             Ok(list) => objects.extend(list.items),
-            Err(error) => {
-                return Err(Check::not_allowed(
-                    "vault",
-                    format!("Vaults: the AzureKeyVaultSecrets{scope} cannot be listed ({error}); --vault names one."),
-                ));
-            }
+            Err(error) => return Err(not_listed(&scope, &error)),
         }
     }
     Ok(objects)
+}
+
+/// Why it is not known which vaults are named. Of a list, 404 says that there is no such resource.
+fn not_listed(scope: &Scope, error: &kube::Error) -> Check {
+    const ID: &str = "vault";
+    match error {
+        kube::Error::Api(status) if status.code == 403 => Check::not_allowed(
+            ID,
+            format!("Vaults: no right to list the AzureKeyVaultSecrets{scope} ({error}); --vault names one."),
+        ),
+        kube::Error::Api(status) if status.code == 404 => {
+            let what = "The cluster does not know the resource AzureKeyVaultSecret.";
+            Check::failed(ID, Diagnosis::of(Code::CrdNotInstalled, what, &[]))
+        }
+        error => {
+            let what = format!("The API server does not list the AzureKeyVaultSecrets{scope}.");
+            Check::failed(ID, Diagnosis::case(case::ApiServerOutOfReach { error }, what))
+        }
+    }
 }
 
 /// What `objects` ask the controller's own identity for: not those that name a ServiceAccount. Those whose specification is at fault
@@ -70,9 +85,37 @@ pub(super) fn wanted(asked: Vec<Asked>) -> Vec<Wanted> {
 
 #[cfg(test)]
 mod tests {
+    use akv2k8s_shared::doctor::Outcome;
+    use kube::core::Status;
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn only_a_denied_list_is_a_right_that_is_missing_and_all_else_is_what_it_is() {
+        let answer = |code| {
+            let status = Status {
+                code,
+                ..Status::failure("no", "")
+            };
+            kube::Error::Api(status.boxed())
+        };
+        let cut_off = kube::Error::Service(Box::new(std::io::Error::from(std::io::ErrorKind::TimedOut)));
+        for (error, expected) in [
+            (answer(403), "not allowed"),
+            (answer(404), "CrdNotInstalled"),
+            (answer(503), "ApiServerUnavailable"),
+            (cut_off, "ApiServerUnavailable"),
+        ] {
+            let check = not_listed(&Scope::Cluster, &error);
+            let found = match &check.outcome {
+                Outcome::NotAllowed(_) => "not allowed",
+                Outcome::Failed(diagnosis) => diagnosis.code.as_str(),
+                Outcome::Passed(_) | Outcome::NotMade(_) => "neither",
+            };
+            assert_eq!(found, expected, "{check:?}");
+        }
+    }
 
     #[test]
     fn each_vault_is_tried_once_for_each_kind_of_object() {

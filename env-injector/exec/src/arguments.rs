@@ -18,6 +18,19 @@ pub enum Invocation {
     Unusable(String),
 }
 
+/// The options, each with what follows it, and what they do: no other is understood. `cargo testbed docs` writes them into a page.
+pub const OPTIONS: [(&str, &str); 3] = [
+    (
+        "--check",
+        "Resolves everything and prints each variable's name, reference and the length of its value",
+    ),
+    (
+        "--copy DIRECTORY",
+        "Puts itself there as `azure-keyvault-env`, mode 0555, in one step; for the init container",
+    ),
+    ("--version", "Prints the version"),
+];
+
 /// How it is called, for messages.
 pub(crate) const USAGE: &str = "azure-keyvault-env [--] PROGRAM [ARGUMENT]... | --check | --copy DIRECTORY | --version";
 
@@ -32,14 +45,22 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Invocation {
     match (first.to_str(), rest.as_slice()) {
         (Some("--"), []) => Invocation::Unusable("no program is given".to_owned()),
         (Some("--"), _) => Invocation::Run(rest),
+        (Some(option), _) if option.starts_with('-') && !is_known(option) => {
+            Invocation::Unusable(format!("there is no option {option:?}"))
+        }
         (Some("--check"), []) => Invocation::Check,
         (Some("--version"), []) => Invocation::Version,
         (Some("--copy"), [directory]) => Invocation::Copy(PathBuf::from(directory)),
         (Some("--copy"), _) => Invocation::Unusable("--copy takes one directory".to_owned()),
         (Some(option @ ("--check" | "--version")), _) => Invocation::Unusable(format!("{option} takes no argument")),
-        (Some(option), _) if option.starts_with('-') => Invocation::Unusable(format!("there is no option {option:?}")),
         _ => Invocation::Run(std::iter::once(first).chain(rest).collect()),
     }
+}
+
+fn is_known(option: &str) -> bool {
+    OPTIONS
+        .iter()
+        .any(|(form, _)| form.split_once(' ').map_or(*form, |(name, _)| name) == option)
 }
 
 #[cfg(test)]
@@ -68,6 +89,18 @@ mod tests {
         ] {
             assert_eq!(parsed(arguments), expected, "{arguments:?}");
         }
+    }
+
+    #[test]
+    fn every_option_of_the_table_does_something_and_is_in_the_usage() {
+        let forms: Vec<_> = OPTIONS.iter().map(|(form, _)| *form).collect();
+        for form in &forms {
+            let found = parsed(&form.split(' ').collect::<Vec<_>>());
+            let is_done = !matches!(found, Invocation::Run(_) | Invocation::Unusable(_));
+            assert!(is_done, "{form}: {found:?}");
+        }
+        let (_, usage) = USAGE.split_once(" | ").unwrap();
+        assert_eq!(usage, forms.join(" | "));
     }
 
     #[test]

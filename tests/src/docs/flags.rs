@@ -5,6 +5,7 @@ use std::fmt::Write;
 use akv2k8s_cli::args::Args as Cli;
 use akv2k8s_controller::args::Args as Controller;
 use akv2k8s_envinjector::args::Args as Injector;
+use akv2k8s_exec::arguments::OPTIONS;
 use clap::{Arg, ArgAction, Command, CommandFactory};
 
 use super::{head, line};
@@ -15,7 +16,13 @@ pub(super) fn page() -> String {
     for command in [Controller::command(), Injector::command(), Cli::command()] {
         section(&mut page, &command, "", 2);
     }
-    page + TAIL
+    page + WRAPPER + &wrapper()
+}
+
+/// What the wrapper understands in the first place, which has no definition of a command line.
+fn wrapper() -> String {
+    let rows = OPTIONS.map(|(form, meaning)| line(&[&format!("`{form}`"), meaning]));
+    head(&["option", "meaning"]) + &rows.concat()
 }
 
 /// A command, and then those below it.
@@ -112,8 +119,9 @@ Every program has `--help`. Controller and env injector take flags as Go does: o
 Go (`true`, `1`, `t`, `F`, …). What differs from akv2k8s stands in [controller.md](../controller.md#flags). The flags of `kubectl-akv2k8s` without a command hold for all of its commands.
 ";
 
-const TAIL: &str = "
+const WRAPPER: &str = "
 ## azure-keyvault-env
 
-The wrapper has no flags but its first argument: [env-injection.md](../env-injection.md#options).
+The wrapper has options only as its first argument; all else is the program to start, with its arguments: [env-injection.md](../env-injection.md#options).
+
 ";

@@ -47,11 +47,21 @@ impl Said {
 
 /// Runs the program with a cluster and nothing else. What it says on standard error never holds a value, here and below.
 pub(crate) async fn program(arguments: &[&str], kubeconfig: &Path) -> anyhow::Result<Said> {
+    program_with(arguments, kubeconfig, &[]).await
+}
+
+/// The same with variables.
+pub(crate) async fn program_with(
+    arguments: &[&str],
+    kubeconfig: &Path,
+    variables: &[(&str, String)],
+) -> anyhow::Result<Said> {
     let program = tokio::task::spawn_blocking(cli_program).await??;
     let output = Command::new(program)
         .args(arguments)
         .env_clear()
         .env("KUBECONFIG", kubeconfig)
+        .envs(variables.iter().cloned())
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();

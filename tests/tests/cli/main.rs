@@ -8,6 +8,7 @@ mod kubelet;
 mod migration;
 mod plan;
 mod proxy;
+mod read_only;
 mod render;
 mod run;
 mod steps;

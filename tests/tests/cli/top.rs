@@ -1,5 +1,7 @@
 //! `top`: the real controller's metrics, through the API server's proxy to its pod.
 
+use std::path::Path;
+
 use akv2k8s_testbed::emulator::SecretOptions;
 use akv2k8s_testbed::stack::{Stack, install_controller_pod};
 use akv2k8s_testbed::stage::PATIENCE;
@@ -54,6 +56,7 @@ async fn each_vaults_calls_budget_and_price_are_those_of_the_controller_that_lea
     let month = kv1["callsPerMonth"].as_f64().unwrap_or_default();
     let counted = month * seconds / (365.25 / 12.0 * 86_400.0);
     assert!((counted - (calls - 1.0)).abs() < 0.01, "{counted} of {calls}: {top:#}");
+    is_told_as_yaml(&top, &["top", "--health-port", port, "-o", "yaml"], kubeconfig).await?;
     let text = program(&["top", "--health-port", port, "--price", "2"], kubeconfig).await?;
     assert!(
         text.out.starts_with("VAULT") && text.out.contains("2 US$ for 10,000 operations (your price)"),
@@ -61,4 +64,26 @@ async fn each_vaults_calls_budget_and_price_are_those_of_the_controller_that_lea
     );
     controller.stop().await?;
     Ok(())
+}
+
+/// In YAML there is what is in `top`, whose numbers grow.
+async fn is_told_as_yaml(top: &Value, arguments: &[&str], kubeconfig: &Path) -> anyhow::Result<()> {
+    let said = program(arguments, kubeconfig).await?;
+    let yaml: Value = serde_yaml::from_str(&said.out).with_context(|| format!("{said:?}"))?;
+    assert!(
+        serde_json::from_str::<Value>(&said.out).is_err(),
+        "it is no JSON: {said:?}"
+    );
+    assert_eq!(shape(&yaml), shape(top));
+    Ok(())
+}
+
+/// `value` with all numbers alike.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Number(_) => json!(0),
+        Value::Array(all) => all.iter().map(shape).collect(),
+        Value::Object(all) => all.iter().map(|(name, it)| (name.clone(), shape(it))).collect(),
+        other => other.clone(),
+    }
 }

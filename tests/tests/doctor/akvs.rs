@@ -9,9 +9,9 @@ use crate::bed::Bed;
 
 const DB: &str = "{vault: {name: kv1, object: {name: db, type: secret}}, output: {secret: {name: db, dataKey: v}}}";
 
-/// The program, in the stage's namespace.
-async fn report(bed: &Bed, object: &str) -> anyhow::Result<Value> {
-    bed.json(&[
+/// The program's arguments, in the stage's namespace.
+fn arguments<'a>(bed: &'a Bed, object: &'a str) -> [&'a str; 7] {
+    [
         "doctor",
         "akvs",
         object,
@@ -19,8 +19,11 @@ async fn report(bed: &Bed, object: &str) -> anyhow::Result<Value> {
         bed.ns(),
         "--context",
         "testbed",
-    ])
-    .await
+    ]
+}
+
+async fn report(bed: &Bed, object: &str) -> anyhow::Result<Value> {
+    bed.json(&arguments(bed, object)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,5 +59,8 @@ async fn an_object_is_followed_from_no_controller_over_a_missing_secret_to_synce
     // It gave its Lease back.
     let stopped = report(&bed, "db").await?;
     assert_eq!(stopped["next"]["code"], "ControllerNotRunning", "{stopped:#}");
+    let yaml = bed.run(&[&arguments(&bed, "db")[..], &["-o", "yaml"]].concat()).await?;
+    assert!(!yaml.text.starts_with('{'), "it is no JSON: {yaml:?}");
+    assert_eq!(serde_yaml::from_str::<Value>(&yaml.text)?, stopped);
     Ok(())
 }
