@@ -1,12 +1,17 @@
 //! The real kubectl, where a user would use it.
 
+use std::io;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::Error;
+
+/// How long a command may take. What waits for something is limited by its caller or by `--timeout`; this keeps a test from hanging for ever.
+const LIMIT: Duration = Duration::from_mins(5);
 
 /// kubectl with a kubeconfig, and with a cache of its own (the default one would remember another server's types).
 #[derive(Clone, Debug)]
@@ -70,8 +75,16 @@ impl Kubectl {
             let _ = input.write_all(stdin.as_bytes()).await;
             drop(input);
         };
-        let ((), output) = tokio::join!(feed, child.wait_with_output());
-        let output = output.map_err(error("wait for"))?;
+        let ended = async { tokio::join!(feed, child.wait_with_output()).1 };
+        let output = tokio::time::timeout(LIMIT, ended)
+            .await
+            .unwrap_or_else(|_| {
+                Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("no end within {LIMIT:?}"),
+                ))
+            })
+            .map_err(error("wait for"))?;
         Ok(Output {
             status: output.status,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -1,6 +1,8 @@
 //! After the switch: what our controller makes of Secrets and ConfigMaps of every kind that akv2k8s' wrote, started as the pod of the upgraded
 //! release starts it; and what `doctor` says before and after.
 
+use std::collections::HashSet;
+
 use akv2k8s_shared::api::{ADOPT, condition};
 use akv2k8s_testbed::emulator::{Emulator, FederatedCredential, Options, Principal, Role};
 use akv2k8s_testbed::helm::RELEASE;
@@ -9,7 +11,10 @@ use akv2k8s_testbed::shell::Shell;
 use akv2k8s_testbed::stack::{Controller, Deployed, Surroundings};
 use akv2k8s_testbed::wait::until;
 use anyhow::{Context, ensure};
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -63,16 +68,7 @@ impl Azure {
 
     /// The upgraded release's controller, as its pod starts it.
     async fn controller(&self, place: &Place) -> anyhow::Result<(Deployed, Controller)> {
-        // Without a kubelet no new pod becomes ready, and the old ones stay.
-        let sets = [
-            "--namespace",
-            RELEASE,
-            "delete",
-            "replicasets",
-            "--all",
-            "--cascade=foreground",
-        ];
-        place.cluster.kubectl(&sets).await?.success()?;
+        old_pods_go(place).await?;
         let around = Surroundings {
             host: self.folder.path(),
             webhook: Some(TENANT),
@@ -87,6 +83,26 @@ impl Azure {
         let controller = launch.start().await?;
         Ok((deployed, controller))
     }
+}
+
+/// Without a kubelet no new pod becomes ready, and the old ones would stay.
+async fn old_pods_go(place: &Place) -> anyhow::Result<()> {
+    let pods: Api<Pod> = Api::namespaced(place.cluster.client()?, RELEASE);
+    let sets: Api<ReplicaSet> = Api::namespaced(place.cluster.client()?, RELEASE);
+    let old: HashSet<_> = pods
+        .list(&ListParams::default())
+        .await?
+        .into_iter()
+        .filter_map(|it| it.uid())
+        .collect();
+    sets.delete_collection(&DeleteParams::foreground(), &ListParams::default())
+        .await?;
+    let gone = until("the old pods to go", PATIENCE, async || {
+        let left = pods.list(&ListParams::default()).await.ok()?;
+        let is_old = |it: &Pod| it.uid().is_some_and(|uid| old.contains(&uid));
+        (!left.iter().any(is_old)).then_some(())
+    });
+    Ok(gone.await?)
 }
 
 /// Waits until every object says that it is synced.
@@ -213,14 +229,15 @@ async fn what_the_release_does_not_adopt_says_so(place: &Place, users: &Users) -
         is_told.then_some(())
     });
     refused.await.with_context(|| format!("{said:?}"))?;
-    let kept = place.cluster.kubectl(&[
+    let read = [
         "--namespace",
         users.namespace(),
         "get",
         "secret/foreign",
         "--output=jsonpath={.data.k}",
-    ]);
-    ensure!(kept.await?.success()? == "YQ==");
+    ];
+    let kept = place.cluster.kubectl(&read).await?.success()?;
+    ensure!(kept == "YQ==", "{kept}");
     Ok(())
 }
 

@@ -62,7 +62,8 @@ const IDENTITY: &str = "examples/identity.rs::\
 const TENANTS: &str = "isolation/tenants.rs::\
     a_namespace_that_names_anothers_identity_gets_nothing_and_with_its_own_follows_the_vault";
 const INJECTED: &str = "injector_node/examples.rs::every_example_of_injection_starts_its_program_with_its_values";
-const EMULATOR: &str = "chart_node/emulator.rs::a_cluster_whose_azure_is_the_emulator_gets_its_first_secret_and_its_first_variable";
+const EMULATOR: &str =
+    "chart_node/emulator.rs::a_cluster_whose_azure_is_the_emulator_gets_its_first_secret_and_its_first_variable";
 const EXTERNAL_SECRETS: &str =
     "docs/commands/external_secrets.rs::what_external_secrets_wrote_is_left_alone_then_taken_over_as_the_same_object";
 

@@ -102,14 +102,31 @@ impl Refused {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(wait) = self.retry_after {
-            headers.insert(RETRY_AFTER, wait.as_secs().max(1).into());
+            headers.insert(RETRY_AFTER, whole_seconds(wait).into());
         }
         response
     }
+}
+
+/// Never less than `wait`: who asks too early is told to wait once more.
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 /// The answer to wrappers of akv2k8s 1.x, which ask for tokens below `/auth/`: on the broker's port and on the plain one.
 pub fn gone() -> Response<Body> {
     let diagnosis = Diagnosis::of(Code::WrapperOutdated, "The broker gives no tokens to pods.", &[]);
     Refused::new(410, diagnosis).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_come_back_too_early() {
+        for (milliseconds, seconds) in [(0, 1), (400, 1), (1000, 1), (9001, 10), (60_000, 60)] {
+            assert_eq!(whole_seconds(Duration::from_millis(milliseconds)), seconds);
+        }
+    }
 }

@@ -78,7 +78,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("examples/migration/external-secrets/README.md", "", EXTERNAL_SECRETS),
 ];
 /// On a real node, with each block of the chapter about the emulator.
-const EMULATOR: &str = "chart_node/emulator.rs::a_cluster_whose_azure_is_the_emulator_gets_its_first_secret_and_its_first_variable";
+const EMULATOR: &str =
+    "chart_node/emulator.rs::a_cluster_whose_azure_is_the_emulator_gets_its_first_secret_and_its_first_variable";
 const DEMO: &str = "the stage `demo` of `cargo verify`";
 /// On a real node, with each block of the chapter about AKS, and what other pages run in the controller's pod.
 const QUICK_START: &str = "chart_node/quick_start.rs::the_quick_start_ends_with_a_program_that_has_its_value";
