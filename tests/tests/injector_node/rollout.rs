@@ -1,5 +1,6 @@
 //! The installation is updated, away, or has new certificates, and pods do not mind.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use akv2k8s_shared::injection::names;
 use akv2k8s_testbed::installation::names_of;
 use akv2k8s_testbed::stack::{INJECTOR, NAMESPACE};
 use akv2k8s_testbed::wait::until;
+use anyhow::Context;
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, ApiResource, DynamicObject, PostParams};
 use serde_json::{Value, json};
@@ -18,7 +20,7 @@ use crate::bed::{PATIENCE, Team, World, alone, container, pod, staying};
 /// Pods created in a second.
 const RATE: u32 = 50;
 /// How many are created at least.
-const LEAST: usize = 500;
+const LEAST: usize = 1000;
 const DEPLOYMENT: &str = "deployment/akv2k8s-envinjector";
 
 async fn kubectl(world: &World, arguments: &[&str]) -> anyhow::Result<String> {
@@ -41,10 +43,28 @@ async fn replaced(world: &World, former: &[String]) -> anyhow::Result<()> {
     Ok(until("the former replicas to go", PATIENCE, gone).await?)
 }
 
+/// Kind and name of everything in the team's namespace but events.
+async fn everything(team: &Team) -> anyhow::Result<BTreeSet<String>> {
+    let kinds = team
+        .kubectl(&["api-resources", "--namespaced", "--verbs=list", "--output=name"])
+        .await?;
+    let kinds: Vec<_> = kinds.lines().filter(|it| !it.starts_with("events")).collect();
+    let found = team.kubectl(&["get", &kinds.join(","), "--output=name"]).await?;
+    Ok(found.lines().map(str::to_owned).collect())
+}
+
 #[test]
-fn while_the_deployment_is_updated_every_pod_is_created_and_prepared() -> anyhow::Result<()> {
+fn while_the_deployment_is_updated_every_pod_is_created_and_prepared_and_leaves_nothing_behind() -> anyhow::Result<()> {
     alone(async |world| {
         let team = Team::new(world, "rollout", "s3cret").await?;
+        let before = until("the namespace's own objects", PATIENCE, async || {
+            let all = everything(&team).await.ok()?;
+            let is_complete = ["configmap/kube-root-ca.crt", "serviceaccount/default"]
+                .iter()
+                .all(|it| all.contains(*it));
+            is_complete.then_some(all)
+        })
+        .await?;
         let former = replicas(world).await?;
         kubectl(world, &["rollout", "restart", DEPLOYMENT]).await?;
 
@@ -87,7 +107,12 @@ fn while_the_deployment_is_updated_every_pod_is_created_and_prepared() -> anyhow
         );
         assert_eq!((rejected, unprepared), (Vec::new(), 0));
         team.kubectl(&["delete", "pods", "--all", "--wait=false"]).await?;
-        Ok(())
+        let mut left = BTreeSet::new();
+        let gone = until("all that the pods brought to go", PATIENCE, async || {
+            left = everything(&team).await.ok()?;
+            (left == before).then_some(())
+        });
+        gone.await.with_context(|| format!("{left:?}, before {before:?}"))
     })
 }
 
