@@ -46,6 +46,7 @@ pub(crate) struct World {
     pub(crate) prometheus: Prometheus,
     pub(crate) traces: Receiver,
     stack: Stack,
+    team: Namespace,
 }
 
 /// Runs `test` in the shared world, whose tasks live in a runtime of their own: those of single tests end with their test.
@@ -86,12 +87,14 @@ impl World {
             ("env-injector", &injector.http()),
         ];
         let prometheus = Prometheus::start(&targets, &root().join(RULES)).await?;
+        let team = injector.namespace(&stack.cluster, "metrics").await?;
         let world = Self {
             controller,
             injector,
             prometheus,
             traces,
             stack,
+            team,
         };
         world.live().await?;
         Ok(world)
@@ -99,25 +102,12 @@ impl World {
 
     /// Causes whatever is counted, so that every metric has a series.
     async fn live(&self) -> anyhow::Result<()> {
-        let namespace = self.injector.namespace(&self.stack.cluster, "metrics").await?;
-        let options = || SecretOptions {
-            attributes: AttributeChange {
-                expires: Some(LATER),
-                ..AttributeChange::default()
-            },
-            ..SecretOptions::default()
-        };
-        let vault = self.stack.emulator.vault("kv1");
-        vault.set_secret("db", CANARY, options())?;
-        self.akvs(&namespace, "db", "kv1", "Synced").await?;
-        self.akvs(&namespace, "missing", "kv1", "ObjectNotFound").await?;
-        self.akvs(&namespace, "barred", "kv2", "ForbiddenByRbac").await?;
-        // A rotation, which the vault causes.
-        vault.set_secret("db", &format!("{CANARY}-rotated"), options())?;
-
-        let ended = self.start_pod(&namespace, "db", "db@azurekeyvault").await?;
-        ensure!(ended == Some(0), "a pod does not get its value: {ended:?}");
-        let ended = self.start_pod(&namespace, "none", "none@azurekeyvault").await?;
+        self.store(CANARY)?;
+        self.akvs("db", "kv1", "Synced").await?;
+        self.akvs("missing", "kv1", "ObjectNotFound").await?;
+        self.akvs("barred", "kv2", "ForbiddenByRbac").await?;
+        self.rotate("db").await?;
+        let ended = self.start_pod("none", "none@azurekeyvault").await?;
         ensure!(ended == Some(1), "a pod gets a value that there is not: {ended:?}");
         let denied = pod(
             "denied",
@@ -126,23 +116,43 @@ impl World {
                 {"name": "ENV_INJECTOR_DISABLE_AUTH_SERVICE", "value": "perhaps"},
             ]),
         );
-        let denied = self.create(&namespace, &denied).await;
+        let denied = self.create(&denied).await;
         ensure!(denied.is_err(), "a pod that should be denied is not");
         Ok(())
     }
 
+    /// What goes on all the time: the vault gets another version, which is synced, and a pod of this name gets a value.
+    pub(crate) async fn rotate(&self, pod: &str) -> anyhow::Result<()> {
+        self.store(&format!("{CANARY}-for-{pod}"))?;
+        let ended = self.start_pod(pod, "db@azurekeyvault").await?;
+        ensure!(ended == Some(0), "a pod does not get its value: {ended:?}");
+        Ok(())
+    }
+
+    fn store(&self, value: &str) -> anyhow::Result<()> {
+        let options = SecretOptions {
+            attributes: AttributeChange {
+                expires: Some(LATER),
+                ..AttributeChange::default()
+            },
+            ..SecretOptions::default()
+        };
+        self.stack.emulator.vault("kv1").set_secret("db", value, options)?;
+        Ok(())
+    }
+
     /// Applies an AKVS of a secret of its own name, and waits until it is in this state.
-    async fn akvs(&self, namespace: &Namespace, name: &str, vault: &str, reason: &str) -> anyhow::Result<()> {
+    async fn akvs(&self, name: &str, vault: &str, reason: &str) -> anyhow::Result<()> {
         let akvs = json!({
             "apiVersion": "spv.no/v2beta1", "kind": "AzureKeyVaultSecret",
-            "metadata": {"name": name, "namespace": namespace.name()},
+            "metadata": {"name": name, "namespace": self.team.name()},
             "spec": {
                 "vault": {"name": vault, "object": {"name": name, "type": "secret"}},
                 "output": {"secret": {"name": name, "dataKey": "value"}},
             },
         });
         self.stack.cluster.kubectl_apply(&akvs.to_string()).await?;
-        let objects: Api<AzureKeyVaultSecret> = Api::namespaced(self.stack.cluster.client()?, namespace.name());
+        let objects: Api<AzureKeyVaultSecret> = Api::namespaced(self.stack.cluster.client()?, self.team.name());
         let told = async || {
             let status = objects.get(name).await.ok()?.status?;
             (condition::get(&status.conditions, condition::READY)?.reason == reason).then_some(())
@@ -151,18 +161,18 @@ impl World {
     }
 
     /// Starts a program that asks for a value, as a pod of this name; its exit code.
-    async fn start_pod(&self, namespace: &Namespace, name: &str, reference: &str) -> anyhow::Result<Option<i32>> {
+    async fn start_pod(&self, name: &str, reference: &str) -> anyhow::Result<Option<i32>> {
         let variables = json!([
             {"name": "DB", "value": reference},
             {"name": "ENV_INJECTOR_START_BUDGET", "value": "3"},
         ]);
-        let pod = self.create(namespace, &pod(name, &variables)).await?;
+        let pod = self.create(&pod(name, &variables)).await?;
         let container = Container::new(&self.stack.cluster, &self.injector, &pod, "app").await?;
         Ok(container.run().await?.status.code())
     }
 
-    async fn create(&self, namespace: &Namespace, document: &Value) -> anyhow::Result<Value> {
-        let line = ["--namespace", namespace.name(), "create", "-o", "json", "-f", "-"];
+    async fn create(&self, document: &Value) -> anyhow::Result<Value> {
+        let line = ["--namespace", self.team.name(), "create", "-o", "json", "-f", "-"];
         let output = self
             .stack
             .cluster

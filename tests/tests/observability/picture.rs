@@ -8,6 +8,13 @@ pub(crate) struct Panel {
     pub(crate) series: Vec<Vec<(f64, f64)>>,
 }
 
+impl Panel {
+    /// Whether there is anything to see.
+    pub(crate) fn has_value(&self) -> bool {
+        self.series.iter().flatten().any(|(_, value)| value.is_finite())
+    }
+}
+
 const COLUMNS: usize = 4;
 /// Of a panel, in pixels.
 const WIDTH: f64 = 320.0;

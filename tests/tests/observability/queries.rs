@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use akv2k8s_testbed::wait::until;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use crate::bed::{PATIENCE, RULES, World, in_world, read, root};
@@ -104,26 +104,36 @@ fn every_metric_named_in_rules_dashboards_and_runbooks_exists_in_prometheus() ->
     })
 }
 
+/// The panels of a dashboard, as they are now; each query has something to show, and so has each panel.
+async fn panels(world: &World, dashboard: &str) -> anyhow::Result<Vec<Panel>> {
+    let mut panels: Vec<Panel> = Vec::new();
+    for (title, expression) in queries(dashboard)? {
+        let series = world.prometheus.last_minute(&expression).await?;
+        ensure!(!series.is_empty(), "{dashboard}, {title}: {expression} gives nothing");
+        match panels.last_mut() {
+            Some(last) if last.title == title => last.series.extend(series),
+            _ => panels.push(Panel { title, series }),
+        }
+    }
+    let empty: Vec<_> = panels.iter().filter(|it| !it.has_value()).map(|it| &it.title).collect();
+    ensure!(empty.is_empty(), "{dashboard}: {empty:?} show no value");
+    Ok(panels)
+}
+
 #[test]
 fn every_query_of_a_dashboard_shows_something_and_is_drawn() -> anyhow::Result<()> {
     in_world(async |world| {
         is_read(world).await?;
+        // How long things take is seen of what happens while Prometheus looks.
+        world.rotate("while-prometheus-looks").await?;
         let folder = root().join("target/dashboards");
         std::fs::create_dir_all(&folder)?;
         for dashboard in DASHBOARDS {
-            let mut panels: Vec<Panel> = Vec::new();
-            for (title, expression) in queries(dashboard)? {
-                let found = world.prometheus.query(&expression).await?;
-                assert!(!found.is_empty(), "{dashboard}, {title}: {expression}");
-                if panels.last().is_none_or(|it| it.title != title) {
-                    panels.push(Panel {
-                        title,
-                        series: Vec::new(),
-                    });
-                }
-                let series = world.prometheus.last_minute(&expression).await?;
-                panels.last_mut().expect("there is one now").series.extend(series);
-            }
+            let mut why = None;
+            let full = until("every panel to show a value", PATIENCE, async || {
+                panels(world, dashboard).await.map_err(|error| why = Some(error)).ok()
+            });
+            let panels = full.await.with_context(|| format!("{why:?}"))?;
             std::fs::write(folder.join(format!("{dashboard}.svg")), draw(&panels))?;
         }
         Ok(())
