@@ -198,27 +198,28 @@ fn a_misspelt_or_impossible_value_is_refused_by_its_name() {
         ("env_injector: {envImage: {tags: a}}", "tags"),
         (
             "env_injector: {service: {externalTlsPort: 70000}}",
-            "/env_injector/service/externalTlsPort",
+            "env_injector/service/externalTlsPort",
         ),
-        ("env_injector: {failurePolicy: fail}", "/env_injector/failurePolicy"),
-        ("global: {logLevel: loud}", "/global/logLevel"),
-        ("global: {keyVaultAuth: azureCloudconfig}", "/global/keyVaultAuth"),
+        ("env_injector: {failurePolicy: fail}", "env_injector/failurePolicy"),
+        ("global: {logLevel: loud}", "global/logLevel"),
+        ("global: {keyVaultAuth: azureCloudconfig}", "global/keyVaultAuth"),
         ("global: {metrics: {serviceMonitor: {label: {}}}}", "label"),
-        ("azureKeyVaultResyncPeriod: 0", "/azureKeyVaultResyncPeriod"),
-        ("watchAllNamespaces: 'no'", "/watchAllNamespaces"),
-        ("watchNamespaces: [shop, Bank]", "/watchNamespaces/1"),
-        ("watchNamespaces: [shop, shop]", "/watchNamespaces"),
-        ("profile: harden", "/profile"),
-        ("vaultGrants: [{vaults: [a]}]", "/vaultGrants/0"),
+        ("azureKeyVaultResyncPeriod: 0", "azureKeyVaultResyncPeriod"),
+        ("watchAllNamespaces: 'no'", "watchAllNamespaces"),
+        ("watchNamespaces: [shop, Bank]", "watchNamespaces/1"),
+        ("watchNamespaces: [shop, shop]", "watchNamespaces"),
+        ("profile: harden", "profile"),
+        ("vaultGrants: [{vaults: [a]}]", "vaultGrants/0"),
         ("vaultGrants: [{namespaces: [a], vault: [b]}]", "vault"),
-        ("controller: {env: [{name: A}]}", "/controller/env"),
+        ("controller: {env: [{name: A}]}", "controller/env"),
     ] {
         for helm in both() {
             let error = helm
                 .template(values)
                 .err()
                 .unwrap_or_else(|| panic!("{values} renders"));
-            let error = error.to_string();
+            // The older Helm 3 writes a path with dots.
+            let error = error.to_string().replace('.', "/");
             assert!(
                 error.contains("don't meet the specifications") && error.contains(words),
                 "{values}: {error}"
