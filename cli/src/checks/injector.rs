@@ -18,15 +18,16 @@ pub(super) fn check(
     namespace: &str,
 ) -> Check {
     let deployment = find(deployments, Component::Injector);
-    let registered = registered(webhooks, namespace);
-    let is_ours = registered.is_some_and(|it| may_be_of(it, namespace));
-    match (deployment, registered) {
+    let injectors = webhooks.found().into_iter().flatten();
+    let injectors: Vec<_> = injectors.filter(|it| it.name_any().contains("envinjector")).collect();
+    let ours = injectors.iter().find(|it| may_be_of(it, namespace));
+    match (deployment, ours) {
         (Seen::Found(deployment), _) if available(&deployment) == 0 => unavailable(&deployment, namespace),
-        (Seen::Found(_), _) if matches!(webhooks, Seen::NotAllowed) => {
+        (Seen::Found(_), None) if matches!(webhooks, Seen::NotAllowed) => {
             let text = "The env injector's webhook: no right to list mutatingwebhookconfigurations.admissionregistration.k8s.io.";
             Check::not_allowed(ID, text)
         }
-        (Seen::Found(deployment), _) if !is_ours => {
+        (Seen::Found(deployment), None) => {
             let name = deployment.name_any();
             let what = format!("The webhook of Deployment {namespace}/{name} is not registered.");
             Check::failed(
@@ -44,16 +45,21 @@ pub(super) fn check(
                 format!("The env injector's webhook is registered ({configuration}), and there is no env injector.");
             Check::failed(ID, Diagnosis::case(why, what))
         }
-        (_, Some(registered)) => Check::passed(
-            ID,
-            format!("The env injector's webhook is registered ({}).", registered.name_any()),
-        ),
-        (Seen::Found(_) | Seen::Missing, None) => Check::not_made(ID, "The env injector is not installed."),
-        (Seen::NotAllowed, None) => Check::not_made(
-            ID,
-            "The env injector: no right to list Deployments and mutatingwebhookconfigurations, or it is not installed.",
-        ),
+        (_, Some(ours)) => registered(ours),
+        (missing, None) => match (injectors.first(), missing) {
+            (Some(theirs), _) => registered(theirs),
+            (None, Seen::NotAllowed) => Check::not_made(
+                ID,
+                "The env injector: no right to list Deployments and mutatingwebhookconfigurations, or it is not installed.",
+            ),
+            (None, _) => Check::not_made(ID, "The env injector is not installed."),
+        },
     }
+}
+
+fn registered(configuration: &MutatingWebhookConfiguration) -> Check {
+    let name = configuration.name_any();
+    Check::passed(ID, format!("The env injector's webhook is registered ({name})."))
 }
 
 fn unavailable(deployment: &Deployment, namespace: &str) -> Check {
@@ -66,17 +72,6 @@ fn unavailable(deployment: &Deployment, namespace: &str) -> Check {
         case::InjectorNotReady { deployment, namespace }.into()
     };
     Check::failed(ID, Diagnosis::case(why, what))
-}
-
-/// The registration of the env injector in `namespace`, else that of another one.
-fn registered<'w>(
-    webhooks: &'w Seen<Vec<MutatingWebhookConfiguration>>,
-    namespace: &str,
-) -> Option<&'w MutatingWebhookConfiguration> {
-    let all = webhooks.found()?.iter();
-    let mut injectors = all.filter(|it| it.name_any().contains("envinjector"));
-    let any = injectors.clone().next();
-    injectors.find(|it| may_be_of(it, namespace)).or(any)
 }
 
 /// Whether a Service in `namespace` is what it calls.
