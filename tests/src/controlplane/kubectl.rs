@@ -78,12 +78,7 @@ impl Kubectl {
         let ended = async { tokio::join!(feed, child.wait_with_output()).1 };
         let output = tokio::time::timeout(LIMIT, ended)
             .await
-            .unwrap_or_else(|_| {
-                Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("no end within {LIMIT:?}"),
-                ))
-            })
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .map_err(error("wait for"))?;
         Ok(Output {
             status: output.status,

@@ -11,6 +11,7 @@ mod launch;
 mod measured;
 mod pod;
 mod program;
+pub mod rights;
 
 use std::path::PathBuf;
 

@@ -22,6 +22,7 @@ use akv2k8s_testbed::emulator::Counts;
 use akv2k8s_testbed::emulator::Operation;
 use akv2k8s_testbed::hardened;
 use akv2k8s_testbed::log::Log;
+use akv2k8s_testbed::stack::rights;
 use akv2k8s_testbed::stage::{PATIENCE, Stage};
 use akv2k8s_testbed::wait::until;
 use http_body_util::{BodyExt, Full};
@@ -54,7 +55,7 @@ pub(crate) struct Wish {
     pub(crate) identities: bool,
     /// Whether the broker gets to see what is in the cluster.
     pub(crate) watches: bool,
-    /// The namespaces that are served, and the broker has no rights in others then; `None`: all.
+    /// The namespaces that are served, and the broker has rights in the stage's alone then; `None`: all.
     pub(crate) served: Option<BTreeSet<String>>,
 }
 
@@ -438,33 +439,14 @@ async fn installed(stage: &Stage) -> anyhow::Result<kube::Client> {
         .client_as_service_account("akv2k8s", "akv2k8s-envinjector")?)
 }
 
-/// A client of an env injector that has its rights in `served` alone, and outside of namespaces: as the chart's `watchNamespaces` gives them.
+/// A client of an env injector that serves these namespaces, and has its rights in the stage's alone.
 async fn narrowed(stage: &Stage, served: &BTreeSet<String>) -> anyhow::Result<kube::Client> {
-    installed(stage).await?;
     let own = stage.namespace.name();
-    let (group, name) = ("rbac.authorization.k8s.io", format!("{own}-narrow"));
-    let binding = |kind: &str, namespace: Option<&str>, role: &str| {
-        json!({
-            "apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {"name": name, "namespace": namespace},
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": own}],
-        })
-    };
-    let outside = json!({
-        "apiVersion": format!("{group}/v1"), "kind": "ClusterRole", "metadata": {"name": name},
-        "rules": [
-            {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
-            {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"], "resourceNames": served},
-        ],
-    });
-    let mut objects = vec![outside, binding("ClusterRoleBinding", None, &name)];
-    objects.extend(
-        served
-            .iter()
-            .map(|it| binding("RoleBinding", Some(it), "akv2k8s-envinjector")),
-    );
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-    stage.cluster.kubectl_apply(&list.to_string()).await?;
+    let name = format!("{own}-injector");
+    let served: Vec<_> = served.iter().map(String::as_str).collect();
+    let own_rights = rights::renamed(&hardened::injector_rights()?, own, &name);
+    let narrowed = rights::narrowed(&own_rights, own, &served)?;
+    stage.cluster.kubectl_apply(&narrowed).await?;
     Ok(stage.cluster.client_as_service_account(own, &name)?)
 }
 

@@ -4,13 +4,13 @@ use akv2k8s_controller::output::manager_name;
 use akv2k8s_testbed::controlplane::ControlPlane;
 use akv2k8s_testbed::helm::RELEASE;
 use akv2k8s_testbed::provision::Program;
+use akv2k8s_testbed::stack::SERVICE_ACCOUNT;
 use akv2k8s_testbed::wait::until;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use crate::PATIENCE;
 use crate::installing::Bed;
-use crate::taking_over::CONTROLLER;
 
 /// Where outputs are; its AzureKeyVaultSecret is `db`.
 const NAMESPACE: &str = "default";
@@ -89,7 +89,7 @@ async fn tries(
 pub(crate) async fn adoption_ends(cluster: &ControlPlane, namespace: &str, secret: &str) -> anyhow::Result<()> {
     let attempt = delete(&format!("secret/{secret}"));
     let refused = until("the stricter policy", PATIENCE, async || {
-        let answer = tries(cluster, CONTROLLER, namespace, &attempt).await.ok()?;
+        let answer = tries(cluster, SERVICE_ACCOUNT, namespace, &attempt).await.ok()?;
         answer.err()?.contains(ADOPTS_NONE).then_some(())
     });
     Ok(refused.await?)
@@ -168,13 +168,13 @@ async fn the_controller_writes_no_secret_and_no_config_map_of_others() -> anyhow
     bed.helm("install", "")?;
     bed.prepare().await?;
     let is_refused = async |attempt: &Attempt, words: &str| -> anyhow::Result<()> {
-        let answer = tries(&bed.cluster, CONTROLLER, NAMESPACE, attempt).await?;
+        let answer = tries(&bed.cluster, SERVICE_ACCOUNT, NAMESPACE, attempt).await?;
         let refusal = answer.err().with_context(|| format!("{:?} passes", attempt.line))?;
         ensure!(refusal.contains(words), "{:?}: {refusal}", attempt.line);
         Ok(())
     };
     let passes = async |attempt: &Attempt| -> anyhow::Result<()> {
-        let answer = tries(&bed.cluster, CONTROLLER, NAMESPACE, attempt).await?;
+        let answer = tries(&bed.cluster, SERVICE_ACCOUNT, NAMESPACE, attempt).await?;
         answer
             .map(drop)
             .map_err(anyhow::Error::msg)

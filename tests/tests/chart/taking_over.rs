@@ -26,7 +26,7 @@ use crate::switching::is_untouched;
 use crate::users::{PREPARED, Users, WRITER};
 use crate::values::{BY_WORKLOAD_IDENTITY, OLD};
 
-pub(crate) const CONTROLLER: &str = "akv2k8s-controller";
+const CONTROLLER: &str = "akv2k8s-controller";
 /// Whom these values name.
 const CLIENT: &str = "00000000-0000-0000-0000-000000000002";
 const TENANT: &str = "00000000-0000-0000-0000-000000000001";

@@ -8,7 +8,7 @@ use akv2k8s_envinjector::EnvInjector;
 use akv2k8s_envinjector::args::Args;
 use akv2k8s_envinjector::config::Config;
 use akv2k8s_testbed::controlplane::{ControlPlane, Namespace};
-use akv2k8s_testbed::helm::objects;
+use akv2k8s_testbed::stack::rights::{narrowed, renamed};
 use akv2k8s_testbed::wait::until;
 use akv2k8s_testbed::{crd, hardened};
 use anyhow::{Context, ensure};
@@ -87,13 +87,8 @@ impl Bed {
             cluster.kubectl(&line).await?.success()?;
         }
         // Each test has an installation of its own in the one cluster.
-        let own = |manifest: &str| {
-            let name = format!("{namespace}-injector");
-            let manifest = manifest.replace("name: akv2k8s-envinjector\n", &format!("name: {name}\n"));
-            let manifest = manifest.replace("[akv2k8s-envinjector]", &format!("[{name}]"));
-            manifest.replace("namespace: akv2k8s\n", &format!("namespace: {namespace}\n"))
-        };
         let name = format!("{namespace}-injector");
+        let own = |manifest: &str| renamed(manifest, namespace.name(), &name);
         let listed: Vec<_> = others
             .iter()
             .flat_map(|others| others.listed)
@@ -285,34 +280,6 @@ impl Bed {
     pub(crate) fn stop(&mut self) {
         self.stop = None;
     }
-}
-
-/// The rights of examples/install for a list of namespaces: `own` has all of them, and nothing is left for all namespaces but what has no
-/// namespace. Of namespaces, those in the list may be seen.
-fn narrowed(rights: &str, own: &str, listed: &[&str]) -> anyhow::Result<String> {
-    let mut objects = objects(rights)?;
-    let role = objects.iter_mut().find(|it| it["kind"] == "ClusterRole");
-    let rules = role.context("no ClusterRole")?["rules"]
-        .as_array_mut()
-        .context("no rules")?;
-    for rule in rules
-        .iter_mut()
-        .filter(|rule| rule["resources"] == json!(["namespaces"]))
-    {
-        rule["resourceNames"] = json!(listed);
-    }
-    let is_inside = |rule: &Value| {
-        let inside = ["azurekeyvaultsecrets", "pods", "secrets"];
-        inside.iter().any(|it| rule["resources"][0] == *it)
-    };
-    let (inside, outside): (Vec<_>, _) = std::mem::take(rules).into_iter().partition(is_inside);
-    *rules = outside;
-    let role = objects
-        .iter_mut()
-        .find(|it| it["kind"] == "Role" && it["metadata"]["namespace"] == own)
-        .context("no Role")?;
-    role["rules"].as_array_mut().context("no rules")?.extend(inside);
-    Ok(json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string())
 }
 
 /// One request on a connection of its own; all of the answer.
